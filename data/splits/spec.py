@@ -1,0 +1,22 @@
+"""How rows are divided into training, validation and test."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.closed import Spec
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class HoldoutSpec(Spec):
+    """One division. Fractions are of all n rows, to the nearest whole row, halves up; training is the rest."""
+
+    name: Literal["holdout"]
+    val_fraction: Annotated[Fraction, Field(description="Share of all rows held out to measure every epoch; 0 is no validation.")] = 0.3
+    test_fraction: Annotated[Fraction, Field(description="Share of all rows set aside and measured exactly once, at the end.")] = 0.0
+    shuffle: Annotated[bool, Field(description="Order by the seed before cutting; false keeps file order: train, validation, test.")] = True
+    stratify: Annotated[bool | None, Field(description="Keep class shares in every part. null: yes for shuffled classes, no otherwise.")] = None
+
+
+SplitSpec = HoldoutSpec

@@ -1,0 +1,189 @@
+"""The tables. Classes end in `Row`; the queries over them live in the other modules of this package."""
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Double, Enum, ForeignKey, ForeignKeyConstraint, Index, Integer, MetaData, String, Text, TypeDecorator
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from jobs.states import FitStatus, JobStatus, ShardStatus
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Instant(TypeDecorator[dt.datetime]):
+    """An instant in UTC; SQLite has no zones, so they are put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Refuse naive datetimes and store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive datetime")
+        return value.astimezone(dt.UTC)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Give UTC back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+def _words(kind: type, name: str) -> Enum:
+    return Enum(kind, native_enum=False, create_constraint=True, length=16, name=name, values_callable=lambda e: [m.value for m in e])
+
+
+class Base(DeclarativeBase):
+    """Naming convention and types shared by all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {dict[str, Any]: JSON(none_as_null=True), list[Any]: JSON(none_as_null=True), dt.datetime: Instant(), float: Double()}
+
+
+class JobRow(Base):
+    """A job. `version` rises in every transaction that writes an epoch or a state, under this row's lock."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_created_at_id", "created_at", "id"), Index("ix_jobs_status_created_at", "status", "created_at"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    status: Mapped[JobStatus] = mapped_column(_words(JobStatus, "status"))
+    plan: Mapped[str] = mapped_column(String(32))
+    dataset: Mapped[str] = mapped_column(String(64), index=True)
+    device: Mapped[str] = mapped_column(String(8))
+    spec: Mapped[dict[str, Any]]
+    warnings: Mapped[list[Any]]
+    job_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
+    version: Mapped[int] = mapped_column(BigInteger, default=1)
+    steps_planned: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[dt.datetime]
+    started_at: Mapped[dt.datetime | None]
+    finished_at: Mapped[dt.datetime | None]
+    cancel_requested_at: Mapped[dt.datetime | None]
+    time_limit_seconds: Mapped[float | None]
+    phase: Mapped[str] = mapped_column(Text, default="")
+    failure: Mapped[dict[str, Any] | None]
+    result: Mapped[dict[str, Any] | None]
+    environment: Mapped[dict[str, Any] | None]
+
+
+class ShardRow(Base):
+    """The fits of a job that one worker trains together, and who holds them. `attempt` is the fencing token."""
+
+    __tablename__ = "shards"
+    __table_args__ = (Index("ix_shards_status_lease_expires_at", "status", "lease_expires_at"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    round: Mapped[int]
+    status: Mapped[ShardStatus] = mapped_column(_words(ShardStatus, "status"))
+    attempt: Mapped[int] = mapped_column(default=0)
+    idle_attempts: Mapped[int] = mapped_column(default=0)  # attempts in a row without a new furthest epoch
+    furthest_step: Mapped[int] = mapped_column(BigInteger, default=0)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    lease_expires_at: Mapped[dt.datetime | None]
+    sent_at: Mapped[dt.datetime | None]
+
+
+class FitRow(Base):
+    """One fit: what distinguishes it from its siblings, where it stands, and what came of it."""
+
+    __tablename__ = "fits"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    shard_id: Mapped[str] = mapped_column(ForeignKey("shards.id", ondelete="CASCADE"), index=True)
+    label: Mapped[str] = mapped_column(String(200))
+    overrides: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    row_hash: Mapped[str] = mapped_column(String(64))
+    num_parameters: Mapped[int] = mapped_column(BigInteger)
+    status: Mapped[FitStatus] = mapped_column(_words(FitStatus, "status"))
+    stop_reason: Mapped[str | None] = mapped_column(String(32))
+    message: Mapped[str | None] = mapped_column(Text)
+    steps_planned: Mapped[int] = mapped_column(BigInteger)
+    steps_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    best_epoch: Mapped[int | None]
+    last_epoch: Mapped[int | None]
+    kept_epoch: Mapped[int | None]
+    evaluation: Mapped[dict[str, Any] | None]
+    weights_url: Mapped[str | None] = mapped_column(Text)
+
+
+def _finite(column: str) -> CheckConstraint:
+    # NaN fails `x = x` on no database alike (PostgreSQL says NaN = NaN), so bounds do the work on both.
+    return CheckConstraint(f"{column} BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308", name=f"{column}_finite")
+
+
+class EpochRow(Base):
+    """One point of a curve. The generalization gap is derived (val_loss - train_loss), never stored."""
+
+    __tablename__ = "epochs"
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id", "fit_number"], ["fits.job_id", "fits.number"], ondelete="CASCADE"),
+        Index("ix_epochs_job_id_version", "job_id", "version"),
+        *(_finite(c) for c in ("train_loss", "val_loss", "objective")),
+    )
+
+    job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    fit_number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    train_loss: Mapped[float]
+    val_loss: Mapped[float | None]
+    train_accuracy: Mapped[float | None]
+    val_accuracy: Mapped[float | None]
+    train_rmse: Mapped[float | None]
+    val_rmse: Mapped[float | None]
+    train_r2: Mapped[float | None]
+    val_r2: Mapped[float | None]
+    objective: Mapped[float | None]
+    learning_rate: Mapped[float | None]
+    seconds: Mapped[float]
+    steps: Mapped[int]
+
+
+class EventRow(Base):
+    """A change of a job's state or of one of its fits, told once under the version that wrote it."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)  # several in one transaction
+    kind: Mapped[str] = mapped_column(String(32))  # "status" | "fit" | "finished" | "cancel_requested"
+    at: Mapped[dt.datetime]
+    data: Mapped[dict[str, Any]]
+
+
+class IdempotencyRow(Base):
+    """A client's key and the job it made, written in the job's transaction."""
+
+    __tablename__ = "idempotency_keys"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_hash: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[dt.datetime]
+
+
+class WorkerRow(Base):
+    """A live worker's sign of life: what `/readyz` and the check of `device` read."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    seen_at: Mapped[dt.datetime]
+    devices: Mapped[list[Any]]
+    environment: Mapped[dict[str, Any]]

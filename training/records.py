@@ -1,0 +1,89 @@
+"""What goes into the training core and what comes out of it. Plain frozen values; no torch."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import numpy as np
+
+from training.spec import FitSpec
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Prepared rows of one split: `x` [n, *input_shape] float, `y` [n] int64 class index or float (standardised units)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitData:
+    """What one fit learns from. `target_scale` turns standardised regression residuals into original units."""
+
+    task: Task
+    num_outputs: int
+    train: Rows
+    val: Rows | None
+    test: Rows | None
+    target_scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """One network to be trained once: from one seed, on one set of rows."""
+
+    number: int
+    seed: int
+    spec: FitSpec
+    data: FitData
+
+
+class StopReason(StrEnum):
+    """Why a fit ended."""
+
+    MAX_EPOCHS = "max_epochs"
+    EARLY_STOPPING = "early_stopping"
+    DIVERGED = "diverged"
+    CANCELLED = "cancelled"
+    TIME_LIMIT = "time_limit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One row of a curve: epoch 0 is the network before any update. Evaluation mode, weights at the epoch's end.
+
+    `train_metrics`/`val_metrics`: accuracy, or rmse and r2. `objective` and `learning_rate` are None at epoch 0.
+    `steps`: optimizer updates of this epoch. `seconds`: wall time of this epoch, evaluation included.
+    """
+
+    fit: int
+    epoch: int
+    train_loss: float
+    val_loss: float | None
+    train_metrics: dict[str, float]
+    val_metrics: dict[str, float]
+    objective: float | None
+    learning_rate: float | None
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOutcome:
+    """How a fit ended. `weights` are the kept ones (name -> array), `evaluation` their JSON-ready final figures."""
+
+    fit: int
+    status: Literal["finished", "diverged", "cancelled"]
+    stop_reason: StopReason
+    best_epoch: int | None
+    last_epoch: int | None
+    kept_epoch: int | None
+    weights: dict[str, np.ndarray] | None
+    evaluation: dict[str, Any] | None
+    message: str | None = None
+
+
+TrainingEvent = EpochRecord | FitOutcome
