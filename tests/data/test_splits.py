@@ -1,0 +1,63 @@
+"""Hold-out: counts, stratification, order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.splits.build import SplitProblem, divide
+from data.splits.spec import HoldoutSpec
+
+Y10 = np.arange(10.0)
+
+
+def _holdout(**fields: object) -> HoldoutSpec:
+    return HoldoutSpec.model_validate({"name": "holdout", **fields})
+
+
+@pytest.mark.parametrize(("fraction", "rows", "expected"), [(0.3, 10, 3), (0.35, 10, 4), (0.25, 10, 3), (0.05, 10, 1), (0.01, 10, 1), (0.15, 10, 2), (0.3, 1797, 539)])
+def test_counts_go_to_the_nearest_row_halves_up_on_the_decimal_as_sent(fraction: float, rows: int, expected: int) -> None:
+    division = divide(_holdout(val_fraction=fraction), np.arange(float(rows)), "regression", 0)
+    assert (len(division.val), len(division.train), len(division.test)) == (expected, rows - expected, 0)
+
+
+@given(rows=st.integers(4, 200), val=st.sampled_from([0, 0.1, 0.3, 0.45]), test=st.sampled_from([0, 0.1, 0.25]), seed=st.integers(0, 2**32 - 1), shuffle=st.booleans())
+def test_the_parts_are_disjoint_and_together_every_row(rows: int, val: float, test: float, seed: int, shuffle: bool) -> None:  # noqa: FBT001
+    division = divide(_holdout(val_fraction=val, test_fraction=test, shuffle=shuffle), np.arange(float(rows)), "regression", seed)
+    together = np.concatenate([division.train, division.val, division.test])
+    assert sorted(together.tolist()) == list(range(rows))
+    assert (len(division.val) > 0) == (val > 0)
+    assert (len(division.test) > 0) == (test > 0)
+
+
+def test_file_order_is_train_validation_test() -> None:
+    division = divide(_holdout(val_fraction=0.2, test_fraction=0.1, shuffle=False), Y10, "regression", 0)
+    assert (division.train.tolist(), division.val.tolist(), division.test.tolist()) == ([0, 1, 2, 3, 4, 5, 6], [7, 8], [9])
+
+
+def test_classes_are_stratified_by_default() -> None:
+    y = np.repeat([0, 1], [90, 10])
+    division = divide(_holdout(val_fraction=0.3, test_fraction=0.2), y, "classification", 5)
+    assert [int(y[part].sum()) for part in (division.train, division.val, division.test)] == [5, 3, 2]
+
+
+def test_the_seed_decides_the_order() -> None:
+    first, again, other = (divide(_holdout(), Y10, "regression", seed) for seed in (0, 0, 1))
+    assert np.array_equal(first.train, again.train)
+    assert not np.array_equal(first.train, other.train)
+
+
+@pytest.mark.parametrize(
+    ("fields", "y", "task", "pointer"),
+    [
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, Y10, "regression", "/split"),
+        ({"shuffle": False, "stratify": True}, np.repeat([0, 1], 5), "classification", "/split/stratify"),
+        ({"stratify": True}, Y10, "regression", "/split/stratify"),
+        ({"val_fraction": 0.1}, np.arange(10) % 5, "classification", "/split/val_fraction"),
+        ({}, np.array([0] * 9 + [1]), "classification", "/split/val_fraction"),
+    ],
+)
+def test_a_split_that_cannot_be_made_says_where(fields: dict[str, object], y: np.ndarray, task: str, pointer: str) -> None:
+    with pytest.raises(SplitProblem) as caught:
+        divide(_holdout(**fields), y, task, 0)
+    assert caught.value.pointer == pointer
