@@ -1,0 +1,139 @@
+"""What a stack of networks of one structure is made of.
+
+K fits of one structure are one network whose parameters are one matrix `[K, P]`: a row for each fit, a stretch of
+columns for each parameter. Layers view into it. Axes: K stacked fits, B batch rows, F features, C channels.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from models.spec import NetworkSpec
+
+ALIGNMENT = 64
+"""Every fit's row and every parameter starts at a multiple of 64 elements: vectorised kernels then treat each fit as they treat it alone."""
+WIDE_ROWS = 32
+"""Batches of a multiple of 32 rows keep every fit's slice of a stacked tensor on such a boundary too."""
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One learned tensor of a network. Penalties act on `weight` only."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["weight", "bias", "scale", "shift"]
+    fan_in: int = 0
+    fan_out: int = 0
+
+
+@dataclass(frozen=True)
+class BufferSpec:
+    """One tensor that is followed, not learned (running statistics), and its first value."""
+
+    name: str
+    shape: tuple[int, ...]
+    initial: float
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Where each named tensor lies in a row of the matrix."""
+
+    offsets: Mapping[str, tuple[int, tuple[int, ...]]]
+    width: int
+
+    @classmethod
+    def of(cls, specs: Sequence[ParameterSpec] | Sequence[BufferSpec]) -> "Segments":
+        """Lay tensors out one after another, each on its boundary."""
+        offsets = {}
+        position = 0
+        for spec in specs:
+            offsets[spec.name] = (position, spec.shape)
+            position += -(-math.prod(spec.shape) // ALIGNMENT) * ALIGNMENT
+        return cls(offsets=offsets, width=max(position, ALIGNMENT))
+
+    def view(self, matrix: Tensor, name: str) -> Tensor:
+        """View one tensor of every row of `matrix` [K, width] as [K, *shape]."""
+        start, shape = self.offsets[name]
+        return matrix[:, start : start + math.prod(shape)].view(len(matrix), *shape)
+
+    def views(self, matrix: Tensor) -> dict[str, Tensor]:
+        """View every tensor of every row."""
+        return {name: self.view(matrix, name) for name in self.offsets}
+
+
+class Masks(Protocol):
+    """Where dropout masks come from."""
+
+    def __call__(self, fit: int, layer: str, shape: tuple[int, ...], probability: float) -> Tensor:
+        """Give 0 where a unit is dropped and 1 / (1 - p) where it stays."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One forward pass of k fits together.
+
+    `stacked` holds [k, *shape] views, `single` and `buffers` the same storage fit by fit. `masks` is None in
+    evaluation mode: it is what makes a pass a training pass. `is_wide`: the batch is a multiple of `WIDE_ROWS`.
+    """
+
+    specs: Sequence[NetworkSpec]
+    stacked: Mapping[str, Tensor]
+    single: Sequence[Mapping[str, Tensor]]
+    buffers: Sequence[Mapping[str, Tensor]]
+    is_wide: bool
+    masks: Masks | None = None
+
+    @property
+    def is_training(self) -> bool:
+        """Tell training mode (batch statistics, dropout) from evaluation mode."""
+        return self.masks is not None
+
+
+class Network(Protocol):
+    """A structure: what it learns, what it follows, and its forward pass."""
+
+    parameters: Sequence[ParameterSpec]
+    buffers: Sequence[BufferSpec]
+
+    def forward(self, inputs: Tensor, run: Run) -> Tensor:
+        """From rows [k, B, *input_shape] to outputs [k, B, O]: logits, or the standardised target (O = 1)."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """z = x W^T + b, W [O, I].
+
+    On CPUs the stacked product is used only where it is bit for bit the product of each fit alone, which was measured
+    to hold for wide batches and weights that fill whole vectors; elsewhere every fit has its own call.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    parameters: tuple[ParameterSpec, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Declare the weight and the bias."""
+        weight = ParameterSpec(f"{self.name}.weight", (self.outputs, self.inputs), "weight", self.inputs, self.outputs)
+        object.__setattr__(self, "parameters", (weight, ParameterSpec(f"{self.name}.bias", (self.outputs,), "bias")))
+
+    def __call__(self, x: Tensor, run: Run) -> Tensor:
+        """[k, B, I] to [k, B, O]."""
+        weight, bias = f"{self.name}.weight", f"{self.name}.bias"
+        if x.is_cuda or (run.is_wide and self._fills_vectors()):
+            return torch.baddbmm(run.stacked[bias].unsqueeze(1), x, run.stacked[weight].transpose(1, 2))
+        return stack([torch.nn.functional.linear(rows, own[weight], own[bias]) for rows, own in zip(x, run.single, strict=True)])
+
+    def _fills_vectors(self) -> bool:
+        return self.outputs > 1 and self.inputs > 1 and self.outputs * self.inputs % 16 == 0
+
+
+def stack(parts: list[Tensor]) -> Tensor:
+    """Stack per-fit tensors to [k, ...] without a copy for one fit."""
+    return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)

@@ -1,0 +1,66 @@
+"""Percentile bootstrap intervals (Efron 1979) of the final figures."""
+
+from typing import Any
+
+import numpy as np
+
+from training.evaluation import RowFigures, r_squared
+from training.seeding import derive
+
+_BLOCK = 4_000_000
+"""Counts held at once: resamples are drawn in blocks of about this many row counts."""
+_LEVELS = (0.025, 0.975)
+
+Draws = dict[str, np.ndarray]
+"""Figure name to its values over resamples, [R]."""
+
+
+def resampled(figures: RowFigures, resamples: int, seed: int, split: str) -> Draws:
+    """Recompute every figure on `resamples` draws of the rows with replacement; each split has draws of its own."""
+    draws = np.random.default_rng(derive(seed, "bootstrap", split))
+    rows = len(figures.loss)
+    columns = _columns(figures)
+    sums = np.empty((resamples, columns.shape[1]))
+    block = max(1, _BLOCK // rows)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        chosen = draws.integers(0, rows, (size, rows), dtype=np.int32)
+        chosen += np.arange(0, size * rows, rows, dtype=np.int64).astype(np.int32)[:, None]
+        counts = np.bincount(chosen.ravel(), minlength=size * rows).reshape(size, rows)
+        sums[start : start + size] = counts.astype(np.float64) @ columns
+    return _from_sums(sums, rows, is_classes=figures.hit is not None)
+
+
+def interval(value: float, draws: np.ndarray) -> dict[str, float]:
+    """Give a figure with the bounds of its 95 % interval."""
+    low, high = np.quantile(draws, _LEVELS)
+    return {"value": value, "low": float(low), "high": float(high)}
+
+
+def difference(value: float, draws: np.ndarray, minus: np.ndarray) -> dict[str, float]:
+    """Give a gap with its interval: both sets are resampled independently."""
+    return interval(value, draws - minus)
+
+
+def with_intervals(figures: RowFigures, draws: Draws) -> dict[str, Any]:
+    """Give the JSON of one split: loss, metrics, rows."""
+    values = {"loss": figures.mean_loss, **figures.metrics}
+    return {**{name: interval(value, draws[name]) for name, value in values.items()}, "rows": len(figures.loss)}
+
+
+def _columns(figures: RowFigures) -> np.ndarray:
+    """Columns [n, m] whose weighted sums give every figure."""
+    if figures.hit is not None:
+        return np.stack([figures.loss, figures.hit], axis=1)
+    if figures.target is None:
+        raise ValueError("figures of neither classes nor numbers")
+    return np.stack([figures.loss, figures.target, figures.target * figures.target], axis=1)
+
+
+def _from_sums(sums: np.ndarray, rows: int, *, is_classes: bool) -> Draws:
+    loss = sums[:, 0] / rows
+    if is_classes:
+        return {"loss": loss, "accuracy": sums[:, 1] / rows}
+    total = np.maximum(sums[:, 2] - sums[:, 1] ** 2 / rows, 0.0)
+    r2 = np.array([r_squared(residual, whole) for residual, whole in zip(sums[:, 0], total, strict=True)])
+    return {"loss": loss, "rmse": np.sqrt(loss), "r2": r2}

@@ -1,0 +1,105 @@
+"""Honest figures: evaluation mode, clean rows, sums over rows divided once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.losses.build import row_losses
+from training.losses.spec import LossSpec
+from training.records import Task
+from training.weights import Weights
+
+_CHUNK = 128
+"""Rows in one evaluation pass: small enough for caches, a multiple of models.base.WIDE_ROWS, the same for every stack."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows to be measured: `x` [n, *input_shape], `y` [n]; `scale` turns standardised residuals into original units."""
+
+    x: Tensor
+    y: Tensor
+    task: Task
+    scale: float
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFigures:
+    """Figures of single rows, float64 [n]: `loss` in nats or squared original units, `hit` 1 where the class was right.
+
+    For numbers `target` holds the targets about their mean, in original units.
+    """
+
+    loss: np.ndarray
+    hit: np.ndarray | None
+    target: np.ndarray | None
+
+    @property
+    def mean_loss(self) -> float:
+        """Give the loss: the sum over rows, divided once."""
+        return float(self.loss.sum() / len(self.loss))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Give accuracy, or rmse and r2."""
+        if self.hit is not None:
+            return {"accuracy": float(self.hit.sum() / len(self.hit))}
+        if self.target is None:
+            raise ValueError("figures of neither classes nor numbers")
+        squares = float(self.loss.sum())
+        return {"rmse": math.sqrt(self.mean_loss) if self.mean_loss >= 0 else math.nan, "r2": r_squared(squares, float((self.target * self.target).sum()))}
+
+
+def r_squared(residual: float, total: float) -> float:
+    """1 - residual / total sum of squares; for targets without variation 1 if they are met exactly, else 0 (as scikit-learn)."""
+    if total == 0:
+        return 1.0 if residual == 0 else 0.0
+    return 1 - residual / total
+
+
+def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec) -> list[RowFigures]:
+    """Measure fit i on `parts[i]`. Fits whose parts are equally long run together; the figures do not depend on it."""
+    if len({len(part) for part in parts}) == 1:
+        return _measure(weights, slice(0, len(parts)), parts, loss)
+    return [figures for i, part in enumerate(parts) for figures in _measure(weights, slice(i, i + 1), [part], loss)]
+
+
+@torch.no_grad()
+def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpec) -> list[RowFigures]:
+    count = len(parts[0])
+    whole = count - count % _CHUNK
+    losses: list[list[Tensor]] = [[] for _ in parts]
+    hits: list[list[Tensor]] = [[] for _ in parts]
+
+    def measure_chunk(fits: slice, chosen: Sequence[Part], start: int, stop: int) -> None:
+        x = torch.stack([part.x[start:stop] for part in chosen])
+        y = torch.stack([part.y[start:stop] for part in chosen])
+        outputs = weights.network.forward(x, weights.run(fits, stop - start))
+        found = row_losses(loss, outputs, y)
+        right = outputs.argmax(2) == y if chosen[0].task == "classification" else found
+        for k in range(len(chosen)):
+            losses[fits.start - rows.start + k].append(found[k])
+            hits[fits.start - rows.start + k].append(right[k])
+
+    for start in range(0, whole, _CHUNK):
+        measure_chunk(rows, parts, start, start + _CHUNK)
+    if whole < count:  # the tail is no multiple of a vector: each fit alone
+        for k, part in enumerate(parts):
+            measure_chunk(slice(rows.start + k, rows.start + k + 1), [part], whole, count)
+    return [_figures(part, losses[k], hits[k]) for k, part in enumerate(parts)]
+
+
+def _figures(part: Part, losses: list[Tensor], hits: list[Tensor]) -> RowFigures:
+    loss = torch.cat(losses).double().cpu().numpy()
+    if part.task == "classification":
+        return RowFigures(loss=loss, hit=torch.cat(hits).double().cpu().numpy(), target=None)
+    target = part.y.double().cpu().numpy()
+    return RowFigures(loss=loss * part.scale**2, hit=None, target=(target - target.mean()) * part.scale)

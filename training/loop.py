@@ -1,0 +1,79 @@
+"""The one training loop: a generator of epoch records over a stack of fits.
+
+`for event in train(stack)` gives every live fit's record of every epoch, epoch 0 (before any update) included, and a
+`FitOutcome` as each fit ends. Persistence, cancelling and limits stay with the caller, who may stop at any event and
+ask for the outcomes so far with `conclude`.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+
+from training.evaluation import RowFigures
+from training.outcome import outcome_of
+from training.records import EpochRecord, FitOutcome, StopReason, TrainingEvent
+from training.schedules.build import learning_rate
+from training.stack import Stack
+
+__all__ = ["Stack", "conclude", "train"]
+
+
+def train(stack: Stack) -> Iterator[TrainingEvent]:
+    """Train every fit of `stack` to its end."""
+    epoch = 0
+    while stack.members:
+        yield from _epoch(stack, epoch)
+        yield from _outcomes(stack)
+        epoch += 1
+
+
+def conclude(stack: Stack, reason: StopReason) -> list[FitOutcome]:
+    """End the fits that are still live, with what they have so far. The stack must not be trained further."""
+    for member in stack.members:
+        member.ended = reason
+    return list(_outcomes(stack))
+
+
+def _epoch(stack: Stack, epoch: int) -> Iterator[EpochRecord]:
+    began = time.perf_counter()
+    tallies = [None] * len(stack.members) if epoch == 0 else stack.train_epoch(epoch)
+    measured = stack.figures()
+    seconds = time.perf_counter() - began
+    for i, member in enumerate(stack.members):
+        if member.ended is not None:  # diverged before its update: no row for this epoch
+            continue
+        train, val = measured[i]
+        if not _is_finite(train) or not _is_finite(val):
+            member.ended = StopReason.DIVERGED
+            member.message = f"the evaluated loss was no longer finite in epoch {epoch}"
+            continue
+        tally = tallies[i]
+        spec = member.fit.spec
+        record = EpochRecord(
+            fit=member.fit.number,
+            epoch=epoch,
+            train_loss=train.mean_loss,
+            val_loss=None if val is None else val.mean_loss,
+            train_metrics=train.metrics,
+            val_metrics={} if val is None else val.metrics,
+            objective=None if tally is None else tally.objective / tally.rows,
+            learning_rate=None if epoch == 0 else learning_rate(spec.schedule, spec.optimizer.learning_rate, epoch),
+            seconds=seconds,
+            steps=0 if tally is None else tally.steps,
+        )
+        stack.remember(i, record)
+        if member.stopper.is_out_of_patience:
+            member.ended = StopReason.EARLY_STOPPING
+        elif epoch >= spec.training.max_epochs:
+            member.ended = StopReason.MAX_EPOCHS
+        yield record
+
+
+def _outcomes(stack: Stack) -> Iterator[FitOutcome]:
+    ended = [outcome_of(member, stack.weights.alone(i)) for i, member in enumerate(stack.members) if member.ended is not None]
+    stack.drop_ended()
+    yield from ended
+
+
+def _is_finite(figures: RowFigures | None) -> bool:
+    return figures is None or math.isfinite(figures.mean_loss)

@@ -1,0 +1,21 @@
+"""Losses of single rows; means are taken by the caller, once."""
+
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from training.losses.spec import CrossEntropySpec, LossSpec, SquaredErrorSpec
+
+
+def row_losses(spec: LossSpec, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Loss of every row: `outputs` [k, B, O] against `targets` [k, B] give [k, B], in nats or squared standardised units."""
+    match spec:
+        case CrossEntropySpec():
+            flat = torch.nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+            return flat.view(targets.shape)
+        case SquaredErrorSpec():
+            difference = outputs.squeeze(2) - targets
+            return difference * difference
+        case _:
+            assert_never(spec)

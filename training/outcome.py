@@ -1,0 +1,71 @@
+"""How a fit ended: the kept weights and their final figures."""
+
+from typing import Any, Literal
+
+from training.bootstrap import difference, resampled, with_intervals
+from training.evaluation import Part, RowFigures, measure
+from training.members import Member
+from training.records import FitOutcome, StopReason
+from training.weights import Weights
+
+
+def outcome_of(member: Member, last: Weights) -> FitOutcome:
+    """Conclude an ended fit whose weights are now `last`.
+
+    A diverged fit keeps the weights of its best finite epoch, if it had one, and has no evaluation.
+    """
+    if member.ended is None:
+        raise ValueError("this fit has not ended")
+    has_diverged = member.ended is StopReason.DIVERGED
+    kept, kept_epoch = last, member.last_epoch
+    if member.keeps_best or has_diverged:
+        if member.best is None:
+            kept_epoch = None
+        else:
+            kept, kept_epoch = member.best, member.stopper.best_epoch
+    return FitOutcome(
+        fit=member.fit.number,
+        status=_status(member.ended),
+        stop_reason=member.ended,
+        best_epoch=member.stopper.best_epoch,
+        last_epoch=member.last_epoch,
+        kept_epoch=kept_epoch,
+        weights=None if kept_epoch is None else kept.arrays(0),
+        evaluation=None if has_diverged or kept_epoch is None else evaluation(member, kept, kept_epoch),
+        message=member.message,
+    )
+
+
+def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]:
+    """Measure the kept weights on all training rows, the validation rows, and once on the test rows, with intervals."""
+    seed, resamples = member.fit.seed, member.fit.spec.evaluation.resamples
+    train = _measured(member, kept, member.train)
+    train_draws = resampled(train, resamples, seed, "train")
+    found: dict[str, Any] = {"kept_epoch": kept_epoch, "train": with_intervals(train, train_draws)}
+    gaps: dict[str, Any] = {"generalization_gap": None, "accuracy_gap": None, "rmse_gap": None, "r2_gap": None, "test_gap": None}
+    for split, part in (("val", member.val), ("test", member.test)):
+        if part is None:
+            found[split] = None
+            continue
+        figures = _measured(member, kept, part)
+        draws = resampled(figures, resamples, seed, split)
+        found[split] = with_intervals(figures, draws)
+        loss_gap = difference(figures.mean_loss - train.mean_loss, draws["loss"], train_draws["loss"])
+        if split == "test":
+            gaps["test_gap"] = loss_gap
+            continue
+        gaps["generalization_gap"] = loss_gap
+        for metric, value in train.metrics.items():
+            gaps[f"{metric}_gap"] = difference(value - figures.metrics[metric], train_draws[metric], draws[metric])
+    return {**found, **gaps, "train_rows_per_epoch": len(member.measured_train), "resamples": resamples}
+
+
+def _measured(member: Member, kept: Weights, part: Part) -> RowFigures:
+    [figures] = measure(kept, [part], member.loss)
+    return figures
+
+
+def _status(reason: StopReason) -> Literal["finished", "diverged", "cancelled"]:
+    if reason is StopReason.DIVERGED:
+        return "diverged"
+    return "cancelled" if reason is StopReason.CANCELLED else "finished"

@@ -1,0 +1,50 @@
+"""Norm penalties on weights: never on biases or normalization parameters."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.base import Network, Segments
+from training.regularizers.spec import RegularizationSpec
+
+
+class Penalties:
+    """lambda / 2 * sum w^2 (gradient lambda w) and lambda * sum |w| (gradient lambda sign(w), sign(0) = 0), each fit with its own."""
+
+    def __init__(self, specs: Sequence[RegularizationSpec], network: Network, layout: Segments, like: Tensor) -> None:
+        """Prepare the mask [P] of penalised weights for a matrix of the type of `like`."""
+        mask = torch.zeros(1, layout.width, dtype=like.dtype, device=like.device)
+        for parameter in network.parameters:
+            if parameter.kind == "weight":
+                layout.view(mask, parameter.name).fill_(1.0)
+        self._mask = mask[0]
+        self._specs = list(specs)
+
+    def add(self, i: int, weights: Tensor, gradient: Tensor) -> float:
+        """Add fit `i`'s penalty gradient in place; both are its rows [P]. Give the penalty's value."""
+        spec = self._specs[i]
+        if spec.l1 == 0 and spec.l2 == 0:
+            return 0.0
+        penalised = weights * self._mask
+        value = 0.0
+        if spec.l2 > 0:
+            gradient.add_(penalised * spec.l2)
+            value += spec.l2 / 2 * float((penalised * penalised).sum(dtype=torch.float64))
+        if spec.l1 > 0:
+            gradient.add_(penalised.sign() * spec.l1)
+            value += spec.l1 * float(penalised.abs().sum(dtype=torch.float64))
+        return value
+
+    def keep(self, live: Sequence[int]) -> None:
+        """Drop the fits that are not in `live`."""
+        self._specs = [self._specs[i] for i in live]
+
+
+def clip_by_norm(gradient: Tensor, limit: float | None) -> None:
+    """Scale one fit's whole gradient [P] in place so that its L2 norm is at most `limit` (Pascanu et al. 2013)."""
+    if limit is None:
+        return
+    norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+    if norm > limit:
+        gradient.mul_(limit / norm)
