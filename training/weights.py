@@ -1,5 +1,6 @@
 """The matrices of a stack: one row for each fit. Leaves that autograd knows are views of them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from models.base import WIDE_ROWS, Masks, Network, Run, Segments
 from models.initializers.build import initial
 from models.spec import NetworkSpec
 from training.seeding import generator
+
+# Gradients are views of one matrix on purpose (one zeroing, one update for all parameters); torch remarks once that they are not dense.
+warnings.filterwarnings("ignore", message="grad and param do not obey the gradient layout contract", category=UserWarning)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""What a fit was trained with: stored beside its numbers."""
+
+import platform
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def devices() -> list[str]:
+    """List what can be trained on, without initialising CUDA (a process that did cannot fork workers that use it)."""
+    return ["cpu", "cuda"] if torch.cuda.device_count() > 0 else ["cpu"]
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Describe software and device, JSON-ready."""
+    return {
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        "arithmetic": "cuda" if device == "cuda" else torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
