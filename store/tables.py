@@ -108,6 +108,7 @@ class FitRow(Base):
     overrides: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)
     row_hash: Mapped[str] = mapped_column(String(64))
+    num_rows: Mapped[dict[str, Any]]
     num_parameters: Mapped[int] = mapped_column(BigInteger)
     status: Mapped[FitStatus] = mapped_column(_words(FitStatus, "status"))
     stop_reason: Mapped[str | None] = mapped_column(String(32))
