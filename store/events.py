@@ -1,0 +1,96 @@
+"""The story of a job: changes of state, told once under the version that wrote them, and epochs, derived from their rows."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, union
+
+from jobs.states import JobStatus
+from store.engine import Database
+from store.tables import EpochRow, EventRow
+
+_EVENTS = EventRow.__table__
+_EPOCHS = EpochRow.__table__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One event. `kind` is status, cancel_requested, fit, epoch or finished (the last one of a job)."""
+
+    version: int
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventPage:
+    """Events of whole versions, in order; `version` is the last one covered: the next page starts after it."""
+
+    events: list[Event]
+    version: int
+    has_more: bool
+
+
+def tell(connection: Connection, job_id: str, version: int, at: dt.datetime, told: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Write events of one transaction under its version."""
+    if told:
+        rows = [{"job_id": job_id, "version": version, "position": i, "kind": kind, "at": at, "data": data} for i, (kind, data) in enumerate(told)]
+        connection.execute(insert(EventRow), rows)
+
+
+def ending(status: JobStatus, failure: dict[str, Any] | None = None) -> list[tuple[str, dict[str, Any]]]:
+    """Give the events of a job's end."""
+    return [("status", {"status": status.value}), ("finished", {"status": status.value, "failure": failure})]
+
+
+def events_after(db: Database, job_id: str, version: int, *, max_versions: int = 500) -> EventPage:
+    """Read what was written after `version`, oldest first; a version is never split between pages."""
+    with db.read() as connection:
+        versions = union(
+            select(EpochRow.version).where(EpochRow.job_id == job_id, EpochRow.version > version),
+            select(EventRow.version).where(EventRow.job_id == job_id, EventRow.version > version),
+        ).subquery()
+        covered = connection.scalars(select(versions.c.version).order_by(versions.c.version).limit(max_versions + 1)).all()
+        if not covered:
+            return EventPage(events=[], version=version, has_more=False)
+        has_more = len(covered) > max_versions
+        last = covered[max_versions - 1] if has_more else covered[-1]
+        told = connection.execute(
+            select(_EVENTS).where(_EVENTS.c.job_id == job_id, _EVENTS.c.version > version, _EVENTS.c.version <= last).order_by(_EVENTS.c.version, _EVENTS.c.position)
+        ).all()
+        epochs = connection.execute(
+            select(_EPOCHS)
+            .where(_EPOCHS.c.job_id == job_id, _EPOCHS.c.version > version, _EPOCHS.c.version <= last)
+            .order_by(_EPOCHS.c.version, _EPOCHS.c.fit_number, _EPOCHS.c.epoch)
+        ).all()
+    events = [Event(version=row.version, kind="epoch", data=_epoch(row)) for row in epochs]
+    events += [Event(version=row.version, kind=row.kind, data={**row.data, "at": _instant(row.at)}) for row in told]
+    # Within one transaction epochs come before what they led to.
+    events.sort(key=lambda found: (found.version, found.kind != "epoch"))
+    return EventPage(events=events, version=last, has_more=has_more)
+
+
+def transitions(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """List each job's changes of status with their instants."""
+    rows = connection.execute(
+        select(_EVENTS).where(_EVENTS.c.job_id.in_(job_ids), _EVENTS.c.kind == "status").order_by(_EVENTS.c.job_id, _EVENTS.c.version, _EVENTS.c.position)
+    ).all()
+    found: dict[str, list[dict[str, str]]] = {job_id: [] for job_id in job_ids}
+    for row in rows:
+        found[row.job_id].append({"status": row.data["status"], "at": _instant(row.at)})
+    return found
+
+
+def _instant(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _epoch(row: Any) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in _FIGURES if getattr(row, name) is not None}
+    gap = {} if row.val_loss is None else {"generalization_gap": row.val_loss - row.train_loss}
+    return {"fit": row.fit_number, "epoch": row.epoch, **values, **gap}
+
+
+_FIGURES = tuple(column.name for column in _EPOCHS.columns if column.name not in {"job_id", "fit_number", "epoch", "version"})

@@ -1,0 +1,103 @@
+"""Fits of a job as they stand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, or_, select
+
+from jobs.states import FitStatus
+from store.engine import Database
+from store.errors import NotFound
+from store.tables import EpochRow, FitRow, JobRow
+
+_FITS = FitRow.__table__
+_EPOCHS = EpochRow.__table__
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitState:
+    """A fit: what it is, how it went. `best` and `last` are its curve's figures at those epochs, by name."""
+
+    number: int
+    label: str
+    overrides: dict[str, Any]
+    seed: int
+    num_rows: dict[str, int]
+    num_parameters: int
+    status: FitStatus
+    stop_reason: str | None
+    message: str | None
+    steps_planned: int
+    steps_done: int
+    best_epoch: int | None
+    last_epoch: int | None
+    kept_epoch: int | None
+    best: dict[str, float] | None
+    last: dict[str, float] | None
+    evaluation: dict[str, Any] | None
+    weights_url: str | None
+
+
+def list_fits(db: Database, job_id: str) -> list[FitState]:
+    """List a job's fits by number.
+
+    Raises:
+        NotFound: no job has this id.
+    """
+    with db.read() as connection:
+        rows = connection.execute(select(_FITS).where(_FITS.c.job_id == job_id).order_by(_FITS.c.number)).all()
+        if not rows and connection.execute(select(JobRow.id).where(JobRow.id == job_id)).first() is None:
+            raise NotFound(job_id)
+        figures = _figures(connection, job_id)
+    return [_state(row, figures) for row in rows]
+
+
+def get_fit(db: Database, job_id: str, number: int) -> FitState:
+    """Read one fit.
+
+    Raises:
+        NotFound: no such job, or the job has no fit of this number.
+    """
+    found = [fit for fit in list_fits(db, job_id) if fit.number == number]
+    if not found:
+        raise NotFound(f"{job_id} fit {number}")
+    return found[0]
+
+
+def _figures(connection: Connection, job_id: str) -> dict[tuple[int, int], dict[str, float]]:
+    """Read the curve points that best and last epochs name."""
+    at = or_(_EPOCHS.c.epoch == _FITS.c.best_epoch, _EPOCHS.c.epoch == _FITS.c.last_epoch)
+    joined = and_(_FITS.c.job_id == _EPOCHS.c.job_id, _FITS.c.number == _EPOCHS.c.fit_number)
+    rows = connection.execute(select(_EPOCHS).join(_FITS, joined).where(_EPOCHS.c.job_id == job_id, at)).all()
+    return {(row.fit_number, row.epoch): _values(row) for row in rows}
+
+
+def _values(row: Any) -> dict[str, float]:
+    names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "train_rmse", "val_rmse", "train_r2", "val_r2")
+    values = {name: float(getattr(row, name)) for name in names if getattr(row, name) is not None}
+    if row.val_loss is not None:
+        values["generalization_gap"] = row.val_loss - row.train_loss
+    return values
+
+
+def _state(row: Any, figures: dict[tuple[int, int], dict[str, float]]) -> FitState:
+    return FitState(
+        number=row.number,
+        label=row.label,
+        overrides=row.overrides,
+        seed=row.seed,
+        num_rows=row.num_rows,
+        num_parameters=row.num_parameters,
+        status=row.status,
+        stop_reason=row.stop_reason,
+        message=row.message,
+        steps_planned=row.steps_planned,
+        steps_done=row.steps_done,
+        best_epoch=row.best_epoch,
+        last_epoch=row.last_epoch,
+        kept_epoch=row.kept_epoch,
+        best=figures.get((row.number, row.best_epoch)),
+        last=figures.get((row.number, row.last_epoch)),
+        evaluation=row.evaluation,
+        weights_url=row.weights_url,
+    )

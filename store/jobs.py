@@ -1,0 +1,301 @@
+"""Jobs: made, read, listed, cancelled, deleted. Every write locks the job's row first."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, case, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from jobs.resolve import Resolved
+from jobs.states import ACTIVE, FitStatus, JobStatus, ShardStatus
+from store.engine import Database
+from store.errors import Conflict, NotFound
+from store.events import ending, tell, transitions
+from store.ids import new_id
+from store.tables import FitRow, IdempotencyRow, JobRow, ShardRow
+
+_JOBS = JobRow.__table__
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """A job as it stands. `progress` is steps done of steps planned, 0 ... 1; an ended fit counts whole."""
+
+    id: str
+    name: str | None
+    status: JobStatus
+    plan: str
+    dataset: str
+    device: str
+    spec: dict[str, Any]
+    warnings: list[str]
+    metadata: dict[str, str]
+    version: int
+    progress: float
+    steps_done: int
+    steps_planned: int
+    fit_counts: dict[str, int]
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    cancel_requested_at: dt.datetime | None
+    phase: str
+    failure: dict[str, Any] | None
+    result: dict[str, Any] | None
+    environment: dict[str, Any] | None
+    transitions: list[dict[str, str]]
+
+    @property
+    def num_fits(self) -> int:
+        """Count the fits planned so far."""
+        return sum(self.fit_counts.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created:
+    """A job, whether this request made it, and the shards whose ids are to be sent."""
+
+    job: JobState
+    is_new: bool
+    shard_ids: list[str]
+
+
+def create_job(db: Database, resolved: Resolved, *, idempotency_key: str | None = None, body_hash: str = "") -> Created:
+    """Insert a job, its fits and its first shard in one transaction, queued.
+
+    With an idempotency key the same body gives the job made before, however many ask at once.
+
+    Raises:
+        Conflict: `idempotency_key_reused`, the key came with another body.
+    """
+    try:
+        with db.write() as connection:
+            known = _known(connection, idempotency_key, body_hash)
+            if known is not None:
+                return Created(job=known, is_new=False, shard_ids=[])
+            job_id, shard_id = new_id("job"), new_id("shard")
+            now = db.now(connection)
+            _insert(connection, resolved, job_id, shard_id, now)
+            if idempotency_key is not None:
+                connection.execute(insert(IdempotencyRow).values(key=idempotency_key, body_hash=body_hash, job_id=job_id, created_at=now))
+            return Created(job=_read(connection, job_id), is_new=True, shard_ids=[shard_id])
+    except IntegrityError:
+        if idempotency_key is None:
+            raise
+    with db.read() as connection:  # another request with this key committed first
+        known = _known(connection, idempotency_key, body_hash)
+        if known is None:
+            raise Conflict("idempotency_key_reused", "the job of this Idempotency-Key was deleted while this request ran")
+        return Created(job=known, is_new=False, shard_ids=[])
+
+
+def get_job(db: Database, job_id: str) -> JobState:
+    """Read one job.
+
+    Raises:
+        NotFound: no job has this id.
+    """
+    with db.read() as connection:
+        return _read(connection, job_id)
+
+
+def job_version(db: Database, job_id: str) -> tuple[int, JobStatus]:
+    """Read only a job's version and status.
+
+    Raises:
+        NotFound: no job has this id.
+    """
+    with db.read() as connection:
+        row = connection.execute(select(JobRow.version, JobRow.status).where(JobRow.id == job_id)).first()
+    if row is None:
+        raise NotFound(job_id)
+    return row.version, row.status
+
+
+def request_cancel(db: Database, job_id: str) -> JobState:
+    """Cancel a queued job at once; ask the worker of a running one to. Asking again changes nothing.
+
+    Raises:
+        NotFound: no job has this id.
+        Conflict: `job_ended`, it succeeded or failed.
+    """
+    with db.write() as connection:
+        row = lock(connection, job_id)
+        if row is None:
+            raise NotFound(job_id)
+        now = db.now(connection)
+        match row.status:
+            case JobStatus.QUEUED:
+                end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
+            case JobStatus.RUNNING if row.cancel_requested_at is None:
+                version = bump(connection, job_id, cancel_requested_at=now, phase="cancelling")
+                tell(connection, job_id, version, now, [("cancel_requested", {})])
+            case JobStatus.RUNNING | JobStatus.CANCELLED:
+                pass
+            case _:
+                raise Conflict("job_ended", f"job {job_id} is {row.status.value}: only queued and running jobs can be cancelled")
+        return _read(connection, job_id)
+
+
+def delete_job(db: Database, job_id: str) -> list[str]:
+    """Delete an ended job with its fits, curves and events; give the URLs of its artifacts.
+
+    Raises:
+        NotFound: no job has this id.
+        Conflict: `job_active`, it is queued or running.
+    """
+    with db.write() as connection:
+        row = lock(connection, job_id)
+        if row is None:
+            raise NotFound(job_id)
+        if row.status in ACTIVE:
+            raise Conflict("job_active", f"job {job_id} is {row.status.value}: cancel it first")
+        urls = connection.scalars(select(FitRow.weights_url).where(FitRow.job_id == job_id, FitRow.weights_url.is_not(None))).all()
+        connection.execute(delete(JobRow).where(JobRow.id == job_id))
+    return [url for url in urls if url is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueFacts:
+    """How much waits and runs."""
+
+    counts: dict[str, int]
+    oldest_queued_seconds: float | None
+
+
+def queue_facts(db: Database) -> QueueFacts:
+    """Count jobs by status and measure the wait of the oldest queued one."""
+    with db.read() as connection:
+        rows = connection.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
+        oldest = connection.scalar(select(func.min(JobRow.created_at)).where(JobRow.status == JobStatus.QUEUED))
+        now = db.now(connection)
+    counts = {status.value: 0 for status in JobStatus} | {status.value: count for status, count in rows}
+    return QueueFacts(counts=counts, oldest_queued_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()))
+
+
+def lock(connection: Connection, job_id: str) -> Any:
+    """Read a job's row and hold it until the transaction ends; None if there is none."""
+    return connection.execute(select(_JOBS).where(_JOBS.c.id == job_id).with_for_update()).first()
+
+
+def bump(connection: Connection, job_id: str, **values: Any) -> int:
+    """Raise a locked job's version, with other columns; give the new version."""
+    version: int = connection.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(version=_JOBS.c.version + 1, **values).returning(_JOBS.c.version)).scalar_one()
+    return version
+
+
+def end_job(connection: Connection, job_id: str, now: dt.datetime, status: JobStatus, *, failure: dict[str, Any] | None = None, **values: Any) -> None:
+    """End a locked job that no worker holds: its open fits and shards end with it."""
+    fit_status = FitStatus.CANCELLED if status is JobStatus.CANCELLED else FitStatus.FAILED
+    open_fits = (FitStatus.PENDING, FitStatus.RUNNING)
+    connection.execute(update(FitRow).where(FitRow.job_id == job_id, FitRow.status.in_(open_fits)).values(status=fit_status, stop_reason=fit_status.value))
+    connection.execute(update(ShardRow).where(ShardRow.job_id == job_id).values(status=ShardStatus.DONE, lease_expires_at=None))
+    version = bump(connection, job_id, status=status, finished_at=now, failure=failure, phase=status.value, **values)
+    tell(connection, job_id, version, now, ending(status, failure))
+
+
+def states(connection: Connection, rows: Sequence[Any]) -> list[JobState]:
+    """Add fit counts, progress and transitions to job rows, in a constant number of queries."""
+    ids = [row.id for row in rows]
+    done = case((FitRow.status.in_((FitStatus.FINISHED, FitStatus.DIVERGED)), FitRow.steps_planned), else_=FitRow.steps_done)
+    query = select(FitRow.job_id, FitRow.status, func.count(), func.sum(done), func.sum(FitRow.steps_done), func.sum(FitRow.steps_planned))
+    fits: dict[str, list[Any]] = {job_id: [] for job_id in ids}
+    for fit in connection.execute(query.where(FitRow.job_id.in_(ids)).group_by(FitRow.job_id, FitRow.status)):
+        fits[fit[0]].append(fit)
+    told = transitions(connection, ids)
+    return [_state(row, fits[row.id], told[row.id]) for row in rows]
+
+
+def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobState:
+    planned = sum(int(fit[5]) for fit in fits)
+    whole = sum(int(fit[3]) for fit in fits)
+    progress = 1.0 if row.status is JobStatus.SUCCEEDED else min(1.0, whole / planned) if planned else 0.0
+    return JobState(
+        id=row.id,
+        name=row.name,
+        status=row.status,
+        plan=row.plan,
+        dataset=row.dataset,
+        device=row.device,
+        spec=row.spec,
+        warnings=row.warnings,
+        metadata=row.metadata,
+        version=row.version,
+        progress=progress,
+        steps_done=sum(int(fit[4]) for fit in fits),
+        steps_planned=planned,
+        fit_counts={fit[1].value: int(fit[2]) for fit in fits},
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        phase=row.phase,
+        failure=row.failure,
+        result=row.result,
+        environment=row.environment,
+        transitions=told,
+    )
+
+
+def _read(connection: Connection, job_id: str) -> JobState:
+    row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).first()
+    if row is None:
+        raise NotFound(job_id)
+    return states(connection, [row])[0]
+
+
+def _known(connection: Connection, key: str | None, body_hash: str) -> JobState | None:
+    if key is None:
+        return None
+    query: Select[Any] = select(IdempotencyRow.job_id, IdempotencyRow.body_hash).where(IdempotencyRow.key == key)
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    if row.body_hash != body_hash:
+        raise Conflict("idempotency_key_reused", "this Idempotency-Key came before with another body")
+    return _read(connection, row.job_id)
+
+
+def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: str, now: dt.datetime) -> None:
+    spec = resolved.spec
+    connection.execute(
+        insert(_JOBS).values(
+            id=job_id,
+            name=spec.name,
+            status=JobStatus.QUEUED,
+            plan=spec.plan.name,
+            dataset=spec.dataset,
+            device=spec.device,
+            spec=spec.model_dump(mode="json"),
+            warnings=list(resolved.warnings),
+            metadata=dict(spec.metadata),
+            version=1,
+            steps_planned=sum(fit.steps_planned for fit in resolved.fits),
+            created_at=now,
+            time_limit_seconds=spec.time_limit_seconds,
+            phase="waiting for a worker",
+        )
+    )
+    connection.execute(insert(ShardRow).values(id=shard_id, job_id=job_id, round=0, status=ShardStatus.PENDING))
+    connection.execute(
+        insert(FitRow),
+        [
+            {
+                "job_id": job_id,
+                "number": fit.number,
+                "shard_id": shard_id,
+                "label": fit.label,
+                "overrides": dict(fit.overrides),
+                "seed": fit.seed,
+                "row_hash": fit.row_hash,
+                "num_rows": dict(fit.num_rows),
+                "num_parameters": fit.num_parameters,
+                "status": FitStatus.PENDING,
+                "steps_planned": fit.steps_planned,
+            }
+            for fit in resolved.fits
+        ],
+    )
+    tell(connection, job_id, 1, now, [("status", {"status": JobStatus.QUEUED.value})])

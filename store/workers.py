@@ -1,0 +1,47 @@
+"""Workers' signs of life."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from store.engine import Database
+from store.tables import WorkerRow
+
+LIVE_SECONDS = 30.0
+"""A worker silent for longer is taken for dead. It beats several times as often."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerState:
+    """A worker that was heard of lately."""
+
+    id: str
+    seen_at: dt.datetime
+    devices: list[str]
+    environment: dict[str, Any]
+
+
+def beat(db: Database, worker_id: str, devices: list[str], environment: dict[str, Any]) -> None:
+    """Note that this worker lives, and forget those silent for an hour."""
+    with db.write() as connection:
+        now = db.now(connection)
+        values = {"seen_at": now, "devices": devices, "environment": environment}
+        if connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(**values)).rowcount == 0:
+            connection.execute(insert(WorkerRow).values(id=worker_id, **values))
+            connection.execute(delete(WorkerRow).where(WorkerRow.seen_at < now - dt.timedelta(hours=1)))
+
+
+def live(db: Database, *, within_seconds: float = LIVE_SECONDS) -> list[WorkerState]:
+    """List workers heard of within these seconds."""
+    with db.read() as connection:
+        since = db.now(connection) - dt.timedelta(seconds=within_seconds)
+        rows = connection.execute(select(WorkerRow.__table__).where(WorkerRow.seen_at >= since).order_by(WorkerRow.id)).all()
+    return [WorkerState(id=row.id, seen_at=row.seen_at, devices=row.devices, environment=row.environment) for row in rows]
+
+
+def forget(db: Database, worker_prefix: str) -> None:
+    """Forget workers that left, whose ids begin with `worker_prefix`."""
+    with db.write() as connection:
+        connection.execute(delete(WorkerRow).where(WorkerRow.id.startswith(worker_prefix, autoescape=True)))
