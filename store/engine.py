@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from store.errors import DatabaseUnavailable
 
@@ -77,6 +77,11 @@ class Database:
     def dispose(self, *, close: bool = True) -> None:
         """Drop pooled connections; a forked child passes close=False, for they belong to its parent."""
         self.engine.dispose(close=close)
+
+
+def is_duplicate(error: IntegrityError) -> bool:
+    """Tell a key that exists already from other broken constraints."""
+    return getattr(error.orig, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(error.orig)
 
 
 @contextmanager

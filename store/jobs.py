@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs.resolve import Resolved
 from jobs.states import ACTIVE, FitStatus, JobStatus, ShardStatus
-from store.engine import Database
+from store.engine import Database, is_duplicate
 from store.errors import Conflict, NotFound
 from store.events import ending, tell, transitions
 from store.ids import new_id
@@ -81,8 +81,8 @@ def create_job(db: Database, resolved: Resolved, *, idempotency_key: str | None 
             if idempotency_key is not None:
                 connection.execute(insert(IdempotencyRow).values(key=idempotency_key, body_hash=body_hash, job_id=job_id, created_at=now))
             return Created(job=_read(connection, job_id), is_new=True, shard_ids=[shard_id])
-    except IntegrityError:
-        if idempotency_key is None:
+    except IntegrityError as error:
+        if idempotency_key is None or not is_duplicate(error):
             raise
     with db.read() as connection:  # another request with this key committed first
         known = _known(connection, idempotency_key, body_hash)

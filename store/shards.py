@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from jobs.states import ACTIVE, FailureKind, FitStatus, JobStatus, ShardStatus
-from store.engine import Database
+from store.engine import Database, is_duplicate
 from store.errors import LeaseLost
 from store.events import ending, tell
 from store.jobs import bump, end_job, lock
@@ -82,7 +83,7 @@ class Finish:
     failure: dict[str, Any] | None = None
 
 
-def claim(db: Database, shard_id: str, worker: str, lease_seconds: float, *, environment: dict[str, Any] | None = None) -> Claim | None:
+def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Claim | None:
     """Take a shard that waits, or whose lease has run out; None if somebody else has it or its job wants no work.
 
     A shard taken over starts its unfinished fits again: their epochs are deleted.
@@ -116,7 +117,7 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float, *, env
             connection.execute(delete(EpochRow).where(EpochRow.job_id == job.id, EpochRow.fit_number.in_(numbers)))
         connection.execute(update(_FITS).where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(_OPEN)).values(status=FitStatus.RUNNING, steps_done=0, last_epoch=None, best_epoch=None))
         started = job.started_at or now
-        version = bump(connection, job.id, status=JobStatus.RUNNING, started_at=started, phase="training", environment=environment)
+        version = bump(connection, job.id, status=JobStatus.RUNNING, started_at=started, phase="training")
         if job.status is JobStatus.QUEUED:
             tell(connection, job.id, version, now, [("status", {"status": JobStatus.RUNNING.value})])
     return Claim(
@@ -132,11 +133,19 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float, *, env
 
 
 def commit(
-    db: Database, claim: Claim, *, lease_seconds: float, epochs: Sequence[EpochRecord] = (), outcomes: Sequence[FitEnd] = (), finish: Finish | None = None
+    db: Database,
+    claim: Claim,
+    *,
+    lease_seconds: float,
+    epochs: Sequence[EpochRecord] = (),
+    outcomes: Sequence[FitEnd] = (),
+    finish: Finish | None = None,
+    environment: dict[str, Any] | None = None,
 ) -> Orders:
     """Write epochs, ended fits and the job's end in one transaction, and renew the lease.
 
-    A job whose cancellation was asked for ends cancelled, whatever `finish` says.
+    A job whose cancellation was asked for ends cancelled, whatever `finish` says. `environment` (what it was trained
+    with) is stored with `finish`.
 
     Raises:
         LeaseLost: this attempt does not hold the shard any more, or the job has ended; nothing was written.
@@ -157,7 +166,7 @@ def commit(
         is_cancelled = job.cancel_requested_at is not None
         if finish is not None:
             final = replace(finish, status=JobStatus.CANCELLED, failure=None) if is_cancelled else finish
-            _finish(connection, claim, now, final)
+            _finish(connection, claim, now, final, environment)
             told += ending(final.status, final.failure)
         _count_progress(connection, claim)
         tell(connection, claim.job_id, job.version, now, told)
@@ -194,13 +203,15 @@ def release(db: Database, claim: Claim) -> bool:
     return back is not None
 
 
-def release_worker(db: Database, worker_prefix: str) -> list[str]:
-    """End the leases of a worker that is known to be dead, whose ids begin with `worker_prefix`; give its shards."""
+def release_worker(db: Database, worker_prefix: str, shard_id: str | None = None) -> list[str]:
+    """End the leases of workers known to be dead, whose ids begin with `worker_prefix` (of one shard, if named); give their shards."""
     with db.write() as connection:
         now = db.now(connection)
-        held = _SHARDS.c.worker.startswith(worker_prefix, autoescape=True)
-        query = update(_SHARDS).where(held, _SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at > now)
-        return list(connection.scalars(query.values(lease_expires_at=now).returning(_SHARDS.c.id)))
+        held = [_SHARDS.c.worker.startswith(worker_prefix, autoescape=True), _SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at > now]
+        if shard_id is not None:
+            held.append(_SHARDS.c.id == shard_id)
+        expired = now - dt.timedelta(milliseconds=1)
+        return list(connection.scalars(update(_SHARDS).where(*held).values(lease_expires_at=expired, sent_at=None).returning(_SHARDS.c.id)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +288,13 @@ def _hold(connection: Connection, claim: Claim, now: dt.datetime, lease_seconds:
 def _insert_epochs(connection: Connection, claim: Claim, version: int, epochs: Sequence[EpochRecord]) -> None:
     if not epochs:
         return
-    connection.execute(insert(EpochRow), [_epoch_values(claim.job_id, version, record) for record in epochs])
+    try:
+        connection.execute(insert(EpochRow), [_epoch_values(claim.job_id, version, record) for record in epochs])
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        # A commit whose answer was lost with the connection did happen: this attempt no longer knows what it holds.
+        raise LeaseLost(claim.shard_id) from error
     for number in sorted({record.fit for record in epochs}):
         own = [record for record in epochs if record.fit == number]
         steps = sum(record.steps for record in own)
@@ -309,8 +326,9 @@ def _end_fit(connection: Connection, claim: Claim, end: FitEnd) -> tuple[str, di
     return "fit", {"fit": end.number, "status": end.status.value, "stop_reason": end.stop_reason, "best_epoch": end.best_epoch, "message": end.message}
 
 
-def _finish(connection: Connection, claim: Claim, now: dt.datetime, final: Finish) -> None:
+def _finish(connection: Connection, claim: Claim, now: dt.datetime, final: Finish, environment: dict[str, Any] | None) -> None:
     values = {"status": final.status, "finished_at": now, "result": final.result, "failure": final.failure, "phase": final.status.value}
+    values |= {"environment": environment}
     connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(**values))
     left = FitStatus.CANCELLED if final.status is JobStatus.CANCELLED else FitStatus.FAILED
     connection.execute(update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.status.in_(_OPEN)).values(status=left, stop_reason=left.value))

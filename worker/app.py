@@ -1,0 +1,113 @@
+"""The Celery worker. Its parent warms up with one thread and forks children that train on one thread each.
+
+A parent that ran two threads would fork children that hang; a parent that touched CUDA would fork children that cannot
+use it. Connections are never shared over a fork: every child opens its own. Signs of life come from the children, for a
+parent that forks must have no thread beside its own.
+"""
+
+import multiprocessing.sharedctypes
+import os
+import socket
+import threading
+from typing import Any
+
+import structlog
+import torch
+from celery import signals
+from celery.exceptions import WorkerLostError
+
+from jobs.messages import TASK
+from store.artifacts import Artifacts
+from store.engine import Database, create_engine
+from store.errors import DatabaseUnavailable
+from store.shards import release_worker
+from store.workers import beat, forget
+from training.environment import devices, environment
+from training.warmup import warm_up
+from worker.logs import configure_logs
+from worker.nudge import Nudge
+from worker.queue import make_celery
+from worker.runner import Workplace, run_shard
+from worker.settings import WorkerSettings
+
+_log = structlog.get_logger()
+settings = WorkerSettings()
+celery_app = make_celery(settings.broker_url)
+celery_app.conf.update(worker_concurrency=settings.concurrency)
+
+WORKER_NAME = os.environ.get("HOLDOUT_WORKER_NAME") or f"{socket.gethostname()}.{os.getpid()}"
+"""Set where this module is first imported, the parent; the ids of its children begin with it."""
+
+_leaving = multiprocessing.sharedctypes.RawValue("b", 0)
+"""Memory shared over the fork: the parent sets it when asked to stop, and every child hands its shard back at the next epoch."""
+_place: list[Workplace] = []
+"""The workplace of this child process; made after the fork."""
+
+
+@celery_app.task(name=TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def train_shard(shard_id: str) -> None:
+    """Train the shard of this id, if nobody else does."""
+    run_shard(_place[0], shard_id)
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def _prepare_parent(**_: Any) -> None:
+    configure_logs()
+    torch.set_num_threads(1)
+    if devices() == ["cpu"]:
+        warm_up()
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def _prepare_child(**_: Any) -> None:
+    torch.set_num_threads(1)
+    _place[:] = [
+        Workplace(
+            db=Database(create_engine(settings.database_url)),
+            artifacts=Artifacts(settings.artifacts_url),
+            worker_id=f"{WORKER_NAME}/{os.getpid()}",
+            lease_seconds=settings.lease_seconds,
+            flush_seconds=settings.flush_seconds,
+            nudge=Nudge(settings.broker_url),
+            must_leave=lambda: bool(_leaving.value),
+        )
+    ]
+    threading.Thread(target=_beat, args=(_place[0],), name="beat", daemon=True).start()
+
+
+def _beat(place: Workplace) -> None:
+    what = environment("cpu")
+    while not _leaving.value:
+        try:
+            beat(place.db, place.worker_id, devices(), what)
+        except DatabaseUnavailable:
+            _log.warning("beat_failed", worker=place.worker_id)
+        threading.Event().wait(settings.beat_seconds)
+
+
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _leave_child(**_: Any) -> None:
+    for place in _place:
+        try:
+            forget(place.db, place.worker_id)
+        except DatabaseUnavailable:
+            _log.warning("forget_failed", worker=place.worker_id)
+
+
+@signals.task_failure.connect  # type: ignore[untyped-decorator]
+def _free_shard_of_dead_child(exception: BaseException | None = None, args: tuple[Any, ...] | None = None, **_: Any) -> None:
+    """Let the sweeper send the shard again at once, where the parent saw its child die."""
+    if not isinstance(exception, WorkerLostError) or not args:
+        return
+    db = Database(create_engine(settings.database_url))
+    try:
+        _log.warning("child_lost", shards=release_worker(db, WORKER_NAME, shard_id=str(args[0])))
+    except DatabaseUnavailable:
+        _log.warning("child_lost_unnoted", shard=args[0])
+    finally:
+        db.dispose()
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _leave(**_: Any) -> None:
+    _leaving.value = 1

@@ -1,0 +1,26 @@
+"""From an exception to what a client may know of it: a kind and a sentence. The trace goes to the log."""
+
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from jobs.materialize import RowsChanged
+from jobs.states import FailureKind
+
+
+def failure_of(error: BaseException) -> dict[str, Any]:
+    """Give a failed job's `failure`."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+        return failure(FailureKind.OUT_OF_MEMORY, "the worker ran out of memory: use a smaller network or batch_size", retryable=False)
+    if isinstance(error, SoftTimeLimitExceeded):
+        return failure(FailureKind.TIME_LIMIT, "the worker's own time limit was reached", retryable=False)
+    if isinstance(error, RowsChanged):
+        return failure(FailureKind.INVALID_DATA, str(error), retryable=False)
+    if isinstance(error, OSError):
+        return failure(FailureKind.INVALID_DATA, "the dataset's files could not be read on the worker", retryable=True)
+    return failure(FailureKind.INTERNAL, f"the worker met an unexpected {type(error).__name__}; its log has the details", retryable=False)
+
+
+def failure(kind: FailureKind, detail: str, *, retryable: bool) -> dict[str, Any]:
+    """Give a `failure` of a kind."""
+    return {"kind": kind.value, "detail": detail.replace("\x00", ""), "retryable": retryable}

@@ -1,0 +1,17 @@
+"""Settings of workers and sweepers. Read from the environment, prefix `HOLDOUT_`."""
+
+import os
+
+from pydantic import Field
+
+from store.settings import StoreSettings
+
+
+class WorkerSettings(StoreSettings):
+    """What a worker needs beyond the store."""
+
+    broker_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="Redis or Valkey URL of the queue and of nudges.")
+    flush_seconds: float = Field(0.2, gt=0, description="Longest time that finished epochs wait to be stored.")
+    beat_seconds: float = Field(5.0, gt=0, description="Between a worker's signs of life.")
+    sweep_seconds: float = Field(0.5, gt=0, description="Between a sweeper's rounds.")
+    concurrency: int = Field(max(1, (os.cpu_count() or 1) - 1), ge=1, description="Fits trained at once by one worker, each on one thread.")

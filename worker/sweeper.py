@@ -1,0 +1,61 @@
+"""The sweeper: sends what was not sent, sends again what a dead worker held, ends what cannot progress.
+
+The one recovery mechanism of the service, in a small process of its own (`python -m worker.sweeper`). Any number may
+run; live leases are never touched.
+"""
+
+import signal
+import threading
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from store.engine import Database, create_engine
+from store.errors import DatabaseUnavailable
+from store.shards import due, mark_sent, reap
+from worker.logs import configure_logs
+from worker.nudge import Nudge
+from worker.queue import make_celery, send
+from worker.settings import WorkerSettings
+
+_log = structlog.get_logger()
+
+
+def sweep(db: Database, celery: Celery, nudge: Nudge) -> None:
+    """Make one round."""
+    for job_id in reap(db):
+        _log.warning("job_reaped", job=job_id)
+        nudge(job_id)
+    sent = []
+    try:
+        for shard in due(db):
+            send(celery, shard.shard_id, shard.device)
+            sent.append(shard.shard_id)
+    except OperationalError:
+        _log.warning("broker_unreachable")
+    if sent:
+        mark_sent(db, sent)
+        _log.info("shards_sent", shards=sent)
+
+
+def main() -> None:
+    """Sweep until asked to stop."""
+    configure_logs()
+    settings = WorkerSettings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    db, celery, nudge = Database(create_engine(settings.database_url)), make_celery(settings.broker_url), Nudge(settings.broker_url)
+    wait = settings.sweep_seconds
+    while not stop.wait(wait):
+        try:
+            sweep(db, celery, nudge)
+            wait = settings.sweep_seconds
+        except DatabaseUnavailable:
+            wait = min(10.0, wait * 2)
+            _log.warning("database_unavailable", retry_seconds=wait)
+
+
+if __name__ == "__main__":
+    main()
