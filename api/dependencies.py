@@ -1,0 +1,37 @@
+"""What routes are given."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from api.nudges import Nudges
+from api.queue import Queue
+from api.settings import ApiSettings
+from store.artifacts import Artifacts
+from store.engine import Database
+
+
+class Resources:
+    """What one API process holds open."""
+
+    def __init__(self, settings: ApiSettings, db: Database) -> None:
+        """Prepare everything; nothing connects yet."""
+        self.settings = settings
+        self.db = db
+        self.queue = Queue(settings.broker_url)
+        self.nudges = Nudges(settings.broker_url)
+        self.artifacts = Artifacts(settings.artifacts_url)
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+def _database(request: Request) -> Database:
+    return _resources(request).db
+
+
+Everything = Annotated[Resources, Depends(_resources)]
+Db = Annotated[Database, Depends(_database)]
+JobId = Annotated[str, Path(description="Id of a job.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

@@ -1,0 +1,160 @@
+"""Every error as application/problem+json (RFC 9457), in one shape."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from jobs.resolve import SpecProblems
+from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
+
+MEDIA_TYPE = "application/problem+json"
+_log = structlog.get_logger()
+
+
+class ProblemDetail(BaseModel):
+    """One thing wrong with a request."""
+
+    pointer: str = Field(description="JSON pointer into the body, or the name of a query, path or header parameter.", examples=["/optimizer/learning_rate"])
+    code: str = Field(description="Stable code.", examples=["greater_than_equal"])
+    message: str = Field(description="A sentence for people.")
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(description="URN of the code.", examples=["urn:holdout:problem:invalid_request"])
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What happened, for people.")
+    code: str = Field(description="Stable code: what to branch on.")
+    request_id: str | None = Field(None, description="Also in the header X-Request-Id and in the log.")
+    errors: list[ProblemDetail] = Field(default_factory=list, description="Each fault of the request.")
+
+
+class ProblemError(HTTPException):
+    """Raised where an answer is a problem."""
+
+    def __init__(self, status: int, code: str, detail: str, *, errors: Sequence[ProblemDetail] = (), headers: Mapping[str, str] | None = None) -> None:
+        """Describe the answer."""
+        super().__init__(status, detail, headers=dict(headers or {}))
+        self.code = code
+        self.errors = list(errors)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the problems an operation may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in (*statuses, 503)}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception with a problem."""
+    app.add_exception_handler(ProblemError, _problem_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(SpecProblems, _spec_problems)
+    app.add_exception_handler(NotFound, lambda request, _: _answer(request, 404, "not_found", "nothing has this id"))
+    app.add_exception_handler(Conflict, _conflict)
+    app.add_exception_handler(BadCursor, _bad_cursor)
+    app.add_exception_handler(DatabaseUnavailable, _unavailable)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _answer(
+    request: Request, status: int, code: str, detail: str, errors: Sequence[ProblemDetail] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    problem = Problem(
+        type=f"urn:holdout:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=_clean(detail),
+        code=code,
+        request_id=request.scope.get("request_id"),
+        errors=list(errors),
+    )
+    return Response(problem.model_dump_json(), status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def _problem_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return _answer(request, error.status_code, error.code, error.detail, error.errors, error.headers)
+
+
+def _http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the framework raises: unknown paths and methods, unreadable bodies, bodies that are too large."""
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("'", "")
+    return _answer(request, error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    details: dict[str, list[ProblemDetail]] = {}
+    for found in error.errors():
+        detail = ProblemDetail(pointer=_pointer(found["loc"], error.body), code=found["type"], message=_message(found))
+        details.setdefault(detail.pointer, []).append(detail)
+    errors = [ProblemDetail(pointer=pointer, code=same[0].code, message=" or: ".join(dict.fromkeys(one.message for one in same))) for pointer, same in details.items()]
+    first = errors[0]
+    return _answer(request, 422, "invalid_request", f"{first.pointer or 'the body'}: {first.message}" + (f" ({len(errors)} faults)" if len(errors) > 1 else ""), errors)
+
+
+def _message(found: Mapping[str, Any]) -> str:
+    if found["type"] == "extra_forbidden":
+        return "unknown field"
+    if found["type"] == "json_invalid":
+        return f"not JSON: {found.get('ctx', {}).get('error', 'it cannot be parsed')}"
+    return _clean(str(found["msg"]))
+
+
+def _pointer(location: Sequence[str | int], body: Any) -> str:
+    """Turn pydantic's location into a JSON pointer: what names a member of a union, not a key of the body, is left out."""
+    if not location or location[0] != "body":
+        return str(location[-1]) if location else ""
+    pointer, at = "", body
+    for index, part in enumerate(location[1:], start=1):
+        is_last = index == len(location) - 1
+        if isinstance(at, dict) and part in at:
+            at = at[part]
+        elif isinstance(at, list) and isinstance(part, int) and part < len(at):
+            at = at[part]
+        elif not (is_last and isinstance(at, dict) and isinstance(part, str)):
+            continue
+        pointer += "/" + _clean(str(part)).replace("~", "~0").replace("/", "~1")
+    return pointer
+
+
+def _clean(text: str) -> str:
+    """Make text that any encoder takes: lone surrogates are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _spec_problems(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SpecProblems)
+    errors = [ProblemDetail(pointer=problem.pointer, code=problem.code, message=problem.message) for problem in error.problems]
+    return _answer(request, 422, "invalid_spec", f"{errors[0].pointer}: {errors[0].message}", errors)
+
+
+def _conflict(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Conflict)
+    status = 422 if error.code == "idempotency_key_reused" else 409
+    return _answer(request, status, error.code, error.detail)
+
+
+def _bad_cursor(request: Request, error: Exception) -> Response:
+    return _answer(request, 422, "invalid_request", str(error), [ProblemDetail(pointer="cursor", code="bad_cursor", message=str(error))])
+
+
+def _unavailable(request: Request, _error: Exception) -> Response:
+    return _answer(request, 503, "database_unavailable", "the database cannot be reached; try again", headers={"Retry-After": "1"})
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    _log.error("unexpected_error", path=request.url.path, request_id=request.scope.get("request_id"), exc_info=error)
+    return _answer(request, 500, "internal", "an unexpected error; the log has it under this request_id")

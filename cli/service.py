@@ -1,0 +1,194 @@
+"""The whole system in one place: queue, worker, sweeper and API as processes of one supervisor."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+from cli.broker import start_broker
+from store.engine import Database, create_engine
+from store.migrate import upgrade
+from store.settings import StoreSettings
+from store.shards import release_worker
+from store.workers import forget
+
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+
+
+class ServiceFailed(RuntimeError):
+    """The service cannot start or went down; the text is for the person who started it."""
+
+
+@dataclass
+class _Process:
+    """A process that is started again when it dies."""
+
+    name: str
+    arguments: list[str]
+    environment: dict[str, str]
+    log: Path
+    popen: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    started_at: float = 0.0
+
+    def start(self) -> None:
+        self.starts += 1
+        self.started_at = time.monotonic()
+        environment = {**os.environ, **self.environment, "HOLDOUT_WORKER_NAME": self.worker_name}
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, *self.arguments], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+
+    @property
+    def worker_name(self) -> str:
+        """Differs from start to start, so that the leases of one that died can be told from its successor's."""
+        return f"embedded-{os.getpid()}-{self.name}-{self.starts}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self.popen is not None and self.is_running:
+            self.popen.send_signal(number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, then make sure of it and of all it started."""
+        if self.popen is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.popen.wait(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+@dataclass
+class Service:
+    """A running system."""
+
+    home: Path
+    url: str
+    database: Database
+    processes: list[_Process]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    failure: str | None = None
+
+    def watch(self) -> None:
+        """Start dead processes again until the service stops; a dead worker's shards are free at once."""
+        while not self.stopping.wait(0.1):
+            for process in self.processes:
+                if process.is_running:
+                    continue
+                if process.starts >= 5 and time.monotonic() - process.started_at < 5:
+                    self.failure = f"the {process.name} process keeps dying; {process.log} says why"
+                    self.stopping.set()
+                    return
+                if process.name == "worker":
+                    process.wait(0)
+                    release_worker(self.database, process.worker_name)
+                    forget(self.database, process.worker_name)
+                process.start()
+
+
+@contextlib.contextmanager
+def running(home: Path, port: int) -> Iterator[Service]:
+    """Start everything in `home` and serve on loopback; stop it in order on leaving.
+
+    Raises:
+        ServiceFailed: the port is taken, `home` is in use, or a process did not come up.
+    """
+    home = home.absolute()
+    logs = home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with _only_one(home):
+        _check_port(port)
+        broker = start_broker(home / "queue", logs / "queue.log")
+        try:
+            settings = StoreSettings(home=home)
+            upgrade(settings.database_url)
+            service = _service(home, port, settings, broker.url, logs)
+            with _supervised(service):
+                yield service
+        finally:
+            broker.stop()
+
+
+def _service(home: Path, port: int, settings: StoreSettings, broker_url: str, logs: Path) -> Service:
+    environment = {
+        "HOLDOUT_HOME": str(home),
+        "HOLDOUT_DATABASE_URL": settings.database_url,
+        "HOLDOUT_ARTIFACTS_URL": settings.artifacts_url,
+        "HOLDOUT_BROKER_URL": broker_url,
+        "OMP_NUM_THREADS": "1",
+        "REMAP_SIGTERM": "SIGQUIT",
+        "PYTHONUNBUFFERED": "1",
+    }
+    commands = {
+        "worker": ["-m", "celery", "-A", "worker.app", "worker", "--loglevel", "WARNING", "--queues", "holdout.cpu", "--without-gossip", "--without-mingle"],
+        "sweeper": ["-m", "worker.sweeper"],
+        "api": ["-m", "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"],
+    }
+    processes = [_Process(name, arguments, environment, logs / f"{name}.log") for name, arguments in commands.items()]
+    return Service(home=home, url=f"http://127.0.0.1:{port}", database=Database(create_engine(settings.database_url)), processes=processes)
+
+
+@contextlib.contextmanager
+def _supervised(service: Service) -> Iterator[None]:
+    for process in service.processes:
+        process.start()
+    watcher = threading.Thread(target=service.watch, name="watch", daemon=True)
+    watcher.start()
+    try:
+        _wait_until_ready(service)
+        yield
+    finally:
+        service.stopping.set()
+        watcher.join()
+        for process in service.processes:
+            process.stop()
+        for process in service.processes:
+            process.wait(_STOP_SECONDS)
+        service.database.dispose()
+
+
+def _wait_until_ready(service: Service) -> None:
+    give_up_at = time.monotonic() + _READY_SECONDS
+    with httpx2.Client(timeout=2) as client:
+        while time.monotonic() < give_up_at and not service.stopping.is_set():
+            with contextlib.suppress(httpx2.HTTPError):
+                if client.get(f"{service.url}/readyz").status_code == 200:
+                    return
+            time.sleep(0.05)
+    raise ServiceFailed(service.failure or f"the service was not ready after {_READY_SECONDS:.0f} s; see {service.home / 'logs'}")
+
+
+@contextlib.contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    with (home / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServiceFailed(f"another holdout already runs in {home}: stop it, or choose another HOLDOUT_HOME") from None
+        yield
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise ServiceFailed(f"port {port} is taken: set HOLDOUT_PORT to a free one") from None
