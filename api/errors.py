@@ -108,8 +108,10 @@ def _invalid_request(request: Request, error: Exception) -> Response:
 def _message(found: Mapping[str, Any]) -> str:
     if found["type"] == "extra_forbidden":
         return "unknown field"
-    if found["type"] == "json_invalid":
-        return f"not JSON: {found.get('ctx', {}).get('error', 'it cannot be parsed')}"
+    if found["type"] == "union_tag_invalid":  # the text would echo what was sent
+        return f"unknown name; there are {found['ctx']['expected_tags']}"
+    if found["type"] == "union_tag_not_found":
+        return "needs a name that says which one it is"
     return _clean(str(found["msg"]))
 
 

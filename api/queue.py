@@ -23,8 +23,8 @@ class Queue:
             accept_content=["json"],
             task_default_queue=CPU_QUEUE,
             task_ignore_result=True,
-            broker_transport_options={"socket_connect_timeout": 0.5, "socket_timeout": 1.0},
-            broker_connection_timeout=0.5,
+            # One attempt: kombu's own default would hold a request for two seconds.
+            broker_transport_options={"socket_connect_timeout": 0.5, "socket_timeout": 1.0, "max_retries": 0},
             task_publish_retry=False,
         )
         self._paused_until = 0.0

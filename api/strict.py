@@ -7,22 +7,39 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import ProblemDetail, ProblemError
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class _StrictRequest(Request):
-    """A request whose JSON is JSON."""
+    """A request whose body is bounded and whose JSON is JSON."""
+
+    async def body(self) -> bytes:
+        """Read the body, counting the bytes received.
+
+        Raises:
+            ProblemError: 413, it is larger than the service takes.
+        """
+        if not hasattr(self, "_body"):
+            limit = self.app.state.resources.settings.max_body_bytes
+            received = bytearray()
+            async for chunk in self.stream():
+                received += chunk
+                if len(received) > limit:
+                    raise ProblemError(413, "body_too_large", f"the body is larger than {limit} bytes")
+            self._body = bytes(received)
+        return self._body
 
     async def json(self) -> Any:
         """Parse the body.
 
         Raises:
-            RequestValidationError: it is not strict JSON in UTF-8, repeats a key, or is nested too deeply.
+            ProblemError: 422, it is not strict JSON in UTF-8, repeats a key, or is nested too deeply.
         """
         body = await self.body()
         try:
@@ -35,7 +52,8 @@ class _StrictRequest(Request):
             reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
         except ValueError as error:
             reason = str(error)
-        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": reason, "input": None, "ctx": {"error": reason}}])
+        detail = ProblemDetail(pointer="", code="json_invalid", message=reason)
+        raise ProblemError(422, "invalid_json", f"the body is not JSON: {reason}", errors=[detail])
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -55,16 +73,24 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler."""
         handle = super().get_route_handler()
-        known = {parameter.alias for parameter in get_flat_dependant(self.dependant).query_params}
+        known = {parameter.alias for parameter in self.dependant.query_params}
         takes_metadata = "metadata" in known
+        takes_body = bool(self.dependant.body_params)
 
         async def strict(request: Request) -> Response:
             unknown = [name for name in request.query_params if name not in known and not (takes_metadata and name.startswith("metadata."))]
             if unknown:
                 raise RequestValidationError([{"type": "unknown_parameter", "loc": ("query", name), "msg": "unknown query parameter", "input": None} for name in unknown])
+            if takes_body and not _is_json(request.headers.get("content-type", "")):
+                raise ProblemError(415, "not_json", "send the body as application/json")
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.split(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class RequestIds:

@@ -232,8 +232,9 @@ class CurveView(View):
     @classmethod
     def of(cls, curve: FitCurve, smoothed: dict[str, list[float | None]] | None) -> Self:
         """Shape a curve."""
+        averages = {} if smoothed is None else {"smoothed": smoothed}
         return cls.model_construct(
-            number=curve.number, label=curve.label, epoch=curve.epoch, smoothed=smoothed, best_epoch=curve.best_epoch, last_epoch=curve.last_epoch, **curve.columns
+            number=curve.number, label=curve.label, epoch=curve.epoch, best_epoch=curve.best_epoch, last_epoch=curve.last_epoch, **curve.columns, **averages
         )
 
 

@@ -1,0 +1,100 @@
+"""The API: `uvicorn --factory api.app:create_app`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from api.dependencies import Resources
+from api.errors import Problem, install
+from api.routes import curves, datasets, events, fits, health, jobs, previews, report, techniques
+from api.settings import ApiSettings
+from api.strict import RequestIds
+from data.builtin import catalog
+from store.engine import Database, create_engine
+
+_DESCRIPTION = """
+Training jobs that measure how well networks generalize. Submit a spec, follow its curves, read the generalization gap.
+
+* Only `dataset` is required in a spec; every default is echoed, and what is echoed can be posted again.
+* `loss` is the data term alone, in evaluation mode, on clean rows; `generalization_gap = val_loss - train_loss`.
+* Epoch 0 is the network before any update.
+* Every error is `application/problem+json` with a stable `code` and JSON pointers.
+* Poll with the ETag (304 while nothing changed), or follow `/v1/jobs/{id}/events`.
+"""
+_TAGS = [
+    {"name": "jobs", "description": "Submit, preview, list, cancel, delete."},
+    {"name": "results", "description": "Fits, curves, events, pictures, weights."},
+    {"name": "catalog", "description": "Datasets and techniques."},
+    {"name": "health", "description": "Alive, ready, metrics."},
+]
+
+
+def create_app(settings: ApiSettings | None = None) -> FastAPI:
+    """Make the application; nothing connects before it starts."""
+    resolved = settings or ApiSettings()
+    app = FastAPIOffline(
+        redoc_url=None,
+        title="Holdout",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        lifespan=_lifespan,
+        swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
+    )
+    app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url)))
+    app.add_middleware(RequestIds)
+    install(app)
+    for module in (jobs, fits, curves, events, report, previews, datasets, techniques, health):
+        app.include_router(module.router)
+    app.add_api_route("/", _home, include_in_schema=False)
+    _document_problems(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    resources: Resources = app.state.resources
+    catalog()  # read built-in rows now, not in somebody's first request
+    listening = asyncio.create_task(resources.nudges.run())
+    try:
+        yield
+    finally:
+        listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listening
+        resources.db.dispose()
+
+
+async def _home() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Put the schema of problems beside the others, in place of the framework's own error shape."""
+    generate = app.openapi
+
+    def documented() -> dict[str, object]:
+        document = generate()
+        schemas = document["components"]["schemas"]
+        if "Problem" not in schemas:
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs"))
+            schemas["Problem"] = schema
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return document
+
+    app.openapi = documented  # type: ignore[method-assign]

@@ -1,0 +1,59 @@
+"""The story of a job, as a stream or a page."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from api.dependencies import Everything, JobId
+from api.errors import ProblemDetail, ProblemError, responses
+from api.strict import StrictRoute
+from api.stream import job_events
+from api.views import EventPageView, EventView
+from jobs.states import TERMINAL
+from store.events import events_after
+from store.jobs import job_version
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
+
+
+@router.get(
+    "/events",
+    summary="Follow a job",
+    response_model=EventPageView,
+    responses={
+        **responses(404, 422),
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events as they come, or with Accept: application/json a page."},
+        204: {"description": "The job has ended and everything was read: do not come back."},
+    },
+)
+def follow(
+    job_id: JobId,
+    resources: Everything,
+    after_version: Annotated[int | None, Query(ge=0, le=2**62, description="Only what was written after this version.")] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=32, description="Where a stream was cut off.")] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> EventPageView | Response:
+    """Follow changes of status, ends of fits and epochs as server-sent events; the last one is `finished`.
+
+    An event's id is the job's version. A stream that was cut off goes on after `Last-Event-ID`.
+    """
+    version = after_version if after_version is not None else _resumed(last_event_id)
+    newest, status = job_version(resources.db, job_id)
+    if accept is not None and "application/json" in accept and "text/event-stream" not in accept:
+        page = events_after(resources.db, job_id, version)
+        events = [EventView.model_validate({"version": event.version, "kind": event.kind, "data": event.data}) for event in page.events]
+        return EventPageView(events=events, version=page.version, has_more=page.has_more)
+    if status in TERMINAL and version >= newest:
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(job_events(resources.db, resources.nudges, job_id, version), media_type="text/event-stream", headers=headers)
+
+
+def _resumed(last_event_id: str | None) -> int:
+    if last_event_id is None or last_event_id == "":
+        return 0
+    if not (last_event_id.isascii() and last_event_id.isdigit()) or len(last_event_id) > 18:
+        message = "not an id that this stream gave"
+        raise ProblemError(422, "invalid_request", f"Last-Event-ID: {message}", errors=[ProblemDetail(pointer="Last-Event-ID", code="bad_parameter", message=message)])
+    return int(last_event_id)

@@ -1,0 +1,154 @@
+"""Jobs: created, listed, read, cancelled, deleted."""
+
+import datetime as dt
+import hashlib
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from api.dependencies import Db, Everything, JobId, Resources
+from api.errors import ProblemDetail, ProblemError, responses
+from api.etags import etag, is_current
+from api.examples import JOBS
+from api.strict import StrictRoute
+from api.views import JobPage, JobView
+from jobs.resolve import resolve
+from jobs.spec import JobSpec
+from jobs.states import ACTIVE, JobStatus
+from store.jobs import create_job, delete_job, get_job, job_version, queue_facts, request_cancel
+from store.listing import JobFilter, list_jobs
+from store.shards import mark_sent
+from store.workers import live
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+
+JobBody = Annotated[JobSpec, Body(openapi_examples=JOBS)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=255, description="Same key and body: the same job, however often it is sent. Same key, other body: 422."),
+]
+_RETRY_SECONDS = 1
+
+
+@router.post("", status_code=201, summary="Submit a job", responses={**responses(413, 415, 422, 429), 201: {"headers": {"Location": {"schema": {"type": "string"}}}}})
+def create(spec: JobBody, response: Response, resources: Everything, idempotency_key: IdempotencyKey = None) -> JobView:
+    """Check the spec, store the job and hand it to the queue.
+
+    All that can be known now is refused now. If the queue is away the job is accepted all the same and runs once it is back.
+    """
+    resolved = resolve(spec, resources.settings.limits)
+    check_device(spec, resources)
+    _check_room(resources)
+    body_hash = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+    created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)
+    sent = [shard_id for shard_id in created.shard_ids if resources.queue.send(shard_id, spec.device)]
+    if sent:
+        mark_sent(resources.db, sent)
+    response.headers["Location"] = f"/v1/jobs/{created.job.id}"
+    response.headers["ETag"] = etag(created.job.version)
+    return JobView.of(created.job)
+
+
+@router.get("", summary="List jobs", responses=responses(422))
+def read_page(
+    db: Db,
+    request: Request,
+    status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
+    plan: Annotated[str | None, Query(max_length=32)] = None,
+    dataset: Annotated[str | None, Query(max_length=64)] = None,
+    name: Annotated[str | None, Query(max_length=200, description="Part of the name, in any case.")] = None,
+    created_after: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
+    created_before: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
+    metadata: Annotated[str | None, Query(include_in_schema=False)] = None,
+    sort: Annotated[Literal["created_at", "-created_at"], Query(description="Oldest or newest first.")] = "-created_at",
+    fields: Annotated[str | None, Query(description="Only these fields of each job, separated by commas.", examples=["id,status,progress"])] = None,
+    cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> JobPage:
+    """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut."""
+    if metadata is not None:
+        raise _bad_parameter("metadata", "name a key: metadata.owner=vision")
+    for parameter, instant in (("created_after", created_after), ("created_before", created_before)):
+        if instant is not None and instant.tzinfo is None:
+            raise _bad_parameter(parameter, "an instant needs a zone, for example 2026-01-31T12:00:00Z")
+    chosen = JobFilter(
+        statuses=frozenset(status or ()),
+        plan=plan,
+        dataset=dataset,
+        name=name,
+        created_after=created_after,
+        created_before=created_before,
+        metadata={key.removeprefix("metadata."): value for key, value in request.query_params.items() if key.startswith("metadata.")},
+    )
+    _check_text(request)
+    wanted = _wanted(fields)
+    page = list_jobs(db, chosen, sort=sort, cursor=cursor, limit=limit)
+    view = JobPage(items=[JobView.of(job) for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None)
+    if wanted is None:
+        return view
+    body: dict[str, Any] = view.model_dump(mode="json", include={"items": {"__all__": wanted}, "next_cursor": True, "has_more": True})
+    return JSONResponse(body)  # type: ignore[return-value]  # a part of the model, as asked
+
+
+@router.get("/{job_id}", summary="Read a job", responses={**responses(404, 422), 304: {"description": "Unchanged since the ETag sent."}})
+def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str | None, Header()] = None) -> JobView:
+    """Read a job as it stands. Send the ETag back as If-None-Match to be told 304 while nothing has changed."""
+    if if_none_match is not None:
+        version, status = job_version(db, job_id)
+        if is_current(if_none_match, version):
+            return Response(status_code=304, headers=_poll_headers(version, status))  # type: ignore[return-value]  # no body
+    job = get_job(db, job_id)
+    response.headers.update(_poll_headers(job.version, job.status))
+    return JobView.of(job)
+
+
+@router.delete("/{job_id}", status_code=204, summary="Delete an ended job", responses=responses(404, 409, 422))
+def delete(job_id: JobId, resources: Everything) -> None:
+    """Delete a job that has ended, with its fits, curves, events and weights, and nothing else."""
+    resources.artifacts.delete(delete_job(resources.db, job_id))
+
+
+@router.post("/{job_id}/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 422))
+def cancel(job_id: JobId, db: Db) -> JobView:
+    """Cancel: a queued job at once, a running one within an epoch. Its epochs and best weights stay. Again is no error."""
+    return JobView.of(request_cancel(db, job_id))
+
+
+def check_device(spec: JobSpec, resources: Resources) -> None:
+    """Refuse a GPU job where no live worker has a GPU."""
+    if spec.device == "cuda" and not any("cuda" in worker.devices for worker in live(resources.db)):
+        message = "no live worker has a GPU: use auto or cpu"
+        raise ProblemError(422, "invalid_spec", f"/device: {message}", errors=[ProblemDetail(pointer="/device", code="device_unavailable", message=message)])
+
+
+def _check_room(resources: Resources) -> None:
+    queued = queue_facts(resources.db).counts[JobStatus.QUEUED]
+    if queued >= resources.settings.max_queued_jobs:
+        raise ProblemError(429, "queue_full", f"{queued} jobs wait already; try again later", headers={"Retry-After": "30"})
+
+
+def _poll_headers(version: int, status: JobStatus) -> dict[str, str]:
+    headers = {"ETag": etag(version), "Cache-Control": "no-cache"}
+    return headers | {"Retry-After": str(_RETRY_SECONDS)} if status in ACTIVE else headers
+
+
+def _wanted(fields: str | None) -> set[str] | None:
+    if fields is None:
+        return None
+    wanted = set(fields.split(","))
+    unknown = sorted(wanted - JobView.model_fields.keys())
+    if unknown:
+        raise _bad_parameter("fields", f"a job has no field {unknown[0]!r}; it has {', '.join(JobView.model_fields)}")
+    return wanted
+
+
+def _check_text(request: Request) -> None:
+    """Refuse what no database stores."""
+    for name, value in request.query_params.multi_items():
+        if "\x00" in name + value:
+            raise _bad_parameter(name.replace("\x00", ""), "must not contain the NUL character")
+
+
+def _bad_parameter(name: str, message: str) -> ProblemError:
+    return ProblemError(422, "invalid_request", f"{name}: {message}", errors=[ProblemDetail(pointer=name, code="bad_parameter", message=message)])

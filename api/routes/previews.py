@@ -1,0 +1,19 @@
+"""What a job would be, before there is one."""
+
+from fastapi import APIRouter
+
+from api.dependencies import Everything
+from api.errors import responses
+from api.routes.jobs import JobBody, check_device
+from api.strict import StrictRoute
+from api.views import PreviewView
+from jobs.resolve import resolve
+
+router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute)
+
+
+@router.post("", summary="Preview a job", responses=responses(413, 415, 422))
+def preview(spec: JobBody, resources: Everything) -> PreviewView:
+    """Resolve a spec as submitting it would, creating nothing: defaults, split sizes, layers, parameters, steps, warnings."""
+    check_device(spec, resources)
+    return PreviewView.of(resolve(spec, resources.settings.limits))

@@ -1,0 +1,85 @@
+"""Every technique a job spec may ask for, read off the specs themselves."""
+
+import inspect
+import re
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from api.views import TechniqueView
+from data.preprocessing.spec import PreprocessingSpec
+from data.splits.spec import SplitSpec
+from jobs.plans.spec import PlanSpec
+from models.activations.spec import ActivationName
+from models.initializers.spec import InitializerSpec
+from models.normalizations.spec import NormalizationSpec
+from models.spec import NetworkSpec
+from training.losses.spec import LossSpec
+from training.optimizers.spec import OptimizerSpec
+from training.regularizers.spec import RegularizationSpec
+from training.schedules.spec import ScheduleSpec
+from training.stopping.spec import EarlyStoppingSpec
+
+_UNIONS: tuple[tuple[str, str, Any], ...] = (
+    ("network", "/network", NetworkSpec),
+    ("normalization", "/network/normalization", NormalizationSpec),
+    ("initializer", "/network/initializer", InitializerSpec),
+    ("loss", "/loss", LossSpec),
+    ("optimizer", "/optimizer", OptimizerSpec),
+    ("schedule", "/schedule", ScheduleSpec),
+    ("split", "/split", SplitSpec),
+    ("plan", "/plan", PlanSpec),
+)
+_SINGLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
+    ("regularization", "/regularization", RegularizationSpec),
+    ("early_stopping", "/early_stopping", EarlyStoppingSpec),
+    ("preprocessing", "/preprocessing", PreprocessingSpec),
+)
+_ACTIVATIONS = {
+    "relu": "max(0, z)",
+    "gelu": "z * Phi(z) (Hendrycks & Gimpel 2016)",
+    "tanh": "hyperbolic tangent",
+}
+_REFERENCE = re.compile(r"[A-Z][A-Za-z&. ]+? (?:et al\. )?(?:18|19|20)\d\d")
+
+
+def techniques() -> list[TechniqueView]:
+    """List every member of every union, and the parts that have one form."""
+    found = [_view(category, pointer, member) for category, pointer, union in _UNIONS for member in members(union)]
+    found += [_view(category, pointer, spec) for category, pointer, spec in _SINGLES]
+    for name in get_args(ActivationName):
+        rule = _ACTIVATIONS[name]
+        schema = TypeAdapter(Literal[name]).json_schema()
+        found.append(TechniqueView(category="activation", name=name, pointer="/network/activation", rule=rule, references=_REFERENCE.findall(rule), defaults={}, json_schema=schema))
+    return found
+
+
+def members(union: Any) -> list[type[BaseModel]]:
+    """List the classes of a union of specs, or the one class there is."""
+    if get_origin(union) is Annotated:
+        return members(get_args(union)[0])
+    if get_origin(union) in {Union, UnionType}:
+        return [one for one in get_args(union) if one is not type(None)]
+    return [union]
+
+
+def _view(category: str, pointer: str, spec: type[BaseModel]) -> TechniqueView:
+    text = inspect.getdoc(spec) or ""
+    name_field = spec.model_fields.get("name")
+    name = get_args(name_field.annotation)[0] if name_field is not None else category
+    return TechniqueView(
+        category=category,
+        name=name,
+        pointer=pointer,
+        rule=" ".join(text.split()),
+        references=_REFERENCE.findall(text),
+        defaults=_defaults(spec),
+        json_schema=spec.model_json_schema(),
+    )
+
+
+def _defaults(spec: type[BaseModel]) -> dict[str, Any]:
+    given = {name: field for name, field in spec.model_fields.items() if field.default is not PydanticUndefined}
+    return {name: TypeAdapter(Any).dump_python(field.default, mode="json") for name, field in given.items()}

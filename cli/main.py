@@ -1,0 +1,70 @@
+"""The command `holdout`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from store.migrate import upgrade
+from store.settings import StoreSettings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Holdout trains networks and measures how well they generalize.", pretty_exceptions_enable=False)
+
+Home = Annotated[Path, typer.Option(envvar="HOLDOUT_HOME", help="Data folder: database, queue, weights, logs.")]
+Port = Annotated[int, typer.Option(envvar="HOLDOUT_PORT", min=1, max=65535, help="Port on 127.0.0.1.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+
+
+@app.command()
+def up(home: Home = Path(".holdout"), port: Port = 8000) -> None:
+    """Run the whole system here until Ctrl-C: database, queue, worker, sweeper and API."""
+    from cli.embedded import serve  # noqa: PLC0415  the embedded extra is not in the images that run the other commands
+
+    sys.exit(serve(home, port))
+
+
+@app.command()
+def demo(home: Home = Path(".holdout"), port: Port = 8000) -> None:
+    """Run the whole system, train three real jobs, show them; with a terminal, keep serving until Ctrl-C."""
+    from cli.embedded import demonstrate  # noqa: PLC0415  as above
+
+    sys.exit(demonstrate(home, port))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database of HOLDOUT_DATABASE_URL to the current schema."""
+    upgrade(StoreSettings().database_url)
+    typer.echo("the database is at the current schema")
+
+
+@app.command()
+def api(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Serve the API alone."""
+    _become("-m", "uvicorn", "--factory", "api.app:create_app", "--host", host, "--port", str(port), "--no-access-log")
+
+
+@app.command()
+def worker(*, gpu: Annotated[bool, typer.Option(help="Take GPU jobs too, one at a time.")] = False) -> None:
+    """Run a worker: children that train on one thread each."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # SIGTERM then hands shards back and ends within seconds
+    queues, pool = ("holdout.gpu,holdout.cpu", ("--concurrency", "1")) if gpu else ("holdout.cpu", ())
+    _become("-m", "celery", "-A", "worker.app", "worker", "--loglevel", "WARNING", "--queues", queues, "--without-gossip", "--without-mingle", *pool)
+
+
+@app.command()
+def sweeper() -> None:
+    """Run a sweeper: sends what was not sent, frees what dead workers held."""
+    _become("-m", "worker.sweeper")
+
+
+def _become(*arguments: str) -> None:
+    """Replace this process, so that signals reach the one that matters."""
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
+if __name__ == "__main__":
+    app()
