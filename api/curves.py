@@ -6,7 +6,19 @@ from collections.abc import Sequence
 
 from store.epochs import FIGURES, Curves, FitCurve
 
-_SMOOTHED = ("train_loss", "val_loss", "generalization_gap", "train_accuracy", "val_accuracy", "accuracy_gap", "train_rmse", "val_rmse", "train_r2", "val_r2", "objective")
+_SMOOTHED = (
+    "train_loss",
+    "val_loss",
+    "generalization_gap",
+    "train_accuracy",
+    "val_accuracy",
+    "accuracy_gap",
+    "train_rmse",
+    "val_rmse",
+    "train_r2",
+    "val_r2",
+    "objective",
+)
 _CSV = (*FIGURES[:8], "generalization_gap", "accuracy_gap", *FIGURES[8:])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI, Request
@@ -21,7 +21,9 @@ _log = structlog.get_logger()
 class ProblemDetail(BaseModel):
     """One thing wrong with a request."""
 
-    pointer: str = Field(description="JSON pointer into the body, or the name of a query, path or header parameter.", examples=["/optimizer/learning_rate"])
+    pointer: str = Field(
+        description="JSON pointer into the body, or the name of a query, path or header parameter.", examples=["/optimizer/learning_rate"]
+    )
     code: str = Field(description="Stable code.", examples=["greater_than_equal"])
     message: str = Field(description="A sentence for people.")
 
@@ -41,7 +43,9 @@ class Problem(BaseModel):
 class ProblemError(HTTPException):
     """Raised where an answer is a problem."""
 
-    def __init__(self, status: int, code: str, detail: str, *, errors: Sequence[ProblemDetail] = (), headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, errors: Sequence[ProblemDetail] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         """Describe the answer."""
         super().__init__(status, detail, headers=dict(headers or {}))
         self.code = code
@@ -100,9 +104,18 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     for found in error.errors():
         detail = ProblemDetail(pointer=_pointer(found["loc"], error.body), code=found["type"], message=_message(found))
         details.setdefault(detail.pointer, []).append(detail)
-    errors = [ProblemDetail(pointer=pointer, code=same[0].code, message=" or: ".join(dict.fromkeys(one.message for one in same))) for pointer, same in details.items()]
+    errors = [
+        ProblemDetail(pointer=pointer, code=same[0].code, message=" or: ".join(dict.fromkeys(one.message for one in same)))
+        for pointer, same in details.items()
+    ]
     first = errors[0]
-    return _answer(request, 422, "invalid_request", f"{first.pointer or 'the body'}: {first.message}" + (f" ({len(errors)} faults)" if len(errors) > 1 else ""), errors)
+    return _answer(
+        request,
+        422,
+        "invalid_request",
+        f"{first.pointer or 'the body'}: {first.message}" + (f" ({len(errors)} faults)" if len(errors) > 1 else ""),
+        errors,
+    )
 
 
 def _message(found: Mapping[str, Any]) -> str:
@@ -122,10 +135,8 @@ def _pointer(location: Sequence[str | int], body: Any) -> str:
     pointer, at = "", body
     for index, part in enumerate(location[1:], start=1):
         is_last = index == len(location) - 1
-        if isinstance(at, dict) and part in at:
-            at = at[part]
-        elif isinstance(at, list) and isinstance(part, int) and part < len(at):
-            at = at[part]
+        if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):
+            at = cast("Any", at)[part]
         elif not (is_last and isinstance(at, dict) and isinstance(part, str)):
             continue
         pointer += "/" + _clean(str(part)).replace("~", "~0").replace("/", "~1")

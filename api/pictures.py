@@ -36,7 +36,13 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
         metric = "accuracy" if "train_accuracy" in drawn[0].columns else "r2"
         loss, score = figure.subplots(1, 2)
         is_classes = metric == "accuracy"
-        _panel(loss, drawn, "loss", "cross-entropy (nats)" if is_classes else f"mean squared error ({unit or 'target units'})\u00b2", is_best_low=True)
+        _panel(
+            loss,
+            drawn,
+            "loss",
+            "cross-entropy (nats)" if is_classes else f"mean squared error ({unit or 'target units'})\u00b2",
+            is_best_low=True,
+        )
         _panel(score, drawn, metric, "accuracy" if is_classes else "R\u00b2", is_best_low=False)
         loss.set_title(subtitle, fontsize=9.5, color=_FAINT, loc="left")
     content = io.BytesIO()
@@ -55,7 +61,9 @@ def _panel(axes: Axes, curves: Sequence[FitCurve], figure: str, label: str, *, i
             numbers = [math.nan if value is None else value for value in values]
             finite += [value for value in numbers if math.isfinite(value)]
             name = {"train": "training", "val": "validation"}[split] if index == 0 else None
-            axes.plot(curve.epoch, numbers, color=color, alpha=strength, linewidth=1.8, label=name, marker="o" if len(numbers) == 1 else None)
+            axes.plot(
+                curve.epoch, numbers, color=color, alpha=strength, linewidth=1.8, label=name, marker="o" if len(numbers) == 1 else None
+            )
         _mark_best(axes, curve, f"val_{figure}", is_named=index == 0 and len(curves) <= _MAX_NAMED)
         if len(curves) == 1:
             _shade_gap(axes, curve, figure)
@@ -75,7 +83,7 @@ def _shade_gap(axes: Axes, curve: FitCurve, figure: str) -> None:
         return
     low = [math.nan if value is None else value for value in train]
     high = [math.nan if value is None else value for value in val]
-    axes.fill_between(curve.epoch, low, high, color=VAL, alpha=0.08, linewidth=0, label="generalization gap")
+    axes.fill_between(curve.epoch, low, high, color=VAL, alpha=0.08, linewidth=0, label="generalization gap" if figure == "loss" else "gap")
 
 
 def _mark_best(axes: Axes, curve: FitCurve, column: str, *, is_named: bool) -> None:
@@ -86,4 +94,13 @@ def _mark_best(axes: Axes, curve: FitCurve, column: str, *, is_named: bool) -> N
     if value is None:
         return
     axes.axvline(curve.best_epoch, color=_FAINT, linewidth=0.8, linestyle=":")
-    axes.plot([curve.best_epoch], [value], marker="o", markersize=6, color=VAL, markeredgecolor="white", linestyle="none", label=f"best epoch {curve.best_epoch}" if is_named else None)
+    axes.plot(
+        [curve.best_epoch],
+        [value],
+        marker="o",
+        markersize=6,
+        color=VAL,
+        markeredgecolor="white",
+        linestyle="none",
+        label=f"best epoch {curve.best_epoch}" if is_named else None,
+    )

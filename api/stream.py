@@ -1,6 +1,7 @@
 """Server-sent events of a job: resumable, and holding no connection to the database while they wait."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +12,7 @@ from api.nudges import Nudges
 from jobs.states import TERMINAL
 from store.engine import Database
 from store.errors import DatabaseUnavailable, NotFound
-from store.events import Event, events_after
+from store.events import Event, EventPage, events_after
 from store.jobs import job_version
 
 POLL_SECONDS = 1.0
@@ -26,32 +27,35 @@ async def job_events(db: Database, nudges: Nudges, job_id: str, version: int) ->
     with nudges.listen(job_id) as nudged:
         while True:
             nudged.clear()
-            try:
-                page = await run_in_threadpool(events_after, db, job_id, version)
-                if not page.events:
-                    newest, status = await run_in_threadpool(job_version, db, job_id)
-                    if status in TERMINAL and newest <= version:
-                        return
-            except NotFound:  # deleted meanwhile
+            page = await run_in_threadpool(_news, db, job_id, version)
+            if page is None:
                 return
-            except DatabaseUnavailable:
-                await asyncio.sleep(POLL_SECONDS)
-                continue
             if page.events:
                 yield written(page.events)
-                spoke_at = time.monotonic()
-                version = page.version
+                version, spoke_at = page.version, time.monotonic()
                 if page.events[-1].kind == "finished":
                     return
-            if page.has_more:
-                continue
-            if time.monotonic() - spoke_at >= _KEEP_ALIVE_SECONDS:
+            elif time.monotonic() - spoke_at >= _KEEP_ALIVE_SECONDS:
                 yield ": keep-alive\n\n"
                 spoke_at = time.monotonic()
-            try:
-                await asyncio.wait_for(nudged.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
+            if not page.has_more:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(nudged.wait(), POLL_SECONDS)
+
+
+def _news(db: Database, job_id: str, version: int) -> EventPage | None:
+    """Read on; None once nothing more can come."""
+    try:
+        page = events_after(db, job_id, version)
+        if not page.events:
+            newest, status = job_version(db, job_id)
+            if status in TERMINAL and newest <= version:
+                return None
+    except NotFound:  # deleted meanwhile
+        return None
+    except DatabaseUnavailable:
+        return EventPage(events=[], version=version, has_more=False)
+    return page
 
 
 def written(events: Sequence[Event]) -> str:

@@ -80,7 +80,12 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             unknown = [name for name in request.query_params if name not in known and not (takes_metadata and name.startswith("metadata."))]
             if unknown:
-                raise RequestValidationError([{"type": "unknown_parameter", "loc": ("query", name), "msg": "unknown query parameter", "input": None} for name in unknown])
+                raise RequestValidationError(
+                    [
+                        {"type": "unknown_parameter", "loc": ("query", name), "msg": "unknown query parameter", "input": None}
+                        for name in unknown
+                    ]
+                )
             if takes_body and not _is_json(request.headers.get("content-type", "")):
                 raise ProblemError(415, "not_json", "send the body as application/json")
             return await handle(_StrictRequest(request.scope, request.receive))
@@ -89,7 +94,7 @@ class StrictRoute(APIRoute):
 
 
 def _is_json(content_type: str) -> bool:
-    kind = content_type.split(";")[0].strip().lower()
+    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 

@@ -3,7 +3,7 @@
 import inspect
 import re
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
@@ -51,8 +51,18 @@ def techniques() -> list[TechniqueView]:
     found += [_view(category, pointer, spec) for category, pointer, spec in _SINGLES]
     for name in get_args(ActivationName):
         rule = _ACTIVATIONS[name]
-        schema = TypeAdapter(Literal[name]).json_schema()
-        found.append(TechniqueView(category="activation", name=name, pointer="/network/activation", rule=rule, references=_REFERENCE.findall(rule), defaults={}, json_schema=schema))
+        schema = {"const": name, "type": "string"}
+        found.append(
+            TechniqueView(
+                category="activation",
+                name=name,
+                pointer="/network/activation",
+                rule=rule,
+                references=_REFERENCE.findall(rule),
+                defaults={},
+                json_schema=schema,
+            )
+        )
     return found
 
 

@@ -53,7 +53,9 @@ class FailureView(View):
         """Shape a stored failure."""
         kind = failure["kind"]
         title = str(kind).replace("_", " ").capitalize()
-        return cls(type=f"urn:holdout:problem:{kind}", title=title, detail=failure["detail"], code=kind, kind=kind, retryable=failure["retryable"])
+        return cls(
+            type=f"urn:holdout:problem:{kind}", title=title, detail=failure["detail"], code=kind, kind=kind, retryable=failure["retryable"]
+        )
 
 
 class JobView(View):
@@ -162,8 +164,12 @@ class FitView(View):
     kept_epoch: int | None = Field(description="Epoch whose weights are kept.")
     best: dict[str, float] | None = Field(description="Figures of the curve at the best epoch.")
     last: dict[str, float] | None = Field(description="Figures of the curve at the last epoch.")
-    generalization_gap: dict[str, float] | None = Field(description="val_loss - train_loss of the kept weights with its 95 % bootstrap interval.")
-    evaluation: dict[str, Any] | None = Field(description="Final figures of the kept weights with 95 % bootstrap intervals; the test rows are measured here, once.")
+    generalization_gap: dict[str, float] | None = Field(
+        description="val_loss - train_loss of the kept weights with its 95 % bootstrap interval."
+    )
+    evaluation: dict[str, Any] | None = Field(
+        description="Final figures of the kept weights with 95 % bootstrap intervals; the test rows are measured here, once."
+    )
     diagnosis: DiagnosisView | None
     has_model: bool
 
@@ -171,7 +177,12 @@ class FitView(View):
     def of(cls, fit: FitState, guess_accuracy: float | None) -> Self:
         """Shape a fit."""
         diagnosis = diagnose(
-            status=fit.status, best_epoch=fit.best_epoch, last_epoch=fit.last_epoch, best=fit.best, last=fit.last, guess_accuracy=guess_accuracy
+            status=fit.status,
+            best_epoch=fit.best_epoch,
+            last_epoch=fit.last_epoch,
+            best=fit.best,
+            last=fit.last,
+            guess_accuracy=guess_accuracy,
         )
         return cls(
             number=fit.number,
@@ -222,20 +233,24 @@ class CurveView(View):
     val_rmse: Column | None = None
     train_r2: Column | None = None
     val_r2: Column | None = None
-    objective: Column | None = Field(None, description="What the optimizer saw: training mode, with penalties, in training units. No gap is computed from it.")
+    objective: Column | None = Field(
+        None, description="What the optimizer saw: training mode, with penalties, in training units. No gap is computed from it."
+    )
     learning_rate: Column | None = None
     seconds: Column | None = Field(None, description="Wall time of each epoch, evaluation included.")
-    smoothed: dict[str, list[float | None]] | None = Field(None, description="Bias-corrected exponential averages, where `smoothing` asked for them.")
+    smoothed: dict[str, list[float | None]] | None = Field(
+        None, description="Bias-corrected exponential averages, where `smoothing` asked for them."
+    )
     best_epoch: int | None
     last_epoch: int | None
 
     @classmethod
-    def of(cls, curve: FitCurve, smoothed: dict[str, list[float | None]] | None) -> Self:
-        """Shape a curve."""
-        averages = {} if smoothed is None else {"smoothed": smoothed}
-        return cls.model_construct(
-            number=curve.number, label=curve.label, epoch=curve.epoch, best_epoch=curve.best_epoch, last_epoch=curve.last_epoch, **curve.columns, **averages
-        )
+    def of(cls, curve: FitCurve, smoothed: dict[str, list[float | None]] | None) -> "CurveView":
+        """Shape a curve. The columns come from a typed table: they are not validated number by number."""
+        values: dict[str, Any] = {"number": curve.number, "label": curve.label, "epoch": curve.epoch, **curve.columns}
+        if smoothed is not None:
+            values["smoothed"] = smoothed
+        return cls.model_construct(None, **values, best_epoch=curve.best_epoch, last_epoch=curve.last_epoch)
 
 
 class CurvesView(View):
@@ -246,7 +261,7 @@ class CurvesView(View):
     sampled: bool = Field(description="Whether points were left out to keep within `max_points`.")
 
     @classmethod
-    def of(cls, found: Curves, fits: list[CurveView], *, sampled: bool) -> Self:
+    def of(cls, found: Curves, fits: list[CurveView], *, sampled: bool) -> "CurvesView":
         """Shape curves."""
         return cls.model_construct(fits=fits, version=found.version, sampled=sampled)
 
@@ -295,7 +310,10 @@ class PreviewView(View):
             )
             for fit in resolved.fits
         ]
-        layers = [LayerView(name=one.name, kind=one.kind, output_shape=list(one.output_shape), num_parameters=one.num_parameters) for one in resolved.layers]
+        layers = [
+            LayerView(name=one.name, kind=one.kind, output_shape=list(one.output_shape), num_parameters=one.num_parameters)
+            for one in resolved.layers
+        ]
         return cls(
             spec=resolved.spec.model_dump(mode="json"),
             layers=layers,

@@ -70,7 +70,9 @@ def start_broker(folder: Path, log: Path) -> Broker:
         'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\ndaemonize no\n',
     )
     with log.open("ab") as output:
-        process = subprocess.Popen([str(get_binary_path()), str(config.absolute())], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            [str(get_binary_path()), str(config.absolute())], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
     give_up_at = time.monotonic() + 10
     while not broker.answers():
         if process.poll() is not None or time.monotonic() > give_up_at:

@@ -74,7 +74,9 @@ def run_demo(console: Console, url: str, home: Path) -> int:
         for job in ended:
             picture = home / f"{job['id']}.png"
             picture.write_bytes(client.get(job["links"]["picture"]).content)
-            console.print(f"  curves of {job['name']}: {picture}\n    also at {url}{job['links']['picture']}", highlight=False, soft_wrap=True)
+            console.print(
+                f"  curves of {job['name']}: {picture}\n    also at {url}{job['links']['picture']}", highlight=False, soft_wrap=True
+            )
     return 0 if all(job["status"] == "succeeded" for job in ended) else 1
 
 
@@ -87,7 +89,13 @@ def _submit(client: httpx2.Client, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watch(console: Console, client: httpx2.Client, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
     give_up_at = time.monotonic() + _GIVE_UP_SECONDS
     with Progress(*columns, console=console) as progress:
         watched = [_Watched(job, progress.add_task(job["name"], total=1.0, note="queued")) for job in jobs]

@@ -10,7 +10,12 @@ import typer
 from store.migrate import upgrade
 from store.settings import StoreSettings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Holdout trains networks and measures how well they generalize.", pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Holdout trains networks and measures how well they generalize.",
+    pretty_exceptions_enable=False,
+)
 
 Home = Annotated[Path, typer.Option(envvar="HOLDOUT_HOME", help="Data folder: database, queue, weights, logs.")]
 Port = Annotated[int, typer.Option(envvar="HOLDOUT_PORT", min=1, max=65535, help="Port on 127.0.0.1.")]
@@ -52,7 +57,20 @@ def worker(*, gpu: Annotated[bool, typer.Option(help="Take GPU jobs too, one at 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # SIGTERM then hands shards back and ends within seconds
     queues, pool = ("holdout.gpu,holdout.cpu", ("--concurrency", "1")) if gpu else ("holdout.cpu", ())
-    _become("-m", "celery", "-A", "worker.app", "worker", "--loglevel", "WARNING", "--queues", queues, "--without-gossip", "--without-mingle", *pool)
+    _become(
+        "-m",
+        "celery",
+        "-A",
+        "worker.app",
+        "worker",
+        "--loglevel",
+        "WARNING",
+        "--queues",
+        queues,
+        "--without-gossip",
+        "--without-mingle",
+        *pool,
+    )
 
 
 @app.command()

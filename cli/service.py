@@ -48,7 +48,12 @@ class _Process:
         environment = {**os.environ, **self.environment, "HOLDOUT_WORKER_NAME": self.worker_name}
         with self.log.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, *self.arguments], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                [sys.executable, *self.arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     @property
@@ -137,7 +142,19 @@ def _service(home: Path, port: int, settings: StoreSettings, broker_url: str, lo
         "PYTHONUNBUFFERED": "1",
     }
     commands = {
-        "worker": ["-m", "celery", "-A", "worker.app", "worker", "--loglevel", "WARNING", "--queues", "holdout.cpu", "--without-gossip", "--without-mingle"],
+        "worker": [
+            "-m",
+            "celery",
+            "-A",
+            "worker.app",
+            "worker",
+            "--loglevel",
+            "WARNING",
+            "--queues",
+            "holdout.cpu",
+            "--without-gossip",
+            "--without-mingle",
+        ],
         "sweeper": ["-m", "worker.sweeper"],
         "api": ["-m", "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"],
     }

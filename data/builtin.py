@@ -127,7 +127,9 @@ def _table(
     )
 
 
-def _image(name: str, title: str, description: str, *, shape: tuple[int, ...], target: str, labels: tuple[str, ...], licence: str, source: str) -> DatasetInfo:
+def _image(
+    name: str, title: str, description: str, *, shape: tuple[int, ...], target: str, labels: tuple[str, ...], licence: str, source: str
+) -> DatasetInfo:
     return DatasetInfo(
         id=name,
         title=title,
@@ -152,7 +154,18 @@ _WINE = (
     "alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids",
     "nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280/od315_of_diluted_wines", "proline",
 )  # fmt: skip
-_CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points", "symmetry", "fractal dimension")
+_CELL = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
 _CANCER = (*(f"mean {name}" for name in _CELL), *(f"{name} error" for name in _CELL), *(f"worst {name}" for name in _CELL))
 _DIABETES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
 _PLANE = ("x1", "x2")

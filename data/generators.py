@@ -25,7 +25,7 @@ def spirals(rows: int = 1000, turns: float = 1.5, noise: float = 0.05) -> tuple[
 
 
 def noisy_sine(rows: int = 500, noise: float = 0.2) -> tuple[Array, Array]:
-    """y = sin(2 pi x) + N(0, noise^2) with x uniform in [0, 1]: x [rows, 1], y [rows]."""
+    """Y = sin(2 pi x) + N(0, noise^2) with x uniform in [0, 1]: x [rows, 1], y [rows]."""
     draws = np.random.default_rng(_SEED)
     x = draws.uniform(0, 1, (rows, 1))
     return x, np.sin(2 * np.pi * x[:, 0]) + draws.normal(0, noise, rows)

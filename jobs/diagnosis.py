@@ -38,19 +38,33 @@ def diagnose(
     """
     if status is FitStatus.DIVERGED:
         return Diagnosis(verdict="diverged", rule="the objective, the gradient or an evaluated loss stopped being finite")
-    if status is not FitStatus.FINISHED or best is None or last is None or best_epoch is None or last_epoch is None or "val_loss" not in last:
+    if (
+        status is not FitStatus.FINISHED
+        or best is None
+        or last is None
+        or best_epoch is None
+        or last_epoch is None
+        or "val_loss" not in last
+    ):
         return None
     learned = _learned(best, guess_accuracy)
     if learned < _LITTLE_BETTER:
         rule = f"on the training rows the network is less than {_LITTLE_BETTER:.0%} of the way from guessing to perfect"
         return Diagnosis(verdict="underfitting", rule=rule, numbers={"learned": learned, "train_loss": best["train_loss"]})
-    numbers = {"best_val_loss": best["val_loss"], "last_val_loss": last["val_loss"], "best_train_loss": best["train_loss"], "last_train_loss": last["train_loss"]}
+    numbers = {
+        "best_val_loss": best["val_loss"],
+        "last_val_loss": last["val_loss"],
+        "best_train_loss": best["train_loss"],
+        "last_train_loss": last["train_loss"],
+    }
     if last["val_loss"] > _RISEN * best["val_loss"] and last["train_loss"] < best["train_loss"]:
         rule = f"after the best epoch the training loss fell while the validation loss rose by more than {_RISEN - 1:.0%}"
         return Diagnosis(verdict="overfitting", rule=rule, numbers=numbers)
     if best_epoch == last_epoch:
         return Diagnosis(verdict="still_improving", rule="the last epoch is the best one: more epochs may help", numbers=numbers)
-    return Diagnosis(verdict="good_fit", rule="it learned, and the validation loss did not rise by much after its best epoch", numbers=numbers)
+    return Diagnosis(
+        verdict="good_fit", rule="it learned, and the validation loss did not rise by much after its best epoch", numbers=numbers
+    )
 
 
 def _learned(best: Mapping[str, float], guess_accuracy: float | None) -> float:

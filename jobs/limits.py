@@ -15,5 +15,7 @@ class Limits(BaseModel):
     max_epochs: Annotated[int, Field(description="Largest training.max_epochs.", le=MAX_EPOCHS)] = MAX_EPOCHS
     max_parameters: Annotated[int, Field(description="Most parameters of one network.")] = 20_000_000
     max_row_values: Annotated[int, Field(description="Most numbers that all layers of a network put out for one row.")] = 4_000_000
-    max_batch_values: Annotated[int, Field(description="Most numbers that all layers put out for one batch: what a training step holds in memory.")] = 1_000_000_000
+    max_batch_values: Annotated[
+        int, Field(description="Most numbers that all layers put out for one batch: what a training step holds in memory.")
+    ] = 1_000_000_000
     max_updates: Annotated[int, Field(description="Most optimizer updates of one fit.")] = 50_000_000

@@ -74,11 +74,15 @@ def resolve(spec: JobSpec, limits: Limits | None = None) -> Resolved:
         raise SpecProblems(*problems)
     size = resolved.training.batch_size
     if size != "full" and size > len(division.train):
-        warnings.append(f"batch_size {size} is more than the {len(division.train)} training rows: every batch is the full {len(division.train)} rows")
+        warnings.append(
+            f"batch_size {size} is more than the {len(division.train)} training rows: every batch is the full {len(division.train)} rows"
+        )
     fits = replay(resolved, ())
     if isinstance(fits, Conclusion):
         raise SpecProblems(Problem("/plan", "no_fits", "this plan has nothing to train"))
-    return Resolved(spec=resolved, info=dataset, warnings=tuple(warnings), layers=table, num_parameters=num_parameters(table), fits=tuple(fits))
+    return Resolved(
+        spec=resolved, info=dataset, warnings=tuple(warnings), layers=table, num_parameters=num_parameters(table), fits=tuple(fits)
+    )
 
 
 def _dataset(dataset_id: str) -> DatasetInfo:
@@ -102,11 +106,15 @@ def _layers(spec: JobSpec, dataset: DatasetInfo) -> tuple[Layer, ...]:
 def _technique_problems(spec: JobSpec, dataset: DatasetInfo) -> Iterator[Problem]:
     """Techniques that do not apply, and fields that would have no effect."""
     if spec.loss is not None and spec.loss.name != _loss_for(dataset).name:
-        yield Problem("/loss", "does_not_apply", f"{spec.loss.name} does not apply to {dataset.task}; {dataset.id} needs {_loss_for(dataset).name}")
+        yield Problem(
+            "/loss", "does_not_apply", f"{spec.loss.name} does not apply to {dataset.task}; {dataset.id} needs {_loss_for(dataset).name}"
+        )
     yield from _stopping_problems(spec, dataset)
     yield from _idle_hidden_fields(spec)
     if spec.training.batch_size == 1 and isinstance(spec.network.normalization, BatchNormSpec):
-        yield Problem("/training/batch_size", "batch_norm_needs_rows", "batch_norm needs at least 2 rows in a batch; with batch_size 1 use layer_norm")
+        yield Problem(
+            "/training/batch_size", "batch_norm_needs_rows", "batch_norm needs at least 2 rows in a batch; with batch_size 1 use layer_norm"
+        )
     if dataset.task == "classification" and spec.preprocessing.target == "none":
         yield Problem("/preprocessing/target", "no_effect", "a class is never standardised: leave preprocessing.target out")
 
@@ -138,9 +146,15 @@ def _size_problems(spec: JobSpec, table: tuple[Layer, ...], limits: Limits) -> I
     if parameters > limits.max_parameters:
         yield Problem("/network", "too_many_parameters", f"{parameters} parameters are more than the {limits.max_parameters} allowed")
     if values > limits.max_row_values:
-        yield Problem("/network", "network_too_large", f"the layers put out {values} numbers for each row, more than the {limits.max_row_values} allowed")
+        yield Problem(
+            "/network",
+            "network_too_large",
+            f"the layers put out {values} numbers for each row, more than the {limits.max_row_values} allowed",
+        )
     if spec.training.max_epochs > limits.max_epochs:
-        yield Problem("/training/max_epochs", "too_many_epochs", f"{spec.training.max_epochs} epochs are more than the {limits.max_epochs} allowed")
+        yield Problem(
+            "/training/max_epochs", "too_many_epochs", f"{spec.training.max_epochs} epochs are more than the {limits.max_epochs} allowed"
+        )
 
 
 def _row_problems(spec: JobSpec, rows: int, table: tuple[Layer, ...], limits: Limits) -> Iterator[Problem]:
@@ -149,7 +163,11 @@ def _row_problems(spec: JobSpec, rows: int, table: tuple[Layer, ...], limits: Li
     batch = batch_rows(spec, rows)
     if batch * _values_per_row(table) > limits.max_batch_values:
         fits = limits.max_batch_values // _values_per_row(table)
-        yield Problem("/training/batch_size", "batch_too_large", f"a batch of {batch} rows does not fit in memory with this network; at most {fits} rows do")
+        yield Problem(
+            "/training/batch_size",
+            "batch_too_large",
+            f"a batch of {batch} rows does not fit in memory with this network; at most {fits} rows do",
+        )
     updates = spec.training.max_epochs * -(-rows // batch)
     if updates > limits.max_updates:
         yield Problem("/training/max_epochs", "too_many_updates", f"{updates} updates are more than the {limits.max_updates} allowed")

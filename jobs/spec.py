@@ -19,7 +19,9 @@ MetadataValue = Annotated[Text, Field(max_length=500)]
 class JobSpec(FitSpec):
     """One job: a dataset, a network, how to train it, how to hold rows out, and which fits to run."""
 
-    dataset: Annotated[Text, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", description="Id of a dataset, as listed at /v1/datasets.")]
+    dataset: Annotated[
+        Text, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", description="Id of a dataset, as listed at /v1/datasets.")
+    ]
     name: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
     split: SplitSpec = HoldoutSpec(name="holdout")
     preprocessing: PreprocessingSpec = PreprocessingSpec()

@@ -1,8 +1,10 @@
 """How migrations run: one process at a time, SQLite children kept."""
 
 import os
+from typing import Literal
 
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, text
 
 from store.engine import create_engine
@@ -18,7 +20,7 @@ def _url() -> str:
     return configured or os.environ.get("HOLDOUT_DATABASE_URL") or StoreSettings().database_url
 
 
-def _render(kind: str, item: object, _autogen: object) -> str | bool:
+def _render(kind: str, item: object, _autogen: AutogenContext) -> str | Literal[False]:
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, Instant) else False
 
 

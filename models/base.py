@@ -98,8 +98,13 @@ class Run:
 class Network(Protocol):
     """A structure: what it learns, what it follows, and its forward pass."""
 
-    parameters: Sequence[ParameterSpec]
-    buffers: Sequence[BufferSpec]
+    @property
+    def parameters(self) -> Sequence[ParameterSpec]:
+        """Declare what is learned, in the order of the forward pass."""
+
+    @property
+    def buffers(self) -> Sequence[BufferSpec]:
+        """Declare what is followed."""
 
     def forward(self, inputs: Tensor, run: Run) -> Tensor:
         """From rows [k, B, *input_shape] to outputs [k, B, O]: logits, or the standardised target (O = 1)."""

@@ -25,7 +25,7 @@ Text = Annotated[str, AfterValidator(_printable)]
 """A string that every database stores: no NUL (lone surrogates are refused by pydantic itself)."""
 
 # JSON has arrays, not tuples: the container is lax, its items stay strict.
-Lax = Strict(False)
+Lax = Strict(strict=False)
 
 Width = Annotated[int, Field(ge=1, le=16_384, description="Number of units or channels.")]
 Probability = Annotated[float, Field(ge=0, lt=1)]

@@ -46,7 +46,11 @@ class Head:
         if self.spec.normalization is None:
             return ()
         spec = self.spec.normalization
-        return [buffer for number, dense in enumerate(self.hidden, start=self.first) for buffer in buffers_of(spec, f"norm{number}", (dense.outputs,))]
+        return [
+            buffer
+            for number, dense in enumerate(self.hidden, start=self.first)
+            for buffer in buffers_of(spec, f"norm{number}", (dense.outputs,))
+        ]
 
     def forward(self, x: Tensor, run: Run) -> Tensor:
         """From [k, B, F] to [k, B, O]."""

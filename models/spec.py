@@ -9,8 +9,15 @@ from models.closed import Lax, Probability, Spec, Width
 from models.initializers.spec import InitializerSpec, XavierUniformSpec
 from models.normalizations.spec import NormalizationSpec
 
-HiddenUnits = Annotated[tuple[Width, ...], Lax, Field(max_length=32, description="Width of each hidden dense layer, first to last; [] is a linear model.")]
-Dropout = Annotated[Probability, Field(description="Probability of dropping a hidden unit (whole channels in convolutional blocks) while training; survivors are scaled by 1 / (1 - p) (Srivastava et al. 2014).")]
+HiddenUnits = Annotated[
+    tuple[Width, ...], Lax, Field(max_length=32, description="Width of each hidden dense layer, first to last; [] is a linear model.")
+]
+Dropout = Annotated[
+    Probability,
+    Field(
+        description="Probability of dropping a hidden unit (whole channels in convolutional blocks) while training; survivors are scaled by 1 / (1 - p) (Srivastava et al. 2014)."
+    ),
+]
 _XAVIER = XavierUniformSpec(name="xavier_uniform")
 
 
@@ -31,7 +38,10 @@ class ConvBlockSpec(Spec):
     channels: Width = 16
     kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
     stride: Annotated[int, Field(ge=1, le=64)] = 1
-    padding: Annotated[int, Field(ge=0, le=64)] | Annotated[Literal["same"], Field(description="kernel_size // 2 zeros on each side; odd kernels only.")] = "same"
+    padding: (
+        Annotated[int, Field(ge=0, le=64)]
+        | Annotated[Literal["same"], Field(description="kernel_size // 2 zeros on each side; odd kernels only.")]
+    ) = "same"
     pool: Annotated[int, Field(ge=1, le=64, description="Window and step of the max pooling; 1 is none.")] = 1
 
 

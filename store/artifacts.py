@@ -50,4 +50,5 @@ class Artifacts:
     def _place(self, key: str) -> tuple[fsspec.AbstractFileSystem, str]:
         if _KEY.fullmatch(key) is None:
             raise ValueError("not an artifact key")
-        return url_to_fs(f"{self._url}/{key}")
+        files, path = url_to_fs(f"{self._url}/{key}")
+        return files, str(path)

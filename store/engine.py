@@ -34,7 +34,9 @@ def create_engine(url: str) -> Engine:
         raise ValueError(f"the database must be SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     parsed = parsed.set(drivername="postgresql+psycopg")
     options = "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC"
-    return sqlalchemy_create_engine(parsed, json_serializer=serializer, pool_pre_ping=True, connect_args={"connect_timeout": 3, "options": options})
+    return sqlalchemy_create_engine(
+        parsed, json_serializer=serializer, pool_pre_ping=True, connect_args={"connect_timeout": 3, "options": options}
+    )
 
 
 class Database:

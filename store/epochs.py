@@ -7,10 +7,22 @@ from sqlalchemy import select
 
 from store.engine import Database
 from store.errors import NotFound
-from store.tables import EpochRow, FitRow, JobRow
+from store.tables import EpochRow, FitRow, JobRow, table
 
-_EPOCHS = EpochRow.__table__
-FIGURES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "train_rmse", "val_rmse", "train_r2", "val_r2", "objective", "learning_rate", "seconds")
+_EPOCHS = table(EpochRow)
+FIGURES = (
+    "train_loss",
+    "val_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "train_rmse",
+    "val_rmse",
+    "train_r2",
+    "val_r2",
+    "objective",
+    "learning_rate",
+    "seconds",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +57,16 @@ def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, afte
         version = connection.scalar(select(JobRow.version).where(JobRow.id == job_id))
         if version is None:
             raise NotFound(job_id)
-        known = connection.execute(select(FitRow.number, FitRow.label, FitRow.best_epoch, FitRow.last_epoch).where(FitRow.job_id == job_id).order_by(FitRow.number)).all()
+        known = connection.execute(
+            select(FitRow.number, FitRow.label, FitRow.best_epoch, FitRow.last_epoch).where(FitRow.job_id == job_id).order_by(FitRow.number)
+        ).all()
         wanted = {fit.number for fit in known} if fits is None else set(fits)
         missing = wanted - {fit.number for fit in known}
         if missing:
             raise NotFound(f"{job_id} fit {min(missing)}")
-        query = select(_EPOCHS.c.fit_number, _EPOCHS.c.epoch, *(_EPOCHS.c[name] for name in FIGURES)).where(_EPOCHS.c.job_id == job_id, _EPOCHS.c.fit_number.in_(wanted))
+        query = select(_EPOCHS.c.fit_number, _EPOCHS.c.epoch, *(_EPOCHS.c[name] for name in FIGURES)).where(
+            _EPOCHS.c.job_id == job_id, _EPOCHS.c.fit_number.in_(wanted)
+        )
         if after_version is not None:
             query = query.where(_EPOCHS.c.version > after_version)
         rows = connection.execute(query.order_by(_EPOCHS.c.fit_number, _EPOCHS.c.epoch)).all()
@@ -58,7 +74,9 @@ def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, afte
     for row in rows:
         by_fit[row[0]].append(tuple(row[1:]))
     chosen = [fit for fit in known if fit.number in wanted]
-    return Curves(version=version, fits=[_curve(fit.number, fit.label, fit.best_epoch, fit.last_epoch, by_fit[fit.number]) for fit in chosen])
+    return Curves(
+        version=version, fits=[_curve(fit.number, fit.label, fit.best_epoch, fit.last_epoch, by_fit[fit.number]) for fit in chosen]
+    )
 
 
 def _curve(number: int, label: str, best: int | None, last: int | None, points: Sequence[tuple[float | None, ...]]) -> FitCurve:
@@ -73,4 +91,6 @@ def _curve(number: int, label: str, best: int | None, last: int | None, points: 
     if "val_accuracy" in columns:
         pairs = zip(columns["train_accuracy"], columns["val_accuracy"], strict=True)
         columns["accuracy_gap"] = [None if val is None or train is None else train - val for train, val in pairs]
-    return FitCurve(number=number, label=label, best_epoch=best, last_epoch=last, epoch=[int(point[0] or 0) for point in points], columns=columns)
+    return FitCurve(
+        number=number, label=label, best_epoch=best, last_epoch=last, epoch=[int(point[0] or 0) for point in points], columns=columns
+    )

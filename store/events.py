@@ -9,10 +9,10 @@ from sqlalchemy import Connection, insert, select, union
 
 from jobs.states import JobStatus
 from store.engine import Database
-from store.tables import EpochRow, EventRow
+from store.tables import EpochRow, EventRow, table
 
-_EVENTS = EventRow.__table__
-_EPOCHS = EpochRow.__table__
+_EVENTS = table(EventRow)
+_EPOCHS = table(EpochRow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,10 @@ class EventPage:
 def tell(connection: Connection, job_id: str, version: int, at: dt.datetime, told: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Write events of one transaction under its version."""
     if told:
-        rows = [{"job_id": job_id, "version": version, "position": i, "kind": kind, "at": at, "data": data} for i, (kind, data) in enumerate(told)]
+        rows = [
+            {"job_id": job_id, "version": version, "position": i, "kind": kind, "at": at, "data": data}
+            for i, (kind, data) in enumerate(told)
+        ]
         connection.execute(insert(EventRow), rows)
 
 
@@ -58,7 +61,9 @@ def events_after(db: Database, job_id: str, version: int, *, max_versions: int =
         has_more = len(covered) > max_versions
         last = covered[max_versions - 1] if has_more else covered[-1]
         told = connection.execute(
-            select(_EVENTS).where(_EVENTS.c.job_id == job_id, _EVENTS.c.version > version, _EVENTS.c.version <= last).order_by(_EVENTS.c.version, _EVENTS.c.position)
+            select(_EVENTS)
+            .where(_EVENTS.c.job_id == job_id, _EVENTS.c.version > version, _EVENTS.c.version <= last)
+            .order_by(_EVENTS.c.version, _EVENTS.c.position)
         ).all()
         epochs = connection.execute(
             select(_EPOCHS)
@@ -75,7 +80,9 @@ def events_after(db: Database, job_id: str, version: int, *, max_versions: int =
 def transitions(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     """List each job's changes of status with their instants."""
     rows = connection.execute(
-        select(_EVENTS).where(_EVENTS.c.job_id.in_(job_ids), _EVENTS.c.kind == "status").order_by(_EVENTS.c.job_id, _EVENTS.c.version, _EVENTS.c.position)
+        select(_EVENTS)
+        .where(_EVENTS.c.job_id.in_(job_ids), _EVENTS.c.kind == "status")
+        .order_by(_EVENTS.c.job_id, _EVENTS.c.version, _EVENTS.c.position)
     ).all()
     found: dict[str, list[dict[str, str]]] = {job_id: [] for job_id in job_ids}
     for row in rows:

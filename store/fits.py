@@ -8,10 +8,10 @@ from sqlalchemy import Connection, and_, or_, select
 from jobs.states import FitStatus
 from store.engine import Database
 from store.errors import NotFound
-from store.tables import EpochRow, FitRow, JobRow
+from store.tables import EpochRow, FitRow, JobRow, table
 
-_FITS = FitRow.__table__
-_EPOCHS = EpochRow.__table__
+_FITS = table(FitRow)
+_EPOCHS = table(EpochRow)
 
 
 @dataclass(frozen=True, kw_only=True)

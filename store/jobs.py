@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.resolve import Resolved
@@ -14,9 +14,9 @@ from store.engine import Database, is_duplicate
 from store.errors import Conflict, NotFound
 from store.events import ending, tell, transitions
 from store.ids import new_id
-from store.tables import FitRow, IdempotencyRow, JobRow, ShardRow
+from store.tables import FitRow, IdempotencyRow, JobRow, ShardRow, table
 
-_JOBS = JobRow.__table__
+_JOBS = table(JobRow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,15 +182,21 @@ def lock(connection: Connection, job_id: str) -> Any:
 
 def bump(connection: Connection, job_id: str, **values: Any) -> int:
     """Raise a locked job's version, with other columns; give the new version."""
-    version: int = connection.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(version=_JOBS.c.version + 1, **values).returning(_JOBS.c.version)).scalar_one()
+    version: int = connection.execute(
+        update(_JOBS).where(_JOBS.c.id == job_id).values(version=_JOBS.c.version + 1, **values).returning(_JOBS.c.version)
+    ).scalar_one()
     return version
 
 
-def end_job(connection: Connection, job_id: str, now: dt.datetime, status: JobStatus, *, failure: dict[str, Any] | None = None, **values: Any) -> None:
+def end_job(
+    connection: Connection, job_id: str, now: dt.datetime, status: JobStatus, *, failure: dict[str, Any] | None = None, **values: Any
+) -> None:
     """End a locked job that no worker holds: its open fits and shards end with it."""
     fit_status = FitStatus.CANCELLED if status is JobStatus.CANCELLED else FitStatus.FAILED
     open_fits = (FitStatus.PENDING, FitStatus.RUNNING)
-    connection.execute(update(FitRow).where(FitRow.job_id == job_id, FitRow.status.in_(open_fits)).values(status=fit_status, stop_reason=fit_status.value))
+    connection.execute(
+        update(FitRow).where(FitRow.job_id == job_id, FitRow.status.in_(open_fits)).values(status=fit_status, stop_reason=fit_status.value)
+    )
     connection.execute(update(ShardRow).where(ShardRow.job_id == job_id).values(status=ShardStatus.DONE, lease_expires_at=None))
     version = bump(connection, job_id, status=status, finished_at=now, failure=failure, phase=status.value, **values)
     tell(connection, job_id, version, now, ending(status, failure))
@@ -249,7 +255,7 @@ def _read(connection: Connection, job_id: str) -> JobState:
 def _known(connection: Connection, key: str | None, body_hash: str) -> JobState | None:
     if key is None:
         return None
-    query: Select[Any] = select(IdempotencyRow.job_id, IdempotencyRow.body_hash).where(IdempotencyRow.key == key)
+    query = select(IdempotencyRow.job_id, IdempotencyRow.body_hash).where(IdempotencyRow.key == key)
     row = connection.execute(query).first()
     if row is None:
         return None

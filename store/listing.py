@@ -14,9 +14,9 @@ from jobs.states import JobStatus
 from store.engine import Database
 from store.errors import BadCursor
 from store.jobs import JobState, states
-from store.tables import JobRow
+from store.tables import JobRow, table
 
-_JOBS = JobRow.__table__
+_JOBS = table(JobRow)
 Sort = Literal["created_at", "-created_at"]
 
 

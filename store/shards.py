@@ -17,14 +17,14 @@ from store.engine import Database, is_duplicate
 from store.errors import LeaseLost
 from store.events import ending, tell
 from store.jobs import bump, end_job, lock
-from store.tables import EpochRow, FitRow, JobRow, ShardRow
+from store.tables import EpochRow, FitRow, JobRow, ShardRow, table
 from training.records import EpochRecord
 
 MAX_IDLE_ATTEMPTS = 3
 """Attempts in a row that may end without a new furthest step before the job is given up."""
 
-_SHARDS = ShardRow.__table__
-_FITS = FitRow.__table__
+_SHARDS = table(ShardRow)
+_FITS = table(FitRow)
 _OPEN = (FitStatus.PENDING, FitStatus.RUNNING)
 
 
@@ -94,7 +94,9 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         if job is None or job.status not in ACTIVE or job.cancel_requested_at is not None:
             return None
         now = db.now(connection)
-        is_free = or_(_SHARDS.c.status == ShardStatus.PENDING, and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now))
+        is_free = or_(
+            _SHARDS.c.status == ShardStatus.PENDING, and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
+        )
         taken = connection.execute(
             update(_SHARDS)
             .where(_SHARDS.c.id == shard_id, is_free, _SHARDS.c.idle_attempts < MAX_IDLE_ATTEMPTS)
@@ -110,12 +112,18 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         if taken is None:
             return None
         fits = connection.execute(
-            select(_FITS.c.number, _FITS.c.label, _FITS.c.row_hash).where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(_OPEN)).order_by(_FITS.c.number)
+            select(_FITS.c.number, _FITS.c.label, _FITS.c.row_hash)
+            .where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(_OPEN))
+            .order_by(_FITS.c.number)
         ).all()
         if taken.attempt > 1:
             numbers = [fit.number for fit in fits]
             connection.execute(delete(EpochRow).where(EpochRow.job_id == job.id, EpochRow.fit_number.in_(numbers)))
-        connection.execute(update(_FITS).where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(_OPEN)).values(status=FitStatus.RUNNING, steps_done=0, last_epoch=None, best_epoch=None))
+        connection.execute(
+            update(_FITS)
+            .where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(_OPEN))
+            .values(status=FitStatus.RUNNING, steps_done=0, last_epoch=None, best_epoch=None)
+        )
         started = job.started_at or now
         version = bump(connection, job.id, status=JobStatus.RUNNING, started_at=started, phase="training")
         if job.status is JobStatus.QUEUED:
@@ -207,7 +215,11 @@ def release_worker(db: Database, worker_prefix: str, shard_id: str | None = None
     """End the leases of workers known to be dead, whose ids begin with `worker_prefix` (of one shard, if named); give their shards."""
     with db.write() as connection:
         now = db.now(connection)
-        held = [_SHARDS.c.worker.startswith(worker_prefix, autoescape=True), _SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at > now]
+        held = [
+            _SHARDS.c.worker.startswith(worker_prefix, autoescape=True),
+            _SHARDS.c.status == ShardStatus.RUNNING,
+            _SHARDS.c.lease_expires_at > now,
+        ]
         if shard_id is not None:
             held.append(_SHARDS.c.id == shard_id)
         expired = now - dt.timedelta(milliseconds=1)
@@ -228,9 +240,15 @@ def due(db: Database, *, grace_seconds: float = 1.0, resend_seconds: float = 600
         now = db.now(connection)
         never = and_(_SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
         waiting = and_(_SHARDS.c.status == ShardStatus.PENDING, or_(never, _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)))
-        resent = or_(_SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, _SHARDS.c.sent_at < now - dt.timedelta(seconds=10))
+        resent = or_(
+            _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, _SHARDS.c.sent_at < now - dt.timedelta(seconds=10)
+        )
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
-        query = select(_SHARDS.c.id, JobRow.device).join(JobRow, JobRow.id == _SHARDS.c.job_id).where(JobRow.status.in_(ACTIVE), or_(waiting, lapsed))
+        query = (
+            select(_SHARDS.c.id, JobRow.device)
+            .join(JobRow, JobRow.id == _SHARDS.c.job_id)
+            .where(JobRow.status.in_(ACTIVE), or_(waiting, lapsed))
+        )
         rows = connection.execute(query.order_by(JobRow.created_at, _SHARDS.c.id).limit(1000)).all()
     return [DueShard(shard_id=row.id, device=row.device) for row in rows]
 
@@ -251,7 +269,9 @@ def reap(db: Database) -> list[str]:
         dead = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
         idle = or_(dead, _SHARDS.c.status == ShardStatus.PENDING)
         hopeless = and_(idle, or_(JobRow.cancel_requested_at.is_not(None), _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS))
-        query = select(JobRow.id).distinct().join(_SHARDS, JobRow.id == _SHARDS.c.job_id).where(JobRow.status == JobStatus.RUNNING, hopeless)
+        query = (
+            select(JobRow.id).distinct().join(_SHARDS, JobRow.id == _SHARDS.c.job_id).where(JobRow.status == JobStatus.RUNNING, hopeless)
+        )
         candidates = connection.scalars(query).all()
     return [job_id for job_id in candidates if _reap_job(db, job_id)]
 
@@ -260,27 +280,42 @@ def _reap_job(db: Database, job_id: str) -> bool:
     with db.write() as connection:
         job = lock(connection, job_id)
         now = db.now(connection)
-        live = select(func.count()).where(_SHARDS.c.job_id == job_id, _SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at >= now)
+        live = select(func.count()).where(
+            _SHARDS.c.job_id == job_id, _SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at >= now
+        )
         if job is None or job.status is not JobStatus.RUNNING or connection.execute(live).scalar_one():
             return False
         if job.cancel_requested_at is not None:
             end_job(connection, job_id, now, JobStatus.CANCELLED)
             return True
-        tired = select(func.count()).where(_SHARDS.c.job_id == job_id, _SHARDS.c.status != ShardStatus.DONE, _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS)
+        tired = select(func.count()).where(
+            _SHARDS.c.job_id == job_id, _SHARDS.c.status != ShardStatus.DONE, _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS
+        )
         if not connection.execute(tired).scalar_one():
             return False
         detail = f"{MAX_IDLE_ATTEMPTS} attempts in a row ended without progress: the worker died or stopped answering each time"
-        end_job(connection, job_id, now, JobStatus.FAILED, failure={"kind": FailureKind.WORKER_LOST.value, "detail": detail, "retryable": True})
+        end_job(
+            connection, job_id, now, JobStatus.FAILED, failure={"kind": FailureKind.WORKER_LOST.value, "detail": detail, "retryable": True}
+        )
         return True
 
 
 def _held(claim: Claim) -> Any:
-    return and_(_SHARDS.c.id == claim.shard_id, _SHARDS.c.attempt == claim.attempt, _SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.worker == claim.worker)
+    return and_(
+        _SHARDS.c.id == claim.shard_id,
+        _SHARDS.c.attempt == claim.attempt,
+        _SHARDS.c.status == ShardStatus.RUNNING,
+        _SHARDS.c.worker == claim.worker,
+    )
 
 
 def _hold(connection: Connection, claim: Claim, now: dt.datetime, lease_seconds: float, *, is_done: bool) -> None:
     """Renew the lease if this attempt still holds the shard: its number is the fence."""
-    values = {"status": ShardStatus.DONE, "lease_expires_at": None} if is_done else {"lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
+    values = (
+        {"status": ShardStatus.DONE, "lease_expires_at": None}
+        if is_done
+        else {"lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
+    )
     if connection.execute(update(_SHARDS).where(_held(claim)).values(**values)).rowcount == 0:
         raise LeaseLost(claim.shard_id)
 
@@ -299,12 +334,16 @@ def _insert_epochs(connection: Connection, claim: Claim, version: int, epochs: S
         own = [record for record in epochs if record.fit == number]
         steps = sum(record.steps for record in own)
         connection.execute(
-            update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.number == number).values(steps_done=_FITS.c.steps_done + steps, last_epoch=own[-1].epoch)
+            update(_FITS)
+            .where(_FITS.c.job_id == claim.job_id, _FITS.c.number == number)
+            .values(steps_done=_FITS.c.steps_done + steps, last_epoch=own[-1].epoch)
         )
 
 
 def _epoch_values(job_id: str, version: int, record: EpochRecord) -> dict[str, Any]:
-    metrics = {f"train_{name}": value for name, value in record.train_metrics.items()} | {f"val_{name}": value for name, value in record.val_metrics.items()}
+    metrics = {f"train_{name}": value for name, value in record.train_metrics.items()} | {
+        f"val_{name}": value for name, value in record.val_metrics.items()
+    }
     return {
         "job_id": job_id,
         "fit_number": record.fit,
@@ -321,9 +360,18 @@ def _epoch_values(job_id: str, version: int, record: EpochRecord) -> dict[str, A
 
 
 def _end_fit(connection: Connection, claim: Claim, end: FitEnd) -> tuple[str, dict[str, Any]]:
-    values = {name: getattr(end, name) for name in ("status", "stop_reason", "best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url", "message")}
+    values = {
+        name: getattr(end, name)
+        for name in ("status", "stop_reason", "best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url", "message")
+    }
     connection.execute(update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.number == end.number).values(**values))
-    return "fit", {"fit": end.number, "status": end.status.value, "stop_reason": end.stop_reason, "best_epoch": end.best_epoch, "message": end.message}
+    return "fit", {
+        "fit": end.number,
+        "status": end.status.value,
+        "stop_reason": end.stop_reason,
+        "best_epoch": end.best_epoch,
+        "message": end.message,
+    }
 
 
 def _finish(connection: Connection, claim: Claim, now: dt.datetime, final: Finish, environment: dict[str, Any] | None) -> None:
@@ -331,12 +379,17 @@ def _finish(connection: Connection, claim: Claim, now: dt.datetime, final: Finis
     values |= {"environment": environment}
     connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(**values))
     left = FitStatus.CANCELLED if final.status is JobStatus.CANCELLED else FitStatus.FAILED
-    connection.execute(update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.status.in_(_OPEN)).values(status=left, stop_reason=left.value))
+    connection.execute(
+        update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.status.in_(_OPEN)).values(status=left, stop_reason=left.value)
+    )
 
 
 def _count_progress(connection: Connection, claim: Claim) -> None:
     """Remember the furthest step any attempt reached; reaching a new one ends a row of idle attempts."""
     done = select(func.coalesce(func.sum(_FITS.c.steps_done), 0)).where(_FITS.c.shard_id == claim.shard_id).scalar_subquery()
     is_further = done > _SHARDS.c.furthest_step
-    values = {"furthest_step": case((is_further, done), else_=_SHARDS.c.furthest_step), "idle_attempts": case((is_further, 0), else_=_SHARDS.c.idle_attempts)}
+    values = {
+        "furthest_step": case((is_further, done), else_=_SHARDS.c.furthest_step),
+        "idle_attempts": case((is_further, 0), else_=_SHARDS.c.idle_attempts),
+    }
     connection.execute(update(_SHARDS).where(_SHARDS.c.id == claim.shard_id).values(**values))

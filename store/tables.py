@@ -1,9 +1,25 @@
 """The tables. Classes end in `Row`; the queries over them live in the other modules of this package."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, ClassVar, cast
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Double, Enum, ForeignKey, ForeignKeyConstraint, Index, Integer, MetaData, String, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    Enum,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -24,7 +40,7 @@ class Instant(TypeDecorator[dt.datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002  SQLAlchemy's signature
         """Refuse naive datetimes and store UTC."""
         if value is None:
             return None
@@ -32,7 +48,7 @@ class Instant(TypeDecorator[dt.datetime]):
             raise ValueError("naive datetime")
         return value.astimezone(dt.UTC)
 
-    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002  SQLAlchemy's signature
         """Give UTC back."""
         if value is None:
             return None
@@ -47,7 +63,12 @@ class Base(DeclarativeBase):
     """Naming convention and types shared by all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {dict[str, Any]: JSON(none_as_null=True), list[Any]: JSON(none_as_null=True), dt.datetime: Instant(), float: Double()}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+        dt.datetime: Instant(),
+        float: Double(),
+    }
 
 
 class JobRow(Base):
@@ -188,3 +209,8 @@ class WorkerRow(Base):
     seen_at: Mapped[dt.datetime]
     devices: Mapped[list[Any]]
     environment: Mapped[dict[str, Any]]
+
+
+def table(row: type[Base]) -> Table:
+    """Give the table of a row class, for statements over its columns."""
+    return cast("Table", row.__table__)

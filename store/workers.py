@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from store.engine import Database
-from store.tables import WorkerRow
+from store.tables import WorkerRow, table
 
 LIVE_SECONDS = 30.0
 """A worker silent for longer is taken for dead. It beats several times as often."""
@@ -37,7 +37,7 @@ def live(db: Database, *, within_seconds: float = LIVE_SECONDS) -> list[WorkerSt
     """List workers heard of within these seconds."""
     with db.read() as connection:
         since = db.now(connection) - dt.timedelta(seconds=within_seconds)
-        rows = connection.execute(select(WorkerRow.__table__).where(WorkerRow.seen_at >= since).order_by(WorkerRow.id)).all()
+        rows = connection.execute(select(table(WorkerRow)).where(WorkerRow.seen_at >= since).order_by(WorkerRow.id)).all()
     return [WorkerState(id=row.id, seen_at=row.seen_at, devices=row.devices, environment=row.environment) for row in rows]
 
 

@@ -55,7 +55,10 @@ class RowFigures:
         if self.target is None:
             raise ValueError("figures of neither classes nor numbers")
         squares = float(self.loss.sum())
-        return {"rmse": math.sqrt(self.mean_loss) if self.mean_loss >= 0 else math.nan, "r2": r_squared(squares, float((self.target * self.target).sum()))}
+        return {
+            "rmse": math.sqrt(self.mean_loss) if self.mean_loss >= 0 else math.nan,
+            "r2": r_squared(squares, float((self.target * self.target).sum())),
+        }
 
 
 def r_squared(residual: float, total: float) -> float:

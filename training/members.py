@@ -1,5 +1,6 @@
 """One fit inside a stack: its rows on the device, its stopper, its best weights so far."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,4 +89,4 @@ def batches(rows: int, size: int | str, *, merges_single: bool) -> list[tuple[in
     cuts = [*range(0, rows, step), rows]
     if merges_single and len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
         del cuts[-2]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(itertools.pairwise(cuts))

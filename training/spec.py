@@ -18,7 +18,9 @@ MAX_EPOCHS = 10_000
 class TrainingSpec(Spec):
     """How long and in which steps."""
 
-    max_epochs: Annotated[int, Field(ge=1, le=MAX_EPOCHS, description="Passes over the training rows; the curve has rows 0 ... max_epochs.")] = 50
+    max_epochs: Annotated[
+        int, Field(ge=1, le=MAX_EPOCHS, description="Passes over the training rows; the curve has rows 0 ... max_epochs.")
+    ] = 50
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         32, description='Rows per update: "full" is gradient descent, 1 stochastic, anything between mini-batch.'
     )
@@ -26,16 +28,21 @@ class TrainingSpec(Spec):
         None, description="Largest global L2 norm of the whole gradient (penalties included), applied before the step."
     )
     precision: Literal["float32", "float64"] = "float32"
-    kept_weights: Literal["best", "last"] = Field("best", description="Weights kept at the end: of the best epoch by the monitor, or of the last.")
+    kept_weights: Literal["best", "last"] = Field(
+        "best", description="Weights kept at the end: of the best epoch by the monitor, or of the last."
+    )
 
 
 class EvaluationSpec(Spec):
     """How curves and final figures are measured."""
 
     max_train_rows: Annotated[int, Field(ge=1)] | None = Field(
-        20_000, description="Training rows measured each epoch (a fixed stratified sample when there are more); null is all. The final evaluation uses all."
+        20_000,
+        description="Training rows measured each epoch (a fixed stratified sample when there are more); null is all. The final evaluation uses all.",
     )
-    resamples: Annotated[int, Field(ge=100, le=10_000)] = Field(1000, description="Bootstrap resamples behind each 95 % percentile interval.")
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = Field(
+        1000, description="Bootstrap resamples behind each 95 % percentile interval."
+    )
     sharpness: Annotated[Literal[False], Field(description="Not offered yet: only false is accepted.")] = False
 
 

@@ -180,7 +180,10 @@ def _gather(members: Sequence[Member], chosen: list[Tensor]) -> tuple[Tensor, Te
         picked = chosen[0] if len(chosen) == 1 else torch.cat(chosen)
         x, y = first.x.index_select(0, picked), first.y.index_select(0, picked)
         return x.view(len(members), -1, *x.shape[1:]), y.view(len(members), -1)
-    pairs = [(member.train.x.index_select(0, picked), member.train.y.index_select(0, picked)) for member, picked in zip(members, chosen, strict=True)]
+    pairs = [
+        (member.train.x.index_select(0, picked), member.train.y.index_select(0, picked))
+        for member, picked in zip(members, chosen, strict=True)
+    ]
     return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
 
 
@@ -195,7 +198,17 @@ def _structure(fit: Fit) -> tuple[object, ...]:
     spec = fit.spec
     network = _without_numbers(spec.network)
     shape = tuple(fit.data.train.x.shape[1:])
-    return (network, shape, fit.data.num_outputs, fit.data.task, fit.data.val is None, spec.loss, spec.optimizer.name, spec.training.batch_size, spec.training.precision)
+    return (
+        network,
+        shape,
+        fit.data.num_outputs,
+        fit.data.task,
+        fit.data.val is None,
+        spec.loss,
+        spec.optimizer.name,
+        spec.training.batch_size,
+        spec.training.precision,
+    )
 
 
 def _without_numbers(spec: NetworkSpec) -> NetworkSpec:

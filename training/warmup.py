@@ -8,7 +8,10 @@ from training.spec import FitSpec
 from training.stack import Stack
 
 _SPECS = (
-    {"network": {"name": "mlp", "hidden_units": [16], "dropout": 0.1, "normalization": {"name": "layer_norm"}}, "optimizer": {"name": "adam"}},
+    {
+        "network": {"name": "mlp", "hidden_units": [16], "dropout": 0.1, "normalization": {"name": "layer_norm"}},
+        "optimizer": {"name": "adam"},
+    },
     {
         "network": {"name": "cnn", "blocks": [{"channels": 4, "pool": 2}], "dropout": 0.1, "normalization": {"name": "batch_norm"}},
         "optimizer": {"name": "momentum"},
@@ -23,6 +26,8 @@ def warm_up() -> None:
     rows = Rows(x=x, y=np.arange(64) % 4)
     data = FitData(task="classification", num_outputs=4, train=rows, val=rows, test=None)
     for fields in _SPECS:
-        spec = FitSpec.model_validate({**fields, "loss": {"name": "cross_entropy"}, "training": {"max_epochs": 2}, "evaluation": {"resamples": 100}})
+        spec = FitSpec.model_validate(
+            {**fields, "loss": {"name": "cross_entropy"}, "training": {"max_epochs": 2}, "evaluation": {"resamples": 100}}
+        )
         for _ in train(Stack([Fit(number=1, seed=0, spec=spec, data=data)])):
             pass

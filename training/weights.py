@@ -41,7 +41,9 @@ class Weights:
         self._leaves: dict[tuple[int, int], _Leaves] = {}
 
     @classmethod
-    def drawn(cls, network: Network, specs: Sequence[NetworkSpec], seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> "Weights":
+    def drawn(
+        cls, network: Network, specs: Sequence[NetworkSpec], seeds: Sequence[int], dtype: torch.dtype, device: torch.device
+    ) -> "Weights":
         """Draw every fit's first weights from its seed and each parameter's name, on the CPU."""
         layout, followed = Segments.of(network.parameters), Segments.of(network.buffers)
         parameters = torch.zeros(len(seeds), layout.width, dtype=torch.float64)
@@ -65,7 +67,9 @@ class Weights:
         if leaves is None:
             leaves = self._leaves[key] = self._make_leaves(rows)
         is_wide = batch_rows % WIDE_ROWS == 0
-        return Run(specs=self.specs[rows], stacked=leaves.stacked, single=leaves.single, buffers=leaves.buffers, is_wide=is_wide, masks=masks)
+        return Run(
+            specs=self.specs[rows], stacked=leaves.stacked, single=leaves.single, buffers=leaves.buffers, is_wide=is_wide, masks=masks
+        )
 
     def keep(self, live: Sequence[int]) -> None:
         """Drop the fits that are not in `live`: a stopped fit costs nothing."""

@@ -4,6 +4,7 @@ from celery import Celery
 
 from jobs.messages import CPU_QUEUE, TASK, queue_for
 
+
 def make_celery(broker_url: str) -> Celery:
     """Configure Celery for long tasks.
 
@@ -21,6 +22,7 @@ def make_celery(broker_url: str) -> Celery:
         task_default_queue=CPU_QUEUE,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_soft_shutdown_timeout=10.0,
         worker_enable_soft_shutdown_on_idle=False,

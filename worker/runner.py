@@ -88,7 +88,7 @@ class _Shard:
             return self._train(stack, device)
         except (LeaseLost, DatabaseUnavailable):
             raise
-        except Exception as error:  # whatever it is, the job must end and say so; exits and shutdown signals are not Exceptions
+        except Exception as error:  # noqa: BLE001  whatever it is, the job must end and say so; exits and signals are no Exceptions
             _log.exception("job_failed", job=self._claim.job_id)
             return self._finish(Finish(status=JobStatus.FAILED, failure=failure_of(error)))
 
@@ -165,7 +165,9 @@ class _Shard:
         if conclusion.failure is None:
             final = Finish(status=JobStatus.SUCCEEDED, result=conclusion.result)
         else:
-            final = Finish(status=JobStatus.FAILED, failure=failure(conclusion.failure, conclusion.message or "a fit diverged", retryable=False))
+            final = Finish(
+                status=JobStatus.FAILED, failure=failure(conclusion.failure, conclusion.message or "a fit diverged", retryable=False)
+            )
         return self._write_end(epochs, ends, final, device)
 
     def _finish(self, final: Finish, device: str = "cpu") -> str:
@@ -202,7 +204,12 @@ class _Shard:
         )
         self._ended.append(
             FitResult(
-                number=end.number, status=end.status, best_epoch=end.best_epoch, kept_epoch=end.kept_epoch, evaluation=end.evaluation, message=end.message
+                number=end.number,
+                status=end.status,
+                best_epoch=end.best_epoch,
+                kept_epoch=end.kept_epoch,
+                evaluation=end.evaluation,
+                message=end.message,
             )
         )
         return end
@@ -210,5 +217,12 @@ class _Shard:
     def _write_weights(self, outcome: FitOutcome) -> str | None:
         if outcome.weights is None:
             return None
-        metadata = {"job": self._claim.job_id, "fit": str(outcome.fit), "epoch": str(outcome.kept_epoch), "network": self._spec.network.model_dump_json()}
-        return self._place.artifacts.write(f"jobs/{self._claim.job_id}/fit-{outcome.fit}.safetensors", save_safetensors(outcome.weights, metadata))
+        metadata = {
+            "job": self._claim.job_id,
+            "fit": str(outcome.fit),
+            "epoch": str(outcome.kept_epoch),
+            "network": self._spec.network.model_dump_json(),
+        }
+        return self._place.artifacts.write(
+            f"jobs/{self._claim.job_id}/fit-{outcome.fit}.safetensors", save_safetensors(outcome.weights, metadata)
+        )

@@ -55,7 +55,12 @@ def read(
     return CurvesView.of(found, views, sampled=is_sampled)
 
 
-@router.get("/curves.csv", summary="Download curves as CSV", response_class=Response, responses={**responses(404, 422), 200: {"content": {"text/csv": {}}, "description": "A row for each fit and epoch."}})
+@router.get(
+    "/curves.csv",
+    summary="Download curves as CSV",
+    response_class=Response,
+    responses={**responses(404, 422), 200: {"content": {"text/csv": {}}, "description": "A row for each fit and epoch."}},
+)
 def read_csv(job_id: JobId, db: Db, fits: Fits = None, after_version: AfterVersion = None) -> Response:
     """Download every epoch's figures as CSV."""
     return _csv(db, job_id, fits, after_version)

@@ -7,8 +7,8 @@ from fastapi.responses import StreamingResponse
 
 from api.dependencies import Everything, JobId
 from api.errors import ProblemDetail, ProblemError, responses
-from api.strict import StrictRoute
 from api.stream import job_events
+from api.strict import StrictRoute
 from api.views import EventPageView, EventView
 from jobs.states import TERMINAL
 from store.events import events_after
@@ -23,7 +23,10 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
     response_model=EventPageView,
     responses={
         **responses(404, 422),
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events as they come, or with Accept: application/json a page."},
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "Events as they come, or with Accept: application/json a page.",
+        },
         204: {"description": "The job has ended and everything was read: do not come back."},
     },
 )
@@ -55,5 +58,10 @@ def _resumed(last_event_id: str | None) -> int:
         return 0
     if not (last_event_id.isascii() and last_event_id.isdigit()) or len(last_event_id) > 18:
         message = "not an id that this stream gave"
-        raise ProblemError(422, "invalid_request", f"Last-Event-ID: {message}", errors=[ProblemDetail(pointer="Last-Event-ID", code="bad_parameter", message=message)])
+        raise ProblemError(
+            422,
+            "invalid_request",
+            f"Last-Event-ID: {message}",
+            errors=[ProblemDetail(pointer="Last-Event-ID", code="bad_parameter", message=message)],
+        )
     return int(last_event_id)

@@ -53,7 +53,11 @@ def read_model(job_id: JobId, resources: Everything, fit: Annotated[int, Query(g
         content = resources.artifacts.read(found.weights_url)
     except FileNotFoundError:
         raise ProblemError(404, "model_missing", "the stored weights are gone") from None
-    return Response(content, media_type="application/octet-stream", headers={"Content-Disposition": f'attachment; filename="{job_id}-fit-{fit}.safetensors"'})
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"Content-Disposition": f'attachment; filename="{job_id}-fit-{fit}.safetensors"'},
+    )
 
 
 def _guess(db: Database, job_id: str) -> float | None:

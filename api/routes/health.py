@@ -23,7 +23,11 @@ def healthz() -> HealthView:
     return HealthView()
 
 
-@router.get("/readyz", summary="Would a job be accepted and run?", response_model=ReadyView, responses={**responses(422), 503: {"model": ReadyView, "description": "Not ready; `checks` says why."}})
+@router.get(
+    "/readyz",
+    summary="Would a job be accepted and run?",
+    responses={**responses(422), 503: {"model": ReadyView, "description": "Not ready; `checks` says why."}},
+)
 def readyz(resources: Everything, response: Response) -> ReadyView:
     """Check the database, the broker and that a worker lives."""
     checks = {"database": "ok", "broker": _broker(resources), "worker": "ok"}
@@ -46,7 +50,12 @@ def readyz(resources: Everything, response: Response) -> ReadyView:
     )
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses={**responses(422), 200: {"content": {"text/plain": {}}, "description": "Prometheus text."}})
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={**responses(422), 200: {"content": {"text/plain": {}}, "description": "Prometheus text."}},
+)
 def metrics(resources: Everything) -> Response:
     """Give jobs by status, the wait of the oldest queued one and live workers, as of now."""
     return Response(generate_latest(_measured(resources.db)), media_type=CONTENT_TYPE_LATEST)

@@ -26,12 +26,22 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 JobBody = Annotated[JobSpec, Body(openapi_examples=JOBS)]
 IdempotencyKey = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", min_length=1, max_length=255, description="Same key and body: the same job, however often it is sent. Same key, other body: 422."),
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Same key and body: the same job, however often it is sent. Same key, other body: 422.",
+    ),
 ]
 _RETRY_SECONDS = 1
 
 
-@router.post("", status_code=201, summary="Submit a job", responses={**responses(413, 415, 422, 429), 201: {"headers": {"Location": {"schema": {"type": "string"}}}}})
+@router.post(
+    "",
+    status_code=201,
+    summary="Submit a job",
+    responses={**responses(413, 415, 422, 429), 201: {"headers": {"Location": {"schema": {"type": "string"}}}}},
+)
 def create(spec: JobBody, response: Response, resources: Everything, idempotency_key: IdempotencyKey = None) -> JobView:
     """Check the spec, store the job and hand it to the queue.
 
@@ -62,7 +72,9 @@ def read_page(
     created_before: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
     metadata: Annotated[str | None, Query(include_in_schema=False)] = None,
     sort: Annotated[Literal["created_at", "-created_at"], Query(description="Oldest or newest first.")] = "-created_at",
-    fields: Annotated[str | None, Query(description="Only these fields of each job, separated by commas.", examples=["id,status,progress"])] = None,
+    fields: Annotated[
+        str | None, Query(description="Only these fields of each job, separated by commas.", examples=["id,status,progress"])
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JobPage:
@@ -119,7 +131,12 @@ def check_device(spec: JobSpec, resources: Resources) -> None:
     """Refuse a GPU job where no live worker has a GPU."""
     if spec.device == "cuda" and not any("cuda" in worker.devices for worker in live(resources.db)):
         message = "no live worker has a GPU: use auto or cpu"
-        raise ProblemError(422, "invalid_spec", f"/device: {message}", errors=[ProblemDetail(pointer="/device", code="device_unavailable", message=message)])
+        raise ProblemError(
+            422,
+            "invalid_spec",
+            f"/device: {message}",
+            errors=[ProblemDetail(pointer="/device", code="device_unavailable", message=message)],
+        )
 
 
 def _check_room(resources: Resources) -> None:
@@ -151,4 +168,6 @@ def _check_text(request: Request) -> None:
 
 
 def _bad_parameter(name: str, message: str) -> ProblemError:
-    return ProblemError(422, "invalid_request", f"{name}: {message}", errors=[ProblemDetail(pointer=name, code="bad_parameter", message=message)])
+    return ProblemError(
+        422, "invalid_request", f"{name}: {message}", errors=[ProblemDetail(pointer=name, code="bad_parameter", message=message)]
+    )

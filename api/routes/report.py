@@ -17,13 +17,23 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 
 
-@router.get("/report.png", summary="Curves as PNG", response_class=Response, responses={**responses(404, 422), 200: {"content": {"image/png": {}}, "description": "A picture."}})
+@router.get(
+    "/report.png",
+    summary="Curves as PNG",
+    response_class=Response,
+    responses={**responses(404, 422), 200: {"content": {"image/png": {}}, "description": "A picture."}},
+)
 def read_png(job_id: JobId, db: Db) -> Response:
     """Draw the curves of a job: losses with the generalization gap shaded, accuracy or R2, the best epoch marked."""
     return _picture(job_id, db, "png")
 
 
-@router.get("/report.svg", summary="Curves as SVG", response_class=Response, responses={**responses(404, 422), 200: {"content": {"image/svg+xml": {}}, "description": "A picture."}})
+@router.get(
+    "/report.svg",
+    summary="Curves as SVG",
+    response_class=Response,
+    responses={**responses(404, 422), 200: {"content": {"image/svg+xml": {}}, "description": "A picture."}},
+)
 def read_svg(job_id: JobId, db: Db) -> Response:
     """Draw the curves of a job as a vector picture."""
     return _picture(job_id, db, "svg")

@@ -47,11 +47,17 @@ def divide(spec: SplitSpec, y: Array, task: Task, seed: int) -> Division:
         raise SplitProblem(message, pointer="/split", code="no_training_rows")
     if not spec.shuffle:
         if spec.stratify:
-            raise SplitProblem("rows kept in file order cannot be stratified: set shuffle to true or stratify to false", pointer="/split/stratify", code="no_effect")
+            raise SplitProblem(
+                "rows kept in file order cannot be stratified: set shuffle to true or stratify to false",
+                pointer="/split/stratify",
+                code="no_effect",
+            )
         rows = np.arange(len(y))
         return Division(train=rows[:num_train], val=rows[num_train : num_train + num_val], test=rows[num_train + num_val :])
     if spec.stratify and task == "regression":
-        raise SplitProblem("only classes can be stratified; this dataset's target is a number", pointer="/split/stratify", code="does_not_apply")
+        raise SplitProblem(
+            "only classes can be stratified; this dataset's target is a number", pointer="/split/stratify", code="does_not_apply"
+        )
     labels = y if stratifies(spec, task) else None
     rest, test = _cut(np.arange(len(y)), num_test, labels, seed, "/split/test_fraction")
     train, val = _cut(rest, num_val, labels, seed, "/split/val_fraction")
@@ -59,7 +65,7 @@ def divide(spec: SplitSpec, y: Array, task: Task, seed: int) -> Division:
 
 
 def _count(fraction: float, rows: int) -> int:
-    """n * fraction to the nearest row, halves up, on the decimal as sent: 0.35 of 10 rows is 4, though 0.35 < 35/100 in binary."""
+    """N * fraction to the nearest row, halves up, on the decimal as sent: 0.35 of 10 rows is 4, though 0.35 < 35/100 in binary."""
     if fraction == 0:
         return 0
     return max(1, int((Decimal(repr(fraction)) * rows).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
@@ -83,4 +89,6 @@ def _check_strata(strata: Array, num_out: int, pointer: str) -> None:
         raise SplitProblem(f"a class with a single row cannot be stratified: {advice}", pointer=pointer, code="class_too_small")
     for name, size in (("drawn", num_out), ("remaining", len(strata) - num_out)):
         if size < len(counts):
-            raise SplitProblem(f"{size} {name} rows cannot hold all {len(counts)} classes: {advice}", pointer=pointer, code="part_too_small")
+            raise SplitProblem(
+                f"{size} {name} rows cannot hold all {len(counts)} classes: {advice}", pointer=pointer, code="part_too_small"
+            )

@@ -16,7 +16,9 @@ class HoldoutSpec(Spec):
     val_fraction: Annotated[Fraction, Field(description="Share of all rows held out to measure every epoch; 0 is no validation.")] = 0.3
     test_fraction: Annotated[Fraction, Field(description="Share of all rows set aside and measured exactly once, at the end.")] = 0.0
     shuffle: Annotated[bool, Field(description="Order by the seed before cutting; false keeps file order: train, validation, test.")] = True
-    stratify: Annotated[bool | None, Field(description="Keep class shares in every part. null: yes for shuffled classes, no otherwise.")] = None
+    stratify: Annotated[
+        bool | None, Field(description="Keep class shares in every part. null: yes for shuffled classes, no otherwise.")
+    ] = None
 
 
 SplitSpec = HoldoutSpec

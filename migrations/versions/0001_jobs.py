@@ -3,7 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -12,7 +11,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
-
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -179,7 +177,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-
     with op.batch_alter_table("epochs", schema=None) as batch_op:
         batch_op.drop_index("ix_epochs_job_id_version")
 

@@ -44,8 +44,17 @@ def test_rows_are_the_same_each_time_they_are_read(name: str) -> None:
 
 
 def test_known_sizes() -> None:
-    sizes = {name: (builtin.info(name).num_rows, builtin.info(name).input_shape) for name in ("digits", "iris", "wine", "breast_cancer", "diabetes")}
-    assert sizes == {"digits": (1797, (1, 8, 8)), "iris": (150, (4,)), "wine": (178, (13,)), "breast_cancer": (569, (30,)), "diabetes": (442, (10,))}
+    sizes = {
+        name: (builtin.info(name).num_rows, builtin.info(name).input_shape)
+        for name in ("digits", "iris", "wine", "breast_cancer", "diabetes")
+    }
+    assert sizes == {
+        "digits": (1797, (1, 8, 8)),
+        "iris": (150, (4,)),
+        "wine": (178, (13,)),
+        "breast_cancer": (569, (30,)),
+        "diabetes": (442, (10,)),
+    }
 
 
 def test_an_unknown_id_is_a_key_error() -> None:

@@ -72,5 +72,7 @@ def test_images_are_scaled_to_one_then_standardised_per_channel() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_features_come_in_the_precision_asked_for(dtype: type[np.float32]) -> None:
-    split = prepare(PreprocessingSpec(), builtin.load("iris"), Division(train=np.arange(100), val=np.arange(100, 150), test=np.arange(0)), dtype)
+    split = prepare(
+        PreprocessingSpec(), builtin.load("iris"), Division(train=np.arange(100), val=np.arange(100, 150), test=np.arange(0)), dtype
+    )
     assert split.train.x.dtype == dtype

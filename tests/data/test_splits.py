@@ -15,14 +15,23 @@ def _holdout(**fields: object) -> HoldoutSpec:
     return HoldoutSpec.model_validate({"name": "holdout", **fields})
 
 
-@pytest.mark.parametrize(("fraction", "rows", "expected"), [(0.3, 10, 3), (0.35, 10, 4), (0.25, 10, 3), (0.05, 10, 1), (0.01, 10, 1), (0.15, 10, 2), (0.3, 1797, 539)])
+@pytest.mark.parametrize(
+    ("fraction", "rows", "expected"),
+    [(0.3, 10, 3), (0.35, 10, 4), (0.25, 10, 3), (0.05, 10, 1), (0.01, 10, 1), (0.15, 10, 2), (0.3, 1797, 539)],
+)
 def test_counts_go_to_the_nearest_row_halves_up_on_the_decimal_as_sent(fraction: float, rows: int, expected: int) -> None:
     division = divide(_holdout(val_fraction=fraction), np.arange(float(rows)), "regression", 0)
     assert (len(division.val), len(division.train), len(division.test)) == (expected, rows - expected, 0)
 
 
-@given(rows=st.integers(4, 200), val=st.sampled_from([0, 0.1, 0.3, 0.45]), test=st.sampled_from([0, 0.1, 0.25]), seed=st.integers(0, 2**32 - 1), shuffle=st.booleans())
-def test_the_parts_are_disjoint_and_together_every_row(rows: int, val: float, test: float, seed: int, shuffle: bool) -> None:  # noqa: FBT001
+@given(
+    rows=st.integers(4, 200),
+    val=st.sampled_from([0, 0.1, 0.3, 0.45]),
+    test=st.sampled_from([0, 0.1, 0.25]),
+    seed=st.integers(0, 2**32 - 1),
+    shuffle=st.booleans(),
+)
+def test_the_parts_are_disjoint_and_together_every_row(rows: int, val: float, test: float, seed: int, shuffle: bool) -> None:
     division = divide(_holdout(val_fraction=val, test_fraction=test, shuffle=shuffle), np.arange(float(rows)), "regression", seed)
     together = np.concatenate([division.train, division.val, division.test])
     assert sorted(together.tolist()) == list(range(rows))

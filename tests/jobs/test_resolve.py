@@ -53,9 +53,21 @@ def test_a_trailing_row_under_batch_norm_is_merged() -> None:
 REFUSED = {
     "unknown dataset": ({"dataset": "nope"}, "/dataset", "unknown_dataset"),
     "cnn on a table": ({"dataset": "iris", "network": {"name": "cnn"}}, "/network/name", "network_does_not_apply"),
-    "feature map pooled away": ({"network": {"name": "cnn", "blocks": [{"pool": 2}] * 4}}, "/network/blocks/3/pool", "feature_map_vanishes"),
-    "kernel larger than the image": ({"network": {"name": "cnn", "blocks": [{"kernel_size": 9, "padding": 0}]}}, "/network/blocks/0/kernel_size", "feature_map_vanishes"),
-    "same padding of an even kernel": ({"network": {"name": "cnn", "blocks": [{"kernel_size": 4}]}}, "/network/blocks/0/padding", "even_kernel"),
+    "feature map pooled away": (
+        {"network": {"name": "cnn", "blocks": [{"pool": 2}] * 4}},
+        "/network/blocks/3/pool",
+        "feature_map_vanishes",
+    ),
+    "kernel larger than the image": (
+        {"network": {"name": "cnn", "blocks": [{"kernel_size": 9, "padding": 0}]}},
+        "/network/blocks/0/kernel_size",
+        "feature_map_vanishes",
+    ),
+    "same padding of an even kernel": (
+        {"network": {"name": "cnn", "blocks": [{"kernel_size": 4}]}},
+        "/network/blocks/0/padding",
+        "even_kernel",
+    ),
     "B014: batch norm one by one": (
         {"training": {"batch_size": 1}, "network": {"name": "mlp", "normalization": {"name": "batch_norm"}}},
         "/training/batch_size",
@@ -67,16 +79,40 @@ REFUSED = {
         "normalization_of_one_value",
     ),
     "loss of the other task": ({"loss": {"name": "squared_error"}}, "/loss", "does_not_apply"),
-    "B056: stopping without validation": ({"early_stopping": {}, "split": {"name": "holdout", "val_fraction": 0}}, "/early_stopping", "needs_validation"),
+    "B056: stopping without validation": (
+        {"early_stopping": {}, "split": {"name": "holdout", "val_fraction": 0}},
+        "/early_stopping",
+        "needs_validation",
+    ),
     "monitor of the other task": ({"early_stopping": {"monitor": "val_r2"}}, "/early_stopping/monitor", "does_not_apply"),
-    "accuracy of numbers": ({"dataset": "diabetes", "early_stopping": {"monitor": "val_accuracy"}}, "/early_stopping/monitor", "does_not_apply"),
-    "B044: dropout without hidden units": ({"network": {"name": "mlp", "hidden_units": [], "dropout": 0.5}}, "/network/dropout", "no_effect"),
-    "B044: activation without hidden units": ({"network": {"name": "mlp", "hidden_units": [], "activation": "tanh"}}, "/network/activation", "no_effect"),
+    "accuracy of numbers": (
+        {"dataset": "diabetes", "early_stopping": {"monitor": "val_accuracy"}},
+        "/early_stopping/monitor",
+        "does_not_apply",
+    ),
+    "B044: dropout without hidden units": (
+        {"network": {"name": "mlp", "hidden_units": [], "dropout": 0.5}},
+        "/network/dropout",
+        "no_effect",
+    ),
+    "B044: activation without hidden units": (
+        {"network": {"name": "mlp", "hidden_units": [], "activation": "tanh"}},
+        "/network/activation",
+        "no_effect",
+    ),
     "target of classes": ({"preprocessing": {"target": "none"}}, "/preprocessing/target", "no_effect"),
-    "split without training rows": ({"split": {"name": "holdout", "val_fraction": 0.6, "test_fraction": 0.4}}, "/split", "no_training_rows"),
+    "split without training rows": (
+        {"split": {"name": "holdout", "val_fraction": 0.6, "test_fraction": 0.4}},
+        "/split",
+        "no_training_rows",
+    ),
     "too few rows for the classes": ({"split": {"name": "holdout", "val_fraction": 0.001}}, "/split/val_fraction", "part_too_small"),
     "B107: parameters": ({"network": {"name": "mlp", "hidden_units": [16384, 16384]}}, "/network", "too_many_parameters"),
-    "B107: a row's values": ({"network": {"name": "cnn", "blocks": [{"channels": 16384, "padding": 32, "kernel_size": 1}]}}, "/network", "network_too_large"),
+    "B107: a row's values": (
+        {"network": {"name": "cnn", "blocks": [{"channels": 16384, "padding": 32, "kernel_size": 1}]}},
+        "/network",
+        "network_too_large",
+    ),
 }
 
 
@@ -144,7 +180,10 @@ def test_specs_are_closed_and_strict(fields: dict[str, Any]) -> None:
 
 def test_decimal_and_scientific_numbers_are_equal() -> None:
     """B092."""
-    specs = [JobSpec.model_validate_json(f'{{"dataset": "iris", "seed": 1, "optimizer": {{"name": "sgd", "learning_rate": {text}}}}}') for text in ("1e-3", "0.001")]
+    specs = [
+        JobSpec.model_validate_json(f'{{"dataset": "iris", "seed": 1, "optimizer": {{"name": "sgd", "learning_rate": {text}}}}}')
+        for text in ("1e-3", "0.001")
+    ]
     assert specs[0] == specs[1]
 
 

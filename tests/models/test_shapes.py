@@ -19,7 +19,10 @@ def test_a_one_channel_convolution_of_kernel_10_has_10_weights_and_1_bias() -> N
     assert table[0] == Layer("conv1", "convolution", (1, 91), 11)
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "expected"), [(8, 3, 1, 1, 8), (8, 3, 2, 1, 4), (7, 2, 2, 0, 3), (5, 5, 1, 0, 1), (4, 5, 1, 0, 0), (10, 1, 3, 0, 4)])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "expected"),
+    [(8, 3, 1, 1, 8), (8, 3, 2, 1, 4), (7, 2, 2, 0, 3), (5, 5, 1, 0, 1), (4, 5, 1, 0, 0), (10, 1, 3, 0, 4)],
+)
 def test_windows_are_counted_by_the_floor_formula(size: int, kernel: int, stride: int, padding: int, expected: int) -> None:
     assert window_output(size, kernel=kernel, stride=stride, padding=padding) == expected
 

@@ -41,7 +41,11 @@ def a_fit(
             val=rows(val_rows, shape, classes=classes, seed=2) if val_rows else None,
             test=rows(test_rows, shape, classes=classes, seed=3) if test_rows else None,
         )
-    fields = {"loss": {"name": "cross_entropy" if data.task == "classification" else "squared_error"}, "evaluation": {"resamples": 100}, **spec}
+    fields = {
+        "loss": {"name": "cross_entropy" if data.task == "classification" else "squared_error"},
+        "evaluation": {"resamples": 100},
+        **spec,
+    }
     return Fit(number=number, seed=seed, spec=FitSpec.model_validate(fields), data=data)
 
 
@@ -59,4 +63,7 @@ def run(*fits: Fit) -> tuple[dict[int, list[EpochRecord]], dict[int, FitOutcome]
 
 def figures(curve: list[EpochRecord]) -> list[tuple[object, ...]]:
     """Everything of a curve but the clock."""
-    return [(r.epoch, r.train_loss, r.val_loss, *r.train_metrics.values(), *r.val_metrics.values(), r.objective, r.learning_rate, r.steps) for r in curve]
+    return [
+        (r.epoch, r.train_loss, r.val_loss, *r.train_metrics.values(), *r.val_metrics.values(), r.objective, r.learning_rate, r.steps)
+        for r in curve
+    ]

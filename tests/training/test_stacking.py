@@ -10,7 +10,11 @@ from tests.training.small import a_fit, figures, run
 from training.records import Fit, StopReason
 
 EPOCHS = 20
-NORMALIZATIONS: dict[str, dict[str, Any] | None] = {"none": None, "batch_norm": {"name": "batch_norm"}, "layer_norm": {"name": "layer_norm"}}
+NORMALIZATIONS: dict[str, dict[str, Any] | None] = {
+    "none": None,
+    "batch_norm": {"name": "batch_norm"},
+    "layer_norm": {"name": "layer_norm"},
+}
 MLP = {"name": "mlp", "hidden_units": [32, 16]}
 ODD_MLP = {"name": "mlp", "hidden_units": [17, 5, 1]}
 CNN = {"name": "cnn", "blocks": [{"channels": 4, "pool": 2}, {"channels": 6}], "hidden_units": [16]}
@@ -69,7 +73,14 @@ def test_every_activation_and_precision_stacks(activation: str, precision: str) 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 def test_every_batch_size_and_optimizer_stacks(batch_size: int | str, optimizer: str) -> None:
     fits = [
-        a_fit(number=k, seed=k, train_rows=70, optimizer={"name": optimizer, "learning_rate": 0.01 * k}, network=MLP, training={"max_epochs": 4, "batch_size": batch_size})
+        a_fit(
+            number=k,
+            seed=k,
+            train_rows=70,
+            optimizer={"name": optimizer, "learning_rate": 0.01 * k},
+            network=MLP,
+            training={"max_epochs": 4, "batch_size": batch_size},
+        )
         for k in range(1, 4)
     ]
     _assert_equal_alone(fits)
@@ -78,7 +89,12 @@ def test_every_batch_size_and_optimizer_stacks(batch_size: int | str, optimizer:
 @pytest.mark.parametrize("shape", [(1,), (5,), (64,)])
 @pytest.mark.parametrize("classes", [None, 2, 10])
 def test_odd_widths_and_single_outputs_stack(shape: tuple[int, ...], classes: int | None) -> None:
-    _assert_equal_alone([a_fit(number=k, seed=k, train_rows=96, shape=shape, classes=classes, network=ODD_MLP, training={"max_epochs": 5}) for k in range(1, 6)])
+    _assert_equal_alone(
+        [
+            a_fit(number=k, seed=k, train_rows=96, shape=shape, classes=classes, network=ODD_MLP, training={"max_epochs": 5})
+            for k in range(1, 6)
+        ]
+    )
 
 
 def test_fits_with_rows_of_their_own_stack() -> None:
@@ -102,7 +118,17 @@ def test_fits_that_stop_leave_the_others_undisturbed() -> None:
 
 def test_a_fit_that_diverges_leaves_the_others_undisturbed() -> None:
     """B022, B023."""
-    fits = [a_fit(number=k, seed=k, classes=None, network=MLP, optimizer={"name": "sgd", "learning_rate": 1e20 if k == 2 else 0.01}, training={"max_epochs": 5}) for k in (1, 2, 3)]
+    fits = [
+        a_fit(
+            number=k,
+            seed=k,
+            classes=None,
+            network=MLP,
+            optimizer={"name": "sgd", "learning_rate": 1e20 if k == 2 else 0.01},
+            training={"max_epochs": 5},
+        )
+        for k in (1, 2, 3)
+    ]
     curves, outcomes = run(*fits)
     assert outcomes[2].status == "diverged"
     alone, _ = run(fits[2])

@@ -64,7 +64,9 @@ def _state_names(spec: OptimizerSpec) -> tuple[str, ...]:
             assert_never(spec)
 
 
-def _update(specs: list[OptimizerSpec], w: Tensor, g: Tensor, learning_rates: Sequence[float], state: dict[str, Tensor], steps: list[int]) -> None:
+def _update(
+    specs: list[OptimizerSpec], w: Tensor, g: Tensor, learning_rates: Sequence[float], state: dict[str, Tensor], steps: list[int]
+) -> None:
     first = specs[0]
     match first:
         case SgdSpec():
