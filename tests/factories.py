@@ -1,0 +1,105 @@
+"""Small valid objects for tests of the store and the API."""
+
+import math
+from typing import Any
+
+from jobs.resolve import Resolved, resolve
+from jobs.spec import JobSpec
+from jobs.states import FitStatus, JobStatus
+from store.engine import Database
+from store.jobs import Created, create_job
+from store.shards import Claim, Finish, FitEnd, claim, commit
+from training.records import EpochRecord
+
+LEASE = 30.0
+
+
+def a_resolved(**fields: Any) -> Resolved:
+    """Resolve a small spec."""
+    return resolve(JobSpec.model_validate({"dataset": "iris", "seed": 0, "training": {"max_epochs": 4}, **fields}))
+
+
+def a_job(db: Database, **fields: Any) -> Created:
+    """Create a queued job."""
+    return create_job(db, a_resolved(**fields))
+
+
+def a_claim(db: Database, created: Created, worker: str = "worker/1", lease: float = LEASE) -> Claim:
+    """Claim a job's shard."""
+    held = claim(db, created.shard_ids[0], worker, lease)
+    assert held is not None
+    return held
+
+
+def a_record(epoch: int, *, train_loss: float | None = None, val_loss: float | None = None) -> EpochRecord:
+    """Make an epoch of a classification fit: losses fall as 1 / (epoch + 1)."""
+    train = 1 / (epoch + 1) if train_loss is None else train_loss
+    return EpochRecord(
+        fit=1,
+        epoch=epoch,
+        train_loss=train,
+        val_loss=train + 0.1 * epoch if val_loss is None else val_loss,
+        train_metrics={"accuracy": 0.5},
+        val_metrics={"accuracy": 0.4},
+        objective=None if epoch == 0 else train + 0.05,
+        learning_rate=None if epoch == 0 else 0.001,
+        seconds=0.01,
+        steps=0 if epoch == 0 else 4,
+    )
+
+
+def an_end(status: FitStatus = FitStatus.FINISHED, *, best_epoch: int = 1, last_epoch: int = 4, weights_url: str | None = None) -> FitEnd:
+    """End the one fit of a job."""
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6}
+    evaluation = {
+        "kept_epoch": best_epoch,
+        "train": {"loss": figure, "accuracy": figure, "rows": 105},
+        "val": {"loss": figure, "accuracy": figure, "rows": 45},
+        "test": None,
+        "generalization_gap": {"value": 0.0, "low": -0.1, "high": 0.1},
+    }
+    return FitEnd(
+        number=1,
+        status=status,
+        stop_reason="diverged" if status is FitStatus.DIVERGED else "max_epochs",
+        best_epoch=best_epoch,
+        last_epoch=last_epoch,
+        kept_epoch=best_epoch,
+        evaluation=None if status is FitStatus.DIVERGED else evaluation,
+        weights_url=weights_url,
+    )
+
+
+def a_succeeded_job(db: Database, *, epochs: int = 4, weights_url: str | None = None, **fields: Any) -> str:
+    """Create a job and write it to its end as a worker would."""
+    created = a_job(db, **{"training": {"max_epochs": epochs}, **fields})
+    held = a_claim(db, created)
+    commit(db, held, lease_seconds=LEASE, epochs=[a_record(epoch) for epoch in range(epochs)])
+    end = an_end(best_epoch=min(1, epochs), last_epoch=epochs, weights_url=weights_url)
+    finish = Finish(status=JobStatus.SUCCEEDED, result={"plan": "fit", "fit": 1, **(end.evaluation or {})})
+    commit(db, held, lease_seconds=LEASE, epochs=[a_record(epochs)], outcomes=[end], finish=finish, environment={"torch": "2"})
+    return created.job.id
+
+
+def a_diverged_job(db: Database) -> str:
+    """Create a job whose fit diverged after epoch 0."""
+    created = a_job(db)
+    held = a_claim(db, created)
+    failure = {"kind": "diverged", "detail": "the objective was no longer finite in epoch 1", "retryable": False}
+    end = an_end(FitStatus.DIVERGED, best_epoch=0, last_epoch=0)
+    commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)], outcomes=[end], finish=Finish(status=JobStatus.FAILED, failure=failure))
+    return created.job.id
+
+
+def no_constant(name: str) -> float:
+    """Refuse what strict JSON has not: for json.loads(parse_constant=...)."""
+    raise AssertionError(f"{name} is not JSON")
+
+
+def is_finite(value: Any) -> bool:
+    """Tell whether no number inside is NaN or infinite."""
+    if isinstance(value, dict):
+        return all(is_finite(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return all(is_finite(one) for one in value)
+    return not isinstance(value, float) or math.isfinite(value)
