@@ -21,7 +21,9 @@ def test_an_artifact_is_read_back_and_deleted(tmp_path: Path) -> None:
         artifacts.read(key)
 
 
-@pytest.mark.parametrize("key", ["../x", "..%2fx", "/etc/passwd", "a/../../b", "C:\\x", "a\x00", "", "a//b", "jobs/../../secret.txt", "a/b/c/d/e/f/g", "~/x"])
+@pytest.mark.parametrize(
+    "key", ["../x", "..%2fx", "/etc/passwd", "a/../../b", "C:\\x", "a\x00", "", "a//b", "jobs/../../secret.txt", "a/b/c/d/e/f/g", "~/x"]
+)
 def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
     """B123."""
     (tmp_path / "secret.txt").write_text("canary")

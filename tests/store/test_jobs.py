@@ -89,7 +89,10 @@ def test_a_deleted_job_leaves_nothing_and_others_stay(db: Database) -> None:
     doomed, kept = a_succeeded_job(db, weights_url="jobs/a/fit-1.safetensors"), a_succeeded_job(db)
     assert delete_job(db, doomed) == ["jobs/a/fit-1.safetensors"]
     with db.read() as connection:
-        left = {row.__tablename__: connection.scalar(select(func.count()).select_from(row).where(row.job_id == doomed)) for row in (ShardRow, FitRow, EpochRow, EventRow)}
+        left = {
+            row.__tablename__: connection.scalar(select(func.count()).select_from(row).where(row.job_id == doomed))
+            for row in (ShardRow, FitRow, EpochRow, EventRow)
+        }
         kept_rows = connection.scalar(select(func.count()).select_from(EpochRow).where(EpochRow.job_id == kept))
     assert set(left.values()) == {0}
     assert kept_rows == 5
@@ -137,14 +140,18 @@ def test_filters_act_before_paging_and_pages_do_not_overlap(db: Database) -> Non
     assert list_jobs(db, JobFilter(name="100%")).items == []
 
 
-@pytest.mark.parametrize("fields", [{"statuses": frozenset({JobStatus.RUNNING})}, {"plan": "other"}, {"dataset": "digits"}, {"metadata": {"owner": "x"}}])
+@pytest.mark.parametrize(
+    "fields", [{"statuses": frozenset({JobStatus.RUNNING})}, {"plan": "other"}, {"dataset": "digits"}, {"metadata": {"owner": "x"}}]
+)
 def test_each_filter_narrows(db: Database, fields: dict[str, object]) -> None:
     a_job(db, metadata={"owner": "y"})
     assert list_jobs(db, JobFilter(**fields)).items == []  # type: ignore[arg-type]
     assert len(list_jobs(db, JobFilter()).items) == 1
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24", "WzEsMiwzXQ", "WyJjcmVhdGVkX2F0IiwiMjAyNi0wMS0wMVQwMDowMDowMCswMDowMCIsImpvYiJd"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "bm90IGpzb24", "WzEsMiwzXQ", "WyJjcmVhdGVkX2F0IiwiMjAyNi0wMS0wMVQwMDowMDowMCswMDowMCIsImpvYiJd"]
+)
 def test_a_foreign_cursor_is_refused(db: Database, cursor: str) -> None:
     with pytest.raises(BadCursor):
         list_jobs(db, JobFilter(), cursor=cursor)
@@ -165,7 +172,7 @@ def test_a_page_takes_the_same_number_of_queries_whatever_its_size(db: Database)
         for limit in (1, 6):
             statements.clear()
             assert len(list_jobs(db, JobFilter(), limit=limit).items) == limit
-            counts.append(len(statements))
+            counts.append(sum(statement.startswith("SELECT") for statement in statements))
     finally:
         event.remove(db.engine, "before_cursor_execute", hear)
     assert counts[0] == counts[1] == 3
