@@ -21,31 +21,66 @@ class BrokerFailed(RuntimeError):
     """The queue's server did not start."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Broker:
-    """Where the embedded queue listens."""
+    """The queue's server of one folder. `process` is None for one that an earlier run left behind."""
 
+    folder: Path
+    log: Path
     port: int
     password: str
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Give the Redis URL; it holds the password."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the server lives."""
+        return self.answers() if self.process is None else self.process.poll() is None
+
     def answers(self) -> bool:
-        """Tell whether it is alive and ours."""
+        """Tell whether the server answers, to this password."""
         try:
-            return bool(self._client().ping())
+            with self._client() as client:
+                return bool(client.ping())
         except redis.RedisError:
             return False
 
+    def start(self) -> None:
+        """Start the server on its port with what its folder holds.
+
+        Raises:
+            BrokerFailed: it did not answer within ten seconds; the log says why.
+        """
+        config = self.folder / "valkey.conf"
+        _write_private(
+            config,
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\ndir {json.dumps(str(self.folder))}\n"
+            'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\ndaemonize no\n',
+        )
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [str(get_binary_path()), str(config)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        give_up_at = time.monotonic() + 10
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > give_up_at:
+                raise BrokerFailed(f"the queue's server did not start; {self.log} says why")
+            time.sleep(0.02)
+        _write_private(self.folder / "broker.json", json.dumps({"port": self.port, "password": self.password}))
+
     def stop(self) -> None:
-        """Let it write what it holds and end."""
+        """Let the server write what it holds and end."""
         try:
-            self._client().shutdown(save=False)
+            with self._client() as client:
+                client.shutdown(save=False)
         except redis.RedisError:
             return
+        if self.process is not None:
+            self.process.wait(10)
 
     def _client(self) -> redis.Redis:
         return redis.Redis(port=self.port, password=self.password, socket_connect_timeout=1, socket_timeout=5)
@@ -55,37 +90,22 @@ def start_broker(folder: Path, log: Path) -> Broker:
     """Use the server that already serves `folder`, or start one.
 
     Raises:
-        BrokerFailed: it did not answer within ten seconds; `log` says why.
+        BrokerFailed: it did not start.
     """
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    note = folder / "broker.json"
-    left_over = _read(note)
+    left_over = _left_over(folder, log)
     if left_over is not None and left_over.answers():
         return left_over
-    broker = Broker(port=_free_port(), password=secrets.token_urlsafe(24))
-    config = folder / "valkey.conf"
-    _write_private(
-        config,
-        f"bind 127.0.0.1\nport {broker.port}\nrequirepass {broker.password}\ndir {json.dumps(str(folder.absolute()))}\n"
-        'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\ndaemonize no\n',
-    )
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [str(get_binary_path()), str(config.absolute())], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    give_up_at = time.monotonic() + 10
-    while not broker.answers():
-        if process.poll() is not None or time.monotonic() > give_up_at:
-            raise BrokerFailed(f"the queue's server did not start; {log} says why")
-        time.sleep(0.02)
-    _write_private(note, json.dumps({"port": broker.port, "password": broker.password}))
+    broker = Broker(folder=folder, log=log, port=_free_port(), password=secrets.token_urlsafe(24))
+    broker.start()
     return broker
 
 
-def _read(note: Path) -> Broker | None:
+def _left_over(folder: Path, log: Path) -> Broker | None:
     try:
-        found = json.loads(note.read_text())
-        return Broker(port=int(found["port"]), password=str(found["password"]))
+        found = json.loads((folder / "broker.json").read_text())
+        return Broker(folder=folder, log=log, port=int(found["port"]), password=str(found["password"]))
     except (OSError, ValueError, KeyError):
         return None
 

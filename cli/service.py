@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx2
 
-from cli.broker import start_broker
+from cli.broker import Broker, start_broker
 from store.engine import Database, create_engine
 from store.migrate import upgrade
 from store.settings import StoreSettings
@@ -87,13 +87,17 @@ class Service:
     home: Path
     url: str
     database: Database
+    broker: Broker
     processes: list[_Process]
+    keeps_broker: bool = True
     stopping: threading.Event = field(default_factory=threading.Event)
     failure: str | None = None
 
     def watch(self) -> None:
         """Start dead processes again until the service stops; a dead worker's shards are free at once."""
         while not self.stopping.wait(0.1):
+            if self.keeps_broker and not self.broker.is_running:
+                self.broker.start()
             for process in self.processes:
                 if process.is_running:
                     continue
@@ -124,19 +128,19 @@ def running(home: Path, port: int) -> Iterator[Service]:
         try:
             settings = StoreSettings(home=home)
             upgrade(settings.database_url)
-            service = _service(home, port, settings, broker.url, logs)
+            service = _service(home, port, settings, broker, logs)
             with _supervised(service):
                 yield service
         finally:
             broker.stop()
 
 
-def _service(home: Path, port: int, settings: StoreSettings, broker_url: str, logs: Path) -> Service:
+def _service(home: Path, port: int, settings: StoreSettings, broker: Broker, logs: Path) -> Service:
     environment = {
         "HOLDOUT_HOME": str(home),
         "HOLDOUT_DATABASE_URL": settings.database_url,
         "HOLDOUT_ARTIFACTS_URL": settings.artifacts_url,
-        "HOLDOUT_BROKER_URL": broker_url,
+        "HOLDOUT_BROKER_URL": broker.url,
         "OMP_NUM_THREADS": "1",
         "REMAP_SIGTERM": "SIGQUIT",
         "PYTHONUNBUFFERED": "1",
@@ -159,7 +163,13 @@ def _service(home: Path, port: int, settings: StoreSettings, broker_url: str, lo
         "api": ["-m", "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"],
     }
     processes = [_Process(name, arguments, environment, logs / f"{name}.log") for name, arguments in commands.items()]
-    return Service(home=home, url=f"http://127.0.0.1:{port}", database=Database(create_engine(settings.database_url)), processes=processes)
+    return Service(
+        home=home,
+        url=f"http://127.0.0.1:{port}",
+        database=Database(create_engine(settings.database_url)),
+        broker=broker,
+        processes=processes,
+    )
 
 
 @contextlib.contextmanager

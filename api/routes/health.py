@@ -63,7 +63,8 @@ def metrics(resources: Everything) -> Response:
 
 def _broker(resources: Resources) -> str:
     try:
-        redis.Redis.from_url(resources.settings.broker_url, socket_connect_timeout=0.5, socket_timeout=0.5).ping()
+        with redis.Redis.from_url(resources.settings.broker_url, socket_connect_timeout=0.5, socket_timeout=0.5) as client:
+            client.ping()
     except redis.RedisError:
         return "the broker cannot be reached"
     return "ok"

@@ -115,7 +115,7 @@ def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str
     return JobView.of(job)
 
 
-@router.delete("/{job_id}", status_code=204, summary="Delete an ended job", responses=responses(404, 409, 422))
+@router.delete("/{job_id}", status_code=204, response_class=Response, summary="Delete an ended job", responses=responses(404, 409, 422))
 def delete(job_id: JobId, resources: Everything) -> None:
     """Delete a job that has ended, with its fits, curves, events and weights, and nothing else."""
     resources.artifacts.delete(delete_job(resources.db, job_id))

@@ -1,0 +1,36 @@
+# Two images from one base: `api` (no torch) and `worker` (torch). Both run as a user without rights.
+
+FROM python:3.11.15-slim-bookworm AS base
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PYTHONUNBUFFERED=1 \
+    OMP_NUM_THREADS=1 \
+    HOLDOUT_HOME=/data
+RUN useradd --system --create-home --uid 10001 holdout \
+    && mkdir /data \
+    && chown holdout /data
+WORKDIR /app
+COPY LICENSE README.md pyproject.toml constraints.txt ./
+COPY api ./api
+COPY cli ./cli
+COPY data ./data
+COPY jobs ./jobs
+COPY migrations ./migrations
+COPY models ./models
+COPY store ./store
+COPY training ./training
+COPY worker ./worker
+STOPSIGNAL SIGTERM
+
+FROM base AS api
+RUN pip install --constraint constraints.txt '.[api]'
+USER holdout
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+CMD ["holdout", "api", "--host", "0.0.0.0"]
+
+FROM base AS worker
+RUN pip install --constraint constraints.txt '.[worker]'
+USER holdout
+CMD ["holdout", "worker"]

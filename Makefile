@@ -1,0 +1,66 @@
+# Everything that is done with this repository. CI calls these targets and nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format types contracts migrations compose check latency clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.embedded ## Start the whole system, train three real jobs, show their curves; serves until Ctrl-C
+	@$(BIN)/holdout demo
+
+up: $(VENV)/.embedded ## Serve until Ctrl-C (HOLDOUT_PORT, default 8000; HOLDOUT_HOME, the data folder)
+	@$(BIN)/holdout up
+
+test: $(VENV)/.dev ## Run all tests, with a real PostgreSQL, queue and worker
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check style: ruff with every rule on
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check types: mypy, strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Check that imports point one way
+	$(BIN)/lint-imports
+
+migrations: $(VENV)/.dev ## Check that migrations make exactly the declared tables, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest tests/migrations
+
+compose: $(VENV)/.dev ## Check docker-compose.yml and Dockerfile
+	$(BIN)/python -m pytest tests/repository/test_containers.py
+
+check: test lint types contracts migrations compose ## Everything that CI checks
+
+latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
+	$(BIN)/python benchmarks/latency.py
+
+clean: ## Delete the environment, caches and the embedded system's data
+	rm -rf $(VENV) .holdout .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
+
+# An environment is made once, and again when what it holds changes.
+$(VENV)/.embedded: pyproject.toml constraints.txt
+	@$(call install,embedded)
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	@$(call install,dev)
+	@touch $(VENV)/.embedded
+
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Holdout needs Python 3.11 or newer; PYTHON=... chooses one" >&2; exit 1; }; \
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: install your system's python3-venv" >&2; exit 1; }; \
+echo "installing (a few minutes the first time) ..." && \
+$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(1)]' && \
+touch $(VENV)/.$(1)
+endef
