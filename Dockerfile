@@ -24,7 +24,7 @@ STOPSIGNAL SIGTERM
 
 FROM base AS api
 RUN pip install --constraint constraints.txt '.[api]'
-USER holdout
+USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
@@ -32,5 +32,5 @@ CMD ["holdout", "api", "--host", "0.0.0.0"]
 
 FROM base AS worker
 RUN pip install --constraint constraints.txt '.[worker]'
-USER holdout
+USER 10001
 CMD ["holdout", "worker"]

@@ -131,7 +131,7 @@ def _message(found: Mapping[str, Any]) -> str:
 def _pointer(location: Sequence[str | int], body: Any) -> str:
     """Turn pydantic's location into a JSON pointer: what names a member of a union, not a key of the body, is left out."""
     if not location or location[0] != "body":
-        return str(location[-1]) if location else ""
+        return str(location[1]) if len(location) > 1 else ""
     pointer, at = "", body
     for index, part in enumerate(location[1:], start=1):
         is_last = index == len(location) - 1
@@ -170,4 +170,6 @@ def _unavailable(request: Request, _error: Exception) -> Response:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("unexpected_error", path=request.url.path, request_id=request.scope.get("request_id"), exc_info=error)
-    return _answer(request, 500, "internal", "an unexpected error; the log has it under this request_id")
+    # This answer is made outside the middleware that adds the id to every other one.
+    headers = {"X-Request-Id": request.scope.get("request_id", "")}
+    return _answer(request, 500, "internal", "an unexpected error; the log has it under this request_id", headers=headers)

@@ -29,7 +29,7 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
     drawn = [curve for curve in curves if curve.epoch]
     figure = Figure(figsize=(11, 4.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left", parse_math=False)
     if not drawn:
         figure.text(0.5, 0.45, "no epoch has been measured yet", ha="center", color=_FAINT, fontsize=12)
     else:

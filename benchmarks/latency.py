@@ -57,7 +57,11 @@ def main() -> None:
         port = probe.getsockname()[1]
     jobs: list[float] = []
     scripts: list[float] = []
-    with tempfile.TemporaryDirectory() as home, running(Path(home), port) as service, httpx2.Client(base_url=service.url, timeout=60) as client:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running(Path(home), port) as service,
+        httpx2.Client(base_url=service.url, timeout=60) as client,
+    ):
         for _ in range(3):
             _job_seconds(client)
         for i in range(JOBS):

@@ -55,7 +55,6 @@ def api(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 def worker(*, gpu: Annotated[bool, typer.Option(help="Take GPU jobs too, one at a time.")] = False) -> None:
     """Run a worker: children that train on one thread each."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # SIGTERM then hands shards back and ends within seconds
     queues, pool = ("holdout.gpu,holdout.cpu", ("--concurrency", "1")) if gpu else ("holdout.cpu", ())
     _become(
         "-m",

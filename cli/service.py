@@ -142,7 +142,6 @@ def _service(home: Path, port: int, settings: StoreSettings, broker: Broker, log
         "HOLDOUT_ARTIFACTS_URL": settings.artifacts_url,
         "HOLDOUT_BROKER_URL": broker.url,
         "OMP_NUM_THREADS": "1",
-        "REMAP_SIGTERM": "SIGQUIT",
         "PYTHONUNBUFFERED": "1",
     }
     commands = {

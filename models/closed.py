@@ -18,11 +18,15 @@ class Spec(BaseModel):
 def _printable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain the NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be Unicode text, without lone surrogates") from None
     return text
 
 
 Text = Annotated[str, AfterValidator(_printable)]
-"""A string that every database stores: no NUL (lone surrogates are refused by pydantic itself)."""
+"""A string that every database stores and every encoder writes: no NUL, no lone surrogates."""
 
 # JSON has arrays, not tuples: the container is lax, its items stay strict.
 Lax = Strict(strict=False)

@@ -110,4 +110,6 @@ def _free_shard_of_dead_child(exception: BaseException | None = None, args: tupl
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _leave(**_: Any) -> None:
+    # Celery's warm shutdown waits for running tasks, and they end at their next epoch. (A cold one sends this signal only
+    # after its waiting time, too late for a shard to be handed back.)
     _leaving.value = 1

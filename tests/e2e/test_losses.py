@@ -115,7 +115,7 @@ def test_every_process_is_started_again(tmp_path: Path, request: pytest.FixtureR
             try:
                 if client.http.get("/readyz").status_code == 200:
                     break
-            except Exception:  # noqa: BLE001, S110  it is coming back
+            except Exception:  # noqa: BLE001  it is coming back
                 pass
             assert time.monotonic() < give_up_at
             time.sleep(0.2)

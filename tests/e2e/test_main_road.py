@@ -62,7 +62,10 @@ def test_a_job_leaves_rows_curves_pictures_and_weights(client: Client) -> None:
 
 def test_the_same_spec_twice_gives_equal_curves_and_another_knob_another(client: Client) -> None:
     """B044."""
-    fields = {"network": {"name": "mlp", "hidden_units": [32], "dropout": 0.2, "normalization": {"name": "batch_norm"}}, "training": {"max_epochs": 3}}
+    fields = {
+        "network": {"name": "mlp", "hidden_units": [32], "dropout": 0.2, "normalization": {"name": "batch_norm"}},
+        "training": {"max_epochs": 3},
+    }
     first, again = client.run(**fields)[1], client.run(**fields)[1]
     assert first == again
     assert client.run(**fields, regularization={"l2": 0.1})[1]["train_loss"] != first["train_loss"]
@@ -71,7 +74,11 @@ def test_the_same_spec_twice_gives_equal_curves_and_another_knob_another(client:
 def test_learning_rate_zero_gives_one_constant_curve_for_every_batch_size_and_l2(client: Client) -> None:
     """B002, B015, B084, and the first cheap check."""
     found = []
-    for fields in ({"training": {"max_epochs": 3, "batch_size": 1}}, {"training": {"max_epochs": 3, "batch_size": "full"}}, {"training": {"max_epochs": 3}, "regularization": {"l2": 1.0}}):
+    for fields in (
+        {"training": {"max_epochs": 3, "batch_size": 1}},
+        {"training": {"max_epochs": 3, "batch_size": "full"}},
+        {"training": {"max_epochs": 3}, "regularization": {"l2": 1.0}},
+    ):
         curve = client.run("iris", network={"name": "mlp", "hidden_units": [8]}, optimizer={"name": "sgd", "learning_rate": 0}, **fields)[1]
         assert len(set(curve["train_loss"])) == len(set(curve["val_loss"])) == 1
         found.append((curve["epoch"], curve["train_loss"], curve["val_loss"]))
@@ -89,7 +96,10 @@ def test_a_frozen_fit_stops_after_patience_epochs(client: Client) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_best_and_stop_epochs_follow_from_the_stored_curve(client: Client, seed: int) -> None:
     """B069, B082."""
-    job = client.until(client.submit("wine", seed=seed, optimizer={"name": "adam", "learning_rate": 0.02}, early_stopping={"patience": 3})["id"], "succeeded")
+    job = client.until(
+        client.submit("wine", seed=seed, optimizer={"name": "adam", "learning_rate": 0.02}, early_stopping={"patience": 3})["id"],
+        "succeeded",
+    )
     values = client.curve(job["id"])["val_loss"]
     best, bad = 0, 0
     for epoch, value in enumerate(values):
@@ -192,7 +202,10 @@ def test_the_service_answers_while_it_trains(client: Client) -> None:
 
 def test_pollers_at_full_speed_never_break_a_job(client: Client, service: Service) -> None:
     """B050: 20 pollers, two jobs of 200 tiny epochs: no 5xx, 201 rows each, and progress that rises."""
-    jobs = [client.submit("iris", network={"name": "mlp", "hidden_units": [4]}, training={"max_epochs": 200, "batch_size": "full"}) for _ in range(2)]
+    jobs = [
+        client.submit("iris", network={"name": "mlp", "hidden_units": [4]}, training={"max_epochs": 200, "batch_size": "full"})
+        for _ in range(2)
+    ]
     done = threading.Event()
     seen: list[float] = []
 
