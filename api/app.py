@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-import structlog
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
@@ -16,6 +15,7 @@ from api.settings import ApiSettings
 from api.strict import RequestIds
 from data.builtin import catalog
 from store.engine import Database, create_engine
+from store.logs import configure_logs
 
 _DESCRIPTION = """
 Training jobs that measure how well networks generalize. Submit a spec, follow its curves, read the generalization gap.
@@ -58,14 +58,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ]
-    )
+    configure_logs()
     resources: Resources = app.state.resources
     catalog()  # read built-in rows now, not in somebody's first request
     listening = asyncio.create_task(resources.nudges.run())

@@ -16,7 +16,7 @@ _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 JOBS: tuple[dict[str, Any], ...] = (
     {
-        "name": "digits, MLP with Adam",
+        "name": "digits, MLP, Adam",
         "dataset": "digits",
         "network": {"name": "mlp", "hidden_units": [128, 64]},
         "optimizer": {"name": "adam", "learning_rate": 0.001},
@@ -24,7 +24,7 @@ JOBS: tuple[dict[str, Any], ...] = (
         "seed": 0,
     },
     {
-        "name": "digits, CNN with momentum, batch norm, dropout, early stopping",
+        "name": "digits, CNN, momentum, batch norm, dropout",
         "dataset": "digits",
         "network": {
             "name": "cnn",
@@ -38,7 +38,7 @@ JOBS: tuple[dict[str, Any], ...] = (
         "seed": 0,
     },
     {
-        "name": "diabetes, MLP with L2 (regression)",
+        "name": "diabetes, MLP, SGD, L2",
         "dataset": "diabetes",
         "network": {"name": "mlp", "hidden_units": [32], "activation": "tanh"},
         "optimizer": {"name": "sgd", "learning_rate": 0.02},
@@ -133,9 +133,9 @@ def _note(client: httpx2.Client, one: _Watched) -> str:
 
 
 def _show(console: Console, client: httpx2.Client, jobs: list[dict[str, Any]]) -> None:
-    table = Table(title="Kept weights, measured in evaluation mode (95 % bootstrap interval of the gap)")
-    for heading in ("job", "status", "metric", "train", "validation", "gap (loss)", "best epoch", "stopped by", "seconds"):
-        table.add_column(heading, overflow="fold")
+    table = Table(title="kept weights, evaluation mode; gap in loss with its 95 % interval", show_lines=True)
+    for heading, width in (("job", 22), ("train", 10), ("validation", 10), ("gap", 18), ("best", 4), ("s", 5)):
+        table.add_column(heading, min_width=width, overflow="fold")
     for job in jobs:
         [fit] = client.get(job["links"]["fits"]).json()["items"]
         table.add_row(*_row(job, fit))
@@ -145,18 +145,14 @@ def _show(console: Console, client: httpx2.Client, jobs: list[dict[str, Any]]) -
 def _row(job: dict[str, Any], fit: dict[str, Any]) -> tuple[str, ...]:
     evaluation = fit["evaluation"]
     if evaluation is None:
-        reason = (job["failure"] or {}).get("detail", "")
-        return (job["name"], job["status"], reason, "", "", "", "", fit["stop_reason"] or "", "")
-    metric = "accuracy" if "accuracy" in evaluation["train"] else "r2"
+        return (job["name"], job["status"], "", (job["failure"] or {}).get("detail", ""), "", "")
+    metric, name = ("accuracy", "acc.") if "accuracy" in evaluation["train"] else ("r2", "R2")
     gap = evaluation["generalization_gap"]
     return (
         job["name"],
-        job["status"],
-        metric,
-        f"{evaluation['train'][metric]['value']:.4f}",
-        f"{evaluation['val'][metric]['value']:.4f}",
-        f"{gap['value']:.4g} [{gap['low']:.4g}, {gap['high']:.4g}]",
+        f"{name} {evaluation['train'][metric]['value']:.3f}",
+        f"{name} {evaluation['val'][metric]['value']:.3f}",
+        f"{gap['value']:.3g}\n[{gap['low']:.3g}, {gap['high']:.3g}]",
         str(fit["best_epoch"]),
-        str(fit["stop_reason"]).replace("_", " "),
         f"{job['running_seconds']:.1f}",
     )

@@ -20,11 +20,11 @@ from jobs.messages import TASK
 from store.artifacts import Artifacts
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
+from store.logs import configure_logs
 from store.shards import release_worker
 from store.workers import beat, forget
 from training.environment import devices, environment
 from training.warmup import warm_up
-from worker.logs import configure_logs
 from worker.nudge import Nudge
 from worker.queue import make_celery
 from worker.runner import Workplace, run_shard

@@ -13,8 +13,8 @@ from kombu.exceptions import OperationalError
 
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
+from store.logs import configure_logs
 from store.shards import due, mark_sent, reap
-from worker.logs import configure_logs
 from worker.nudge import Nudge
 from worker.queue import make_celery, send
 from worker.settings import WorkerSettings
