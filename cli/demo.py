@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 _POLL_SECONDS = 0.1
@@ -16,7 +16,7 @@ _ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 JOBS: tuple[dict[str, Any], ...] = (
     {
-        "name": "digits, MLP, Adam",
+        "name": "digits MLP (Adam)",
         "dataset": "digits",
         "network": {"name": "mlp", "hidden_units": [128, 64]},
         "optimizer": {"name": "adam", "learning_rate": 0.001},
@@ -24,7 +24,7 @@ JOBS: tuple[dict[str, Any], ...] = (
         "seed": 0,
     },
     {
-        "name": "digits, CNN, momentum, batch norm, dropout",
+        "name": "digits CNN (momentum)",
         "dataset": "digits",
         "network": {
             "name": "cnn",
@@ -38,7 +38,7 @@ JOBS: tuple[dict[str, Any], ...] = (
         "seed": 0,
     },
     {
-        "name": "diabetes, MLP, SGD, L2",
+        "name": "diabetes MLP (SGD)",
         "dataset": "diabetes",
         "network": {"name": "mlp", "hidden_units": [32], "activation": "tanh"},
         "optimizer": {"name": "sgd", "learning_rate": 0.02},
@@ -74,9 +74,8 @@ def run_demo(console: Console, url: str, home: Path) -> int:
         for job in ended:
             picture = home / f"{job['id']}.png"
             picture.write_bytes(client.get(job["links"]["picture"]).content)
-            console.print(
-                f"  curves of {job['name']}: {picture}\n    also at {url}{job['links']['picture']}", highlight=False, soft_wrap=True
-            )
+            console.print(f"curves of {job['name']}: {url}{job['links']['picture']}\n  saved as {picture}", highlight=False, soft_wrap=True)
+        console.print(f"Swagger UI: {url}/docs", highlight=False)
     return 0 if all(job["status"] == "succeeded" for job in ended) else 1
 
 
@@ -91,10 +90,9 @@ def _submit(client: httpx2.Client, spec: dict[str, Any]) -> dict[str, Any]:
 def _watch(console: Console, client: httpx2.Client, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=14),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
     )
     give_up_at = time.monotonic() + _GIVE_UP_SECONDS
     with Progress(*columns, console=console) as progress:
@@ -133,8 +131,8 @@ def _note(client: httpx2.Client, one: _Watched) -> str:
 
 
 def _show(console: Console, client: httpx2.Client, jobs: list[dict[str, Any]]) -> None:
-    table = Table(title="kept weights, evaluation mode; gap in loss with its 95 % interval", show_lines=True)
-    for heading, width in (("job", 22), ("train", 10), ("validation", 10), ("gap", 18), ("best", 4), ("s", 5)):
+    table = Table(title="kept weights, evaluation mode; gap in loss with its 95 % interval", title_justify="left")
+    for heading, width in (("job", 21), ("train", 10), ("validation", 10), ("gap", 22), ("best", 4)):
         table.add_column(heading, min_width=width, overflow="fold")
     for job in jobs:
         [fit] = client.get(job["links"]["fits"]).json()["items"]
@@ -145,14 +143,13 @@ def _show(console: Console, client: httpx2.Client, jobs: list[dict[str, Any]]) -
 def _row(job: dict[str, Any], fit: dict[str, Any]) -> tuple[str, ...]:
     evaluation = fit["evaluation"]
     if evaluation is None:
-        return (job["name"], job["status"], "", (job["failure"] or {}).get("detail", ""), "", "")
+        return (job["name"], job["status"], "", (job["failure"] or {}).get("detail", ""), "")
     metric, name = ("accuracy", "acc.") if "accuracy" in evaluation["train"] else ("r2", "R2")
     gap = evaluation["generalization_gap"]
     return (
         job["name"],
         f"{name} {evaluation['train'][metric]['value']:.3f}",
         f"{name} {evaluation['val'][metric]['value']:.3f}",
-        f"{gap['value']:.3g}\n[{gap['low']:.3g}, {gap['high']:.3g}]",
+        f"{gap['value']:.3g} [{gap['low']:.3g}, {gap['high']:.3g}]",
         str(fit["best_epoch"]),
-        f"{job['running_seconds']:.1f}",
     )

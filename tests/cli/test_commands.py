@@ -1,0 +1,93 @@
+"""The command `holdout`, as a person meets it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from rich.console import Console
+
+import cli.demo
+from cli.service import Service
+from tests.e2e.conftest import free_port
+
+pytest_plugins = ["tests.e2e.conftest"]
+
+
+def _holdout(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    return subprocess.run(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=240)
+
+
+def test_migrate_makes_the_database_and_may_be_run_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = _holdout("migrate", HOLDOUT_HOME=str(tmp_path))
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "holdout.db").exists()
+
+
+def test_a_taken_port_is_a_sentence_and_not_a_trace(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = _holdout("up", HOLDOUT_HOME=str(tmp_path), HOLDOUT_PORT=port)
+    assert done.returncode == 1
+    assert f"port {port} is taken" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_home_in_use_is_refused(service: Service) -> None:
+    done = _holdout("up", HOLDOUT_HOME=str(service.home), HOLDOUT_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert "another holdout already runs" in done.stdout.replace("\n", " ")
+
+
+def test_a_demo_with_a_failed_job_does_not_exit_with_zero(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad: dict[str, Any] = {"name": "bad", "dataset": "diabetes", "optimizer": {"name": "sgd", "learning_rate": 1e20}, "network": {"name": "mlp", "hidden_units": []}}
+    monkeypatch.setattr(cli.demo, "JOBS", (bad,))
+    assert cli.demo.run_demo(Console(quiet=True), service.url, service.home) == 1
+
+
+def test_a_refused_job_is_explained(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.demo, "JOBS", ({"name": "bad", "dataset": "nope"},))
+    with pytest.raises(cli.demo.JobFailed, match="no dataset has this id"):
+        cli.demo.run_demo(Console(quiet=True), service.url, service.home)
+
+
+def test_the_demo_without_a_terminal_ends_with_zero_and_leaves_nothing_running(tmp_path: Path) -> None:
+    port = free_port()
+    done = _holdout("demo", HOLDOUT_HOME=str(tmp_path), HOLDOUT_PORT=str(port))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("/report.png") == 3
+    assert f"http://127.0.0.1:{port}/docs" in done.stdout
+    assert len(list(tmp_path.glob("*.png"))) == 3
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"http://127.0.0.1:{port}/healthz")
+    assert max(len(line) for line in done.stdout.splitlines() if "http" not in line and "saved" not in line) <= 80
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_serves_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    environment = {**os.environ, "HOLDOUT_HOME": str(tmp_path), "HOLDOUT_PORT": str(port)}
+    with subprocess.Popen([sys.executable, "-m", "cli.main", "up"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        give_up_at = time.monotonic() + 90
+        while True:
+            try:
+                if httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                    break
+            except httpx2.HTTPError:
+                time.sleep(0.1)
+            assert time.monotonic() < give_up_at
+        time.sleep(0.5)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "stopping" in output
