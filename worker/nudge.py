@@ -4,6 +4,8 @@ import time
 
 import redis
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from jobs.messages import NUDGES
 
@@ -16,7 +18,7 @@ class Nudge:
 
     def __init__(self, broker_url: str) -> None:
         """Prepare; nothing is opened yet."""
-        self._redis = redis.Redis.from_url(broker_url, socket_connect_timeout=0.2, socket_timeout=0.5)
+        self._redis = redis.Redis.from_url(broker_url, socket_connect_timeout=0.2, socket_timeout=0.5, retry=Retry(NoBackoff(), 0))
         self._quiet_until = 0.0
 
     def __call__(self, job_id: str) -> None:

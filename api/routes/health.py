@@ -3,6 +3,8 @@
 import redis
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from api.dependencies import Everything, Resources
 from api.errors import responses
@@ -14,6 +16,7 @@ from store.jobs import QueueFacts, queue_facts
 from store.workers import live
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
+_ONCE = Retry(NoBackoff(), 0)
 _NO_FACTS = QueueFacts(counts={}, oldest_queued_seconds=None)
 
 
@@ -63,7 +66,7 @@ def metrics(resources: Everything) -> Response:
 
 def _broker(resources: Resources) -> str:
     try:
-        with redis.Redis.from_url(resources.settings.broker_url, socket_connect_timeout=0.5, socket_timeout=0.5) as client:
+        with redis.Redis.from_url(resources.settings.broker_url, socket_connect_timeout=0.5, socket_timeout=0.5, retry=_ONCE) as client:
             client.ping()
     except redis.RedisError:
         return "the broker cannot be reached"

@@ -22,7 +22,9 @@ pytest_plugins = ["tests.e2e.conftest"]
 
 def _holdout(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cli.main", *arguments]
-    return subprocess.run(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(
+        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=240
+    )
 
 
 def test_migrate_makes_the_database_and_may_be_run_again(tmp_path: Path) -> None:
@@ -50,7 +52,12 @@ def test_a_home_in_use_is_refused(service: Service) -> None:
 
 
 def test_a_demo_with_a_failed_job_does_not_exit_with_zero(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    bad: dict[str, Any] = {"name": "bad", "dataset": "diabetes", "optimizer": {"name": "sgd", "learning_rate": 1e20}, "network": {"name": "mlp", "hidden_units": []}}
+    bad: dict[str, Any] = {
+        "name": "bad",
+        "dataset": "diabetes",
+        "optimizer": {"name": "sgd", "learning_rate": 1e20},
+        "network": {"name": "mlp", "hidden_units": []},
+    }
     monkeypatch.setattr(cli.demo, "JOBS", (bad,))
     assert cli.demo.run_demo(Console(quiet=True), service.url, service.home) == 1
 
@@ -77,7 +84,9 @@ def test_the_demo_without_a_terminal_ends_with_zero_and_leaves_nothing_running(t
 def test_up_serves_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
     environment = {**os.environ, "HOLDOUT_HOME": str(tmp_path), "HOLDOUT_PORT": str(port)}
-    with subprocess.Popen([sys.executable, "-m", "cli.main", "up"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "up"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
         give_up_at = time.monotonic() + 90
         while True:
             try:
