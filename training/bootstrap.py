@@ -10,6 +10,7 @@ from training.seeding import derive
 _BLOCK = 4_000_000
 """Counts held at once: resamples are drawn in blocks of about this many row counts."""
 _LEVELS = (0.025, 0.975)
+_ROUNDING = 1e-12
 
 Draws = dict[str, np.ndarray]
 """Figure name to its values over resamples, [R]."""
@@ -61,6 +62,7 @@ def _from_sums(sums: np.ndarray, rows: int, *, is_classes: bool) -> Draws:
     loss = sums[:, 0] / rows
     if is_classes:
         return {"loss": loss, "accuracy": sums[:, 1] / rows}
-    total = np.maximum(sums[:, 2] - sums[:, 1] ** 2 / rows, 0.0)
+    total = sums[:, 2] - sums[:, 1] ** 2 / rows
+    total[total <= _ROUNDING * sums[:, 2]] = 0  # one row drawn over and over has no variation but for rounding
     r2 = np.array([r_squared(residual, whole) for residual, whole in zip(sums[:, 0], total, strict=True)])
     return {"loss": loss, "rmse": np.sqrt(loss), "r2": r2}

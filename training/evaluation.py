@@ -63,9 +63,10 @@ class RowFigures:
 
 def r_squared(residual: float, total: float) -> float:
     """1 - residual / total sum of squares; for targets without variation 1 if they are met exactly, else 0 (as scikit-learn)."""
-    if total == 0:
-        return 1.0 if residual == 0 else 0.0
-    return 1 - residual / total
+    ratio = residual / total if total > 0 else math.inf
+    if math.isfinite(ratio):
+        return 1 - ratio
+    return 1.0 if residual == 0 else 0.0
 
 
 def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec) -> list[RowFigures]:
@@ -105,4 +106,7 @@ def _figures(part: Part, losses: list[Tensor], hits: list[Tensor]) -> RowFigures
     if part.task == "classification":
         return RowFigures(loss=loss, hit=torch.cat(hits).double().cpu().numpy(), target=None)
     target = part.y.double().cpu().numpy()
-    return RowFigures(loss=loss * part.scale**2, hit=None, target=(target - target.mean()) * part.scale)
+    about = target - target.mean()
+    if target.min() == target.max():  # their mean is rounded: what is left would pass for variation
+        about[:] = 0
+    return RowFigures(loss=loss * part.scale**2, hit=None, target=about * part.scale)

@@ -7,6 +7,7 @@ ask for the outcomes so far with `conclude`.
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 
 from training.evaluation import RowFigures
@@ -22,19 +23,34 @@ def train(stack: Stack) -> Iterator[TrainingEvent]:
     """Train every fit of `stack` to its end."""
     epoch = 0
     while stack.members:
-        yield from _epoch(stack, epoch)
-        yield from _outcomes(stack)
+        _run_epoch(stack, epoch)
+        yield from _read(stack)
+        _close_ended(stack)
+        yield from _read(stack)
         epoch += 1
 
 
 def conclude(stack: Stack, reason: StopReason) -> list[FitOutcome]:
-    """End the fits that are still live, with what they have so far. The stack must not be trained further."""
+    """End what is still live, with what it has so far; a fit that had already ended keeps its own reason.
+
+    All fits have gone through the same epochs: records of the last one that the caller did not read stay in
+    `stack.unread`. The stack must not be trained further.
+    """
     for member in stack.members:
-        member.ended = reason
-    return list(_outcomes(stack))
+        if member.ended is None:
+            member.ended = reason
+    _close_ended(stack)
+    outcomes = [event for event in stack.unread if isinstance(event, FitOutcome)]
+    stack.unread = deque(event for event in stack.unread if isinstance(event, EpochRecord))
+    return outcomes
 
 
-def _epoch(stack: Stack, epoch: int) -> Iterator[EpochRecord]:
+def _read(stack: Stack) -> Iterator[TrainingEvent]:
+    while stack.unread:
+        yield stack.unread.popleft()
+
+
+def _run_epoch(stack: Stack, epoch: int) -> None:
     began = time.perf_counter()
     tallies = [None] * len(stack.members) if epoch == 0 else stack.train_epoch(epoch)
     measured = stack.figures()
@@ -66,13 +82,13 @@ def _epoch(stack: Stack, epoch: int) -> Iterator[EpochRecord]:
             member.ended = StopReason.EARLY_STOPPING
         elif epoch >= spec.training.max_epochs:
             member.ended = StopReason.MAX_EPOCHS
-        yield record
+        stack.unread.append(record)
 
 
-def _outcomes(stack: Stack) -> Iterator[FitOutcome]:
+def _close_ended(stack: Stack) -> None:
     ended = [outcome_of(member, stack.weights.alone(i)) for i, member in enumerate(stack.members) if member.ended is not None]
     stack.drop_ended()
-    yield from ended
+    stack.unread.extend(ended)
 
 
 def _is_finite(figures: RowFigures | None) -> bool:

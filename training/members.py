@@ -52,7 +52,7 @@ class Shelf:
         """Start empty."""
         self._dtype = dtype
         self._device = device
-        self._parts: dict[tuple[int, float], Part] = {}
+        self._parts: dict[tuple[int, int, float], Part] = {}
 
     def member(self, fit: Fit) -> Member:
         """Set a fit up, untrained."""
@@ -73,10 +73,10 @@ class Shelf:
         )
 
     def _part(self, data: FitData, rows: Rows) -> Part:
-        key = (id(rows.x), data.target_scale)
+        key = (id(rows.x), id(rows.y), data.target_scale)  # the fits hold the arrays, so ids stay theirs
         if key not in self._parts:
-            x = torch.from_numpy(np.ascontiguousarray(rows.x)).to(self._device, self._dtype)
-            y = torch.from_numpy(np.ascontiguousarray(rows.y)).to(self._device)
+            x = torch.from_numpy(np.require(rows.x, requirements=["C", "W"])).to(self._device, self._dtype)
+            y = torch.from_numpy(np.require(rows.y, requirements=["C", "W"])).to(self._device)
             if data.task == "regression":
                 y = y.to(self._dtype)
             self._parts[key] = Part(x=x, y=y, task=data.task, scale=data.target_scale)

@@ -1,5 +1,6 @@
 """How a fit ended: the kept weights and their final figures."""
 
+import math
 from typing import Any, Literal
 
 from training.bootstrap import difference, resampled, with_intervals
@@ -16,38 +17,52 @@ def outcome_of(member: Member, last: Weights) -> FitOutcome:
     """
     if member.ended is None:
         raise ValueError("this fit has not ended")
-    has_diverged = member.ended is StopReason.DIVERGED
+    reason, message = member.ended, member.message
+    has_diverged = reason is StopReason.DIVERGED
     kept, kept_epoch = last, member.last_epoch
     if member.keeps_best or has_diverged:
         if member.best is None:
             kept_epoch = None
         else:
             kept, kept_epoch = member.best, member.stopper.best_epoch
+    final = None if has_diverged or kept_epoch is None else evaluation(member, kept, kept_epoch)
+    if final is None and kept_epoch is not None and not has_diverged:
+        reason, message = StopReason.DIVERGED, "the kept weights give a loss that is not finite on rows that were not measured before"
     return FitOutcome(
         fit=member.fit.number,
-        status=_status(member.ended),
-        stop_reason=member.ended,
+        status=_status(reason),
+        stop_reason=reason,
         best_epoch=member.stopper.best_epoch,
         last_epoch=member.last_epoch,
         kept_epoch=kept_epoch,
         weights=None if kept_epoch is None else kept.arrays(0),
-        evaluation=None if has_diverged or kept_epoch is None else evaluation(member, kept, kept_epoch),
-        message=member.message,
+        evaluation=final,
+        message=message,
     )
 
 
-def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]:
-    """Measure the kept weights on all training rows, the validation rows, and once on the test rows, with intervals."""
+def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any] | None:
+    """Measure the kept weights on all training rows, the validation rows, and once on the test rows, with intervals.
+
+    None if a loss is not finite, which rows that no epoch measured (test rows, training rows beyond the sample) can bring.
+    """
     seed, resamples = member.fit.seed, member.fit.spec.evaluation.resamples
-    train = _measured(member, kept, member.train)
+    measured = {
+        split: _measured(member, kept, part)
+        for split, part in (("train", member.train), ("val", member.val), ("test", member.test))
+        if part is not None
+    }
+    if not all(math.isfinite(figures.mean_loss) for figures in measured.values()):
+        return None
+    train = measured["train"]
     train_draws = resampled(train, resamples, seed, "train")
     found: dict[str, Any] = {"kept_epoch": kept_epoch, "train": with_intervals(train, train_draws)}
     gaps: dict[str, Any] = {"generalization_gap": None, "accuracy_gap": None, "rmse_gap": None, "r2_gap": None, "test_gap": None}
-    for split, part in (("val", member.val), ("test", member.test)):
-        if part is None:
+    for split in ("val", "test"):
+        if split not in measured:
             found[split] = None
             continue
-        figures = _measured(member, kept, part)
+        figures = measured[split]
         draws = resampled(figures, resamples, seed, split)
         found[split] = with_intervals(figures, draws)
         loss_gap = difference(figures.mean_loss - train.mean_loss, draws["loss"], train_draws["loss"])

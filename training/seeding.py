@@ -51,5 +51,5 @@ def keep_mask(source: torch.Generator, shape: tuple[int, ...], probability: floa
     for size in shape:
         count *= size
     bits = torch.empty((count + 1) // 2, dtype=torch.int64).random_(-(2**63), None, generator=source).view(torch.int32)[:count]
-    threshold = round(probability * _WORD) - _WORD // 2
+    threshold = min(round(probability * _WORD), _WORD - 1) - _WORD // 2
     return (bits >= threshold).to(dtype).mul_(1 / (1 - probability)).view(shape)

@@ -5,6 +5,7 @@ On CPUs a fit in a stack is bit for bit the fit alone: fits share an operation o
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from training.evaluation import RowFigures, measure
 from training.losses.build import row_losses
 from training.members import Member, Shelf
 from training.optimizers.build import build as build_optimizer
-from training.records import EpochRecord, Fit, StopReason
+from training.records import EpochRecord, Fit, StopReason, TrainingEvent
 from training.regularizers.build import Penalties, clip_by_norm
 from training.schedules.build import learning_rate
 from training.seeding import generator, keep_mask, row_order
@@ -56,7 +57,10 @@ class _Masks:
 
 
 class Stack:
-    """The live fits of one structure and their matrices."""
+    """The live fits of one structure and their matrices.
+
+    `unread` are the events that came about and were not taken from the loop yet: an epoch is whole or has not been.
+    """
 
     def __init__(self, fits: Sequence[Fit], device: str = "cpu") -> None:
         """Set the fits up, untrained.
@@ -71,6 +75,7 @@ class Stack:
         self._dtype = torch.float64 if first.spec.training.precision == "float64" else torch.float32
         shelf = Shelf(self._dtype, self.device)
         self.members = [shelf.member(fit) for fit in fits]
+        self.unread: deque[TrainingEvent] = deque()
         network = build(first.spec.network, tuple(first.data.train.x.shape[1:]), first.data.num_outputs)
         specs = [fit.spec.network for fit in fits]
         self.weights = Weights.drawn(network, specs, [fit.seed for fit in fits], self._dtype, self.device)

@@ -297,3 +297,15 @@ def test_every_knob_changes_the_curve() -> None:
     for name, change in KNOBS.items():
         found[name] = figures(run(a_fit(**{**base, **change}))[0][1])
     assert len({tuple(curve) for curve in found.values()}) == len(found)
+
+
+def test_changing_validation_rows_leaves_the_training_curve_bit_identical() -> None:
+    """B006: the second cheap check, on arrays: nothing of the validation rows reaches the training."""
+    network = {"name": "mlp", "hidden_units": [16], "dropout": 0.2, "normalization": {"name": "batch_norm"}}
+    found = []
+    for seed in (5, 6):
+        data = FitData(task="classification", num_outputs=3, train=rows(75, (6,)), val=rows(40, (6,), seed=seed), test=None)
+        found.append(run(a_fit(data=data, network=network, training={"max_epochs": 6}))[0][1])
+    for name in ("train_loss", "objective", "train_metrics"):
+        assert [getattr(record, name) for record in found[0]] == [getattr(record, name) for record in found[1]]
+    assert [record.val_loss for record in found[0]] != [record.val_loss for record in found[1]]
