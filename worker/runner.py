@@ -106,6 +106,7 @@ class _Shard:
                 return self._hand_back()
         if reason is not None:
             self._buffer.outcomes += conclude(stack, reason)
+            self._buffer.epochs += [event for event in stack.unread if isinstance(event, EpochRecord)]
         if reason is StopReason.CANCELLED:
             return self._finish(Finish(status=JobStatus.CANCELLED), device)
         if reason is StopReason.TIME_LIMIT:
