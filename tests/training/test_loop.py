@@ -74,7 +74,13 @@ def test_outcomes_that_were_not_read_are_not_lost() -> None:
 
 def test_a_stack_concluded_before_its_first_epoch_has_nothing_to_keep() -> None:
     [outcome] = conclude(Stack([a_fit()]), StopReason.CANCELLED)
-    assert (outcome.status, outcome.last_epoch, outcome.kept_epoch, outcome.weights, outcome.evaluation) == ("cancelled", None, None, None, None)
+    assert (outcome.status, outcome.last_epoch, outcome.kept_epoch, outcome.weights, outcome.evaluation) == (
+        "cancelled",
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_fits_may_share_features_and_have_targets_of_their_own() -> None:
@@ -101,7 +107,9 @@ def test_rows_that_must_not_be_written_are_copied() -> None:
 
 def test_changing_validation_features_leaves_training_bit_identical() -> None:
     """B006: nothing of the validation rows reaches the weights."""
-    fit = a_fit(network={"name": "mlp", "hidden_units": [8], "normalization": {"name": "batch_norm"}, "dropout": 0.2}, training={"max_epochs": 4})
+    fit = a_fit(
+        network={"name": "mlp", "hidden_units": [8], "normalization": {"name": "batch_norm"}, "dropout": 0.2}, training={"max_epochs": 4}
+    )
     assert fit.data.val is not None
     changed = replace(fit, data=replace(fit.data, val=Rows(x=fit.data.val.x * 7 + 1, y=fit.data.val.y)))
     ours, theirs = run(fit)[0][1], run(changed)[0][1]
@@ -114,14 +122,21 @@ def test_rows_that_no_epoch_measured_can_still_make_a_fit_diverge(split: str) ->
     """B011, B027: a final loss that is not finite is never stored; the fit says that it diverged."""
     part = rows(60, (6,), classes=None)
     huge = Rows(x=part.x.copy(), y=part.y.copy())
-    fit = a_fit(classes=None, optimizer={"name": "sgd", "learning_rate": 0}, training={"max_epochs": 1}, evaluation={"resamples": 100, "max_train_rows": 10})
+    fit = a_fit(
+        classes=None,
+        optimizer={"name": "sgd", "learning_rate": 0},
+        training={"max_epochs": 1},
+        evaluation={"resamples": 100, "max_train_rows": 10},
+    )
     if split == "test":
         huge.x[7] = 3e38
         data = FitData(task="regression", num_outputs=1, train=part, val=part, test=huge)
     else:
         huge.y[:] = np.where(np.arange(60) == _unmeasured(fit.seed), 1e30, huge.y)
         data = FitData(task="regression", num_outputs=1, train=huge, val=part, test=None)
-    curves, outcomes = run(replace(fit, spec=fit.spec.model_copy(update={"training": fit.spec.training.model_copy(update={"batch_size": 1})}), data=data))
+    curves, outcomes = run(
+        replace(fit, spec=fit.spec.model_copy(update={"training": fit.spec.training.model_copy(update={"batch_size": 1})}), data=data)
+    )
     assert (outcomes[1].status, outcomes[1].evaluation) == ("diverged", None)
     assert outcomes[1].message is not None
     assert all(math.isfinite(record.train_loss) for record in curves[1])
