@@ -20,6 +20,8 @@ _SPREAD = 30
 """The loss axis is logarithmic where the largest value is more than this times the smallest."""
 _MAX_NAMED = 3
 """Up to this many fits every curve is drawn strongly; beyond it all are drawn faintly."""
+_MAX_TITLE = 100
+"""Characters of a title that fit the picture."""
 
 Format = Literal["png", "svg"]
 
@@ -29,7 +31,7 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
     drawn = [curve for curve in curves if curve.epoch]
     figure = Figure(figsize=(11, 4.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left", parse_math=False)
+    figure.suptitle(_shortened(title), fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left", parse_math=False)
     if not drawn:
         figure.text(0.5, 0.45, "no epoch has been measured yet", ha="center", color=_FAINT, fontsize=12)
     else:
@@ -41,16 +43,22 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
             drawn,
             "loss",
             "cross-entropy (nats)" if is_classes else f"mean squared error ({unit or 'target units'})\u00b2",
-            is_best_low=True,
+            is_loss=True,
         )
-        _panel(score, drawn, metric, "accuracy" if is_classes else "R\u00b2", is_best_low=False)
+        _panel(score, drawn, metric, "accuracy" if is_classes else "R\u00b2", is_loss=False)
+        handles, labels = loss.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9.5)
         loss.set_title(subtitle, fontsize=9.5, color=_FAINT, loc="left")
     content = io.BytesIO()
     figure.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return content.getvalue()
 
 
-def _panel(axes: Axes, curves: Sequence[FitCurve], figure: str, label: str, *, is_best_low: bool) -> None:
+def _shortened(title: str) -> str:
+    return title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1].rstrip() + "\u2026"
+
+
+def _panel(axes: Axes, curves: Sequence[FitCurve], figure: str, label: str, *, is_loss: bool) -> None:
     strength = 1.0 if len(curves) <= _MAX_NAMED else 0.35
     finite: list[float] = []
     for index, curve in enumerate(curves):
@@ -67,14 +75,13 @@ def _panel(axes: Axes, curves: Sequence[FitCurve], figure: str, label: str, *, i
         _mark_best(axes, curve, f"val_{figure}", is_named=index == 0 and len(curves) <= _MAX_NAMED)
         if len(curves) == 1:
             _shade_gap(axes, curve, figure)
-    if is_best_low and finite and min(finite) > 0 and max(finite) > _SPREAD * min(finite):
+    if is_loss and finite and min(finite) > 0 and max(finite) > _SPREAD * min(finite):
         axes.set_yscale("log")
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper right" if is_best_low else "lower right", fontsize=9)
 
 
 def _shade_gap(axes: Axes, curve: FitCurve, figure: str) -> None:
@@ -83,7 +90,7 @@ def _shade_gap(axes: Axes, curve: FitCurve, figure: str) -> None:
         return
     low = [math.nan if value is None else value for value in train]
     high = [math.nan if value is None else value for value in val]
-    axes.fill_between(curve.epoch, low, high, color=VAL, alpha=0.08, linewidth=0, label="generalization gap" if figure == "loss" else "gap")
+    axes.fill_between(curve.epoch, low, high, color=VAL, alpha=0.08, linewidth=0, label="generalization gap")
 
 
 def _mark_best(axes: Axes, curve: FitCurve, column: str, *, is_named: bool) -> None:
