@@ -11,9 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from cli.broker import Broker, start_broker
+from cli.service import Service
 from store.engine import Database, create_engine
 from store.migrate import upgrade
 from store.tables import Base
+from tests.system import Client, started
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -78,6 +80,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     started = start_broker(folder, folder / "queue.log")
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run one system on SQLite for all tests that do not break it for others."""
+    assert "HOLDOUT_DATABASE_URL" not in os.environ
+    with pytest.MonkeyPatch.context() as monkeypatch, started(tmp_path_factory.mktemp("home"), monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.url) as found:
+        yield found
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -15,9 +15,7 @@ from rich.console import Console
 
 import cli.demo
 from cli.service import Service
-from tests.e2e.conftest import free_port
-
-pytest_plugins = ["tests.e2e.conftest"]
+from tests.system import free_port
 
 
 def _holdout(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

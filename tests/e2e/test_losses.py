@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from cli.service import Service
 from store.engine import create_engine
-from tests.e2e.conftest import Client, started, without_clock, worker_of
+from tests.system import Client, started, without_clock, worker_of
 
 EPOCHS = 60
 SPEC = {

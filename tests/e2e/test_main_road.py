@@ -12,7 +12,7 @@ from api.examples import JOBS as EXAMPLES
 from cli.demo import JOBS as DEMO
 from cli.service import Service
 from store.shards import claim
-from tests.e2e.conftest import Client, without_clock
+from tests.system import Client, without_clock
 from training.export import load_safetensors
 from worker.queue import make_celery, send
 

@@ -1,10 +1,8 @@
 """The whole system, as `holdout up` runs it: real API, real queue, real worker process."""
 
 import json
-import os
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,17 +102,3 @@ def started(home: Path, monkeypatch: pytest.MonkeyPatch, database_url: str = "")
     if database_url:
         monkeypatch.setenv("HOLDOUT_DATABASE_URL", database_url)
     return running(home, free_port())
-
-
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run one system on SQLite for all tests that do not break it for others."""
-    assert "HOLDOUT_DATABASE_URL" not in os.environ
-    with pytest.MonkeyPatch.context() as monkeypatch, started(tmp_path_factory.mktemp("home"), monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture(scope="session")
-def client(service: Service) -> Iterator[Client]:
-    with Client(service.url) as found:
-        yield found
