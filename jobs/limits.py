@@ -1,4 +1,4 @@
-"""What one job may ask for at most. Published at /v1/limits; a job beyond one is refused at submit."""
+"""What one job may ask for at most. Published at /v1/techniques; a job beyond one is refused at submit."""
 
 from typing import Annotated
 

@@ -8,9 +8,11 @@ from typing import Any, Self
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.engine import make_url
 
 from cli.service import Service, running
+from store.engine import create_engine
 from store.tables import ShardRow
 from tests.factories import no_constant
 
@@ -102,3 +104,13 @@ def started(home: Path, monkeypatch: pytest.MonkeyPatch, database_url: str = "")
     if database_url:
         monkeypatch.setenv("HOLDOUT_DATABASE_URL", database_url)
     return running(home, free_port())
+
+
+def fresh_database(server_url: str, name: str) -> str:
+    """Create an empty PostgreSQL database of this name on a test server; give its URL."""
+    engine = create_engine(server_url).execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)

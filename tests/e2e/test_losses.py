@@ -9,11 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import text
 
 from cli.service import Service
-from store.engine import create_engine
-from tests.system import Client, started, without_clock, worker_of
+from tests.system import Client, fresh_database, started, without_clock, worker_of
 
 EPOCHS = 60
 SPEC = {
@@ -24,15 +22,7 @@ SPEC = {
 
 @contextmanager
 def _system(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
-    url = ""
-    if kind == "postgresql":
-        base: str = request.getfixturevalue("postgres_url")
-        engine = create_engine(base).execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text("DROP DATABASE IF EXISTS losses WITH (FORCE)"))
-            connection.execute(text("CREATE DATABASE losses"))
-        engine.dispose()
-        url = base.replace("/postgres?", "/losses?")
+    url = fresh_database(request.getfixturevalue("postgres_url"), "losses") if kind == "postgresql" else ""
     with pytest.MonkeyPatch.context() as monkeypatch, started(tmp_path / "home", monkeypatch, url) as service:
         yield service
 

@@ -6,12 +6,13 @@ import pytest
 from alembic import command
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Text, inspect, text
+from sqlalchemy import Text, inspect
 
 from store.engine import Database, create_engine
 from store.jobs import get_job
 from store.migrate import alembic_config, upgrade
 from tests.factories import a_succeeded_job
+from tests.system import fresh_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -19,13 +20,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/empty.db"
-    base: str = request.getfixturevalue("postgres_url")
-    engine = create_engine(base).execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS migrated"))
-        connection.execute(text("CREATE DATABASE migrated"))
-    engine.dispose()
-    return base.replace("/postgres?", "/migrated?")
+    return fresh_database(request.getfixturevalue("postgres_url"), "migrated")
 
 
 def test_upgrading_makes_the_tables_that_the_code_declares(url: str) -> None:
