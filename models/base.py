@@ -96,7 +96,14 @@ class Run:
 
 
 class Network(Protocol):
-    """A structure: what it learns, what it follows, and its forward pass."""
+    """A structure: what it learns, what it follows, and its forward pass.
+
+    `rows_at_once` is how many rows an evaluation pass takes: few enough for caches, a multiple of `WIDE_ROWS`.
+    """
+
+    @property
+    def rows_at_once(self) -> int:
+        """Give the size of an evaluation pass; it belongs to the structure, so figures do not depend on the stack."""
 
     @property
     def parameters(self) -> Sequence[ParameterSpec]:

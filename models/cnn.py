@@ -76,6 +76,7 @@ class Cnn:
     spec: CnnSpec
     blocks: Sequence[Block]
     head: Head
+    rows_at_once: int = 128
 
     @classmethod
     def of(cls, spec: CnnSpec, input_shape: tuple[int, ...], num_outputs: int) -> "Cnn":

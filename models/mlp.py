@@ -69,6 +69,7 @@ class Mlp:
     """Rows of any shape, flattened, through the head."""
 
     head: Head
+    rows_at_once: int = 512
 
     @property
     def parameters(self) -> Sequence[ParameterSpec]:

@@ -8,13 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.base import WIDE_ROWS, stack
 from training.losses.build import row_losses
 from training.losses.spec import LossSpec
 from training.records import Task
 from training.weights import Weights
-
-_CHUNK = 128
-"""Rows in one evaluation pass: small enough for caches, a multiple of models.base.WIDE_ROWS, the same for every stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +76,14 @@ def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec) -> list[Row
 
 @torch.no_grad()
 def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpec) -> list[RowFigures]:
-    count = len(parts[0])
-    whole = count - count % _CHUNK
+    count, chunk = len(parts[0]), weights.network.rows_at_once
+    whole = count - count % WIDE_ROWS
     losses: list[list[Tensor]] = [[] for _ in parts]
     hits: list[list[Tensor]] = [[] for _ in parts]
 
     def measure_chunk(fits: slice, chosen: Sequence[Part], start: int, stop: int) -> None:
-        x = torch.stack([part.x[start:stop] for part in chosen])
-        y = torch.stack([part.y[start:stop] for part in chosen])
+        x = stack([part.x[start:stop] for part in chosen])
+        y = stack([part.y[start:stop] for part in chosen])
         outputs = weights.network.forward(x, weights.run(fits, stop - start))
         found = row_losses(loss, outputs, y)
         right = outputs.argmax(2) == y if chosen[0].task == "classification" else found
@@ -93,9 +91,9 @@ def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpe
             losses[fits.start - rows.start + k].append(found[k])
             hits[fits.start - rows.start + k].append(right[k])
 
-    for start in range(0, whole, _CHUNK):
-        measure_chunk(rows, parts, start, start + _CHUNK)
-    if whole < count:  # the tail is no multiple of a vector: each fit alone
+    for start in range(0, whole, chunk):
+        measure_chunk(rows, parts, start, min(start + chunk, whole))
+    if whole < count:  # the last rows fill no vectors: each fit alone
         for k, part in enumerate(parts):
             measure_chunk(slice(rows.start + k, rows.start + k + 1), [part], whole, count)
     return [_figures(part, losses[k], hits[k]) for k, part in enumerate(parts)]

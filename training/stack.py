@@ -147,9 +147,9 @@ class Stack:
         x, y = _gather(members, chosen)
         self.weights.gradient[rows].zero_()
         outputs = self.weights.network.forward(x, self.weights.run(rows, count, masks))
-        means = row_losses(members[0].loss, outputs, y).sum(1) / count
-        means.sum().backward()  # type: ignore[no-untyped-call]
-        objectives = means.detach().tolist()
+        losses = row_losses(members[0].loss, outputs, y)
+        losses.backward(torch.full_like(losses, 1 / count))  # type: ignore[no-untyped-call]  # the gradient of each fit's mean
+        objectives = (losses.detach().sum(1) / count).tolist()
         with torch.no_grad():
             healthy = [self._finish_gradient(rows.start + k, objectives, k, epoch, tallies) for k in range(len(members))]
             if all(healthy):
