@@ -48,8 +48,16 @@ def test_the_steps_of_the_guide_add_an_optimizer(tmp_path: Path) -> None:
     imports = re.search(r"^from training\.optimizers\.spec import .*$", build.read_text(), re.MULTILINE)
     assert imports is not None
     build.write_text(build.read_text().replace(imports.group(0), blocks["training/optimizers/build.py", "among the imports"].rstrip()))
-    _insert(build, "\n        case _:\n            assert_never(spec)\n", "\n" + blocks["training/optimizers/build.py", "in _state_names"].rstrip())
-    _insert(build, "\n            case _:\n                assert_never(spec)\n", "\n" + blocks["training/optimizers/build.py", "in _update"].rstrip())
+    _insert(
+        build,
+        "\n        case _:\n            assert_never(spec)\n",
+        "\n" + blocks["training/optimizers/build.py", "in _state_names"].rstrip(),
+    )
+    _insert(
+        build,
+        "\n            case _:\n                assert_never(spec)\n",
+        "\n" + blocks["training/optimizers/build.py", "in _update"].rstrip(),
+    )
 
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
