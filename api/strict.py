@@ -1,9 +1,10 @@
-"""Requests read strictly: JSON without NaN, Infinity or repeated keys, and no unknown query parameter."""
+"""Requests read strictly: JSON without NaN, Infinity or repeated keys, and no unknown or repeated query parameter."""
 
 import json
 import re
 import secrets
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -73,24 +74,31 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler."""
         handle = super().get_route_handler()
-        known = {parameter.alias for parameter in self.dependant.query_params}
-        takes_metadata = "metadata" in known
+        parameters = {parameter.alias: "list" in str(parameter.field_info.annotation) for parameter in self.dependant.query_params}
         takes_body = bool(self.dependant.body_params)
 
         async def strict(request: Request) -> Response:
-            unknown = [name for name in request.query_params if name not in known and not (takes_metadata and name.startswith("metadata."))]
-            if unknown:
-                raise RequestValidationError(
-                    [
-                        {"type": "unknown_parameter", "loc": ("query", name), "msg": "unknown query parameter", "input": None}
-                        for name in unknown
-                    ]
-                )
+            _check_query(request, parameters)
             if takes_body and not _is_json(request.headers.get("content-type", "")):
                 raise ProblemError(415, "not_json", "send the body as application/json")
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _check_query(request: Request, parameters: Mapping[str, bool]) -> None:
+    """Refuse query parameters that are unknown, or repeated where one value is meant. `parameters` says which may be repeated."""
+    found = []
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        is_metadata = "metadata" in parameters and name.startswith("metadata.")
+        if name not in parameters and not is_metadata:
+            found.append((name, "unknown query parameter"))
+        elif count > 1 and not parameters.get(name, False):
+            found.append((name, "must not be repeated"))
+    if found:
+        raise RequestValidationError(
+            [{"type": "bad_parameter", "loc": ("query", name), "msg": text, "input": None} for name, text in found]
+        )
 
 
 def _is_json(content_type: str) -> bool:

@@ -14,7 +14,7 @@ from store.engine import Database, is_duplicate
 from store.errors import Conflict, NotFound
 from store.events import ending, tell, transitions
 from store.ids import new_id
-from store.tables import FitRow, IdempotencyRow, JobRow, ShardRow, table
+from store.tables import FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, table
 
 _JOBS = table(JobRow)
 
@@ -284,6 +284,8 @@ def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: s
             phase="waiting for a worker",
         )
     )
+    if spec.metadata:
+        connection.execute(insert(MetadataRow), [{"job_id": job_id, "key": key, "value": value} for key, value in spec.metadata.items()])
     connection.execute(insert(ShardRow).values(id=shard_id, job_id=job_id, round=0, status=ShardStatus.PENDING))
     connection.execute(
         insert(FitRow),

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from jobs.states import JobStatus
 from store.engine import Database
 from store.errors import BadCursor
 from store.jobs import JobState, states
-from store.tables import JobRow, table
+from store.tables import JobRow, MetadataRow, table
 
 _JOBS = table(JobRow)
 Sort = Literal["created_at", "-created_at"]
@@ -76,8 +76,11 @@ def _conditions(chosen: JobFilter) -> list[ColumnElement[bool]]:
         found.append(_JOBS.c.created_at > chosen.created_after)
     if chosen.created_before is not None:
         found.append(_JOBS.c.created_at < chosen.created_before)
-    found += [_JOBS.c.metadata[key].as_string() == value for key, value in chosen.metadata.items()]
-    return found
+    return [*found, *(_has(key, value) for key, value in chosen.metadata.items())]
+
+
+def _has(key: str, value: str) -> ColumnElement[bool]:
+    return exists().where(MetadataRow.job_id == _JOBS.c.id, MetadataRow.key == key, MetadataRow.value == value)
 
 
 def _encode(last: JobState, sort: Sort) -> str:

@@ -99,6 +99,17 @@ class JobRow(Base):
     environment: Mapped[dict[str, Any] | None]
 
 
+class MetadataRow(Base):
+    """One entry of a job's metadata: what lists are filtered by. Rows, for JSON paths differ between databases."""
+
+    __tablename__ = "job_metadata"
+    __table_args__ = (Index("ix_job_metadata_key_value", "key", "value"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(String(500))
+
+
 class ShardRow(Base):
     """The fits of a job that one worker trains together, and who holds them. `attempt` is the fencing token."""
 

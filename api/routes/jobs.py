@@ -67,7 +67,7 @@ def read_page(
     status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
     plan: Annotated[str | None, Query(max_length=32)] = None,
     dataset: Annotated[str | None, Query(max_length=64)] = None,
-    name: Annotated[str | None, Query(max_length=200, description="Part of the name, in any case.")] = None,
+    name: Annotated[str | None, Query(min_length=1, max_length=200, description="Part of the name, in any case.")] = None,
     created_after: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
     created_before: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
     metadata: Annotated[str | None, Query(include_in_schema=False)] = None,
@@ -81,16 +81,13 @@ def read_page(
     """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut."""
     if metadata is not None:
         raise _bad_parameter("metadata", "name a key: metadata.owner=vision")
-    for parameter, instant in (("created_after", created_after), ("created_before", created_before)):
-        if instant is not None and instant.tzinfo is None:
-            raise _bad_parameter(parameter, "an instant needs a zone, for example 2026-01-31T12:00:00Z")
     chosen = JobFilter(
         statuses=frozenset(status or ()),
         plan=plan,
         dataset=dataset,
         name=name,
-        created_after=created_after,
-        created_before=created_before,
+        created_after=_utc("created_after", created_after),
+        created_before=_utc("created_before", created_before),
         metadata={key.removeprefix("metadata."): value for key, value in request.query_params.items() if key.startswith("metadata.")},
     )
     _check_text(request)
@@ -158,6 +155,18 @@ def _wanted(fields: str | None) -> set[str] | None:
     if unknown:
         raise _bad_parameter("fields", f"a job has no field {unknown[0]!r}; it has {', '.join(JobView.model_fields)}")
     return wanted
+
+
+def _utc(parameter: str, instant: dt.datetime | None) -> dt.datetime | None:
+    """Bring an instant to UTC, if it names one."""
+    if instant is None:
+        return None
+    if instant.tzinfo is None:
+        raise _bad_parameter(parameter, "an instant needs a zone, for example 2026-01-31T12:00:00Z")
+    try:
+        return instant.astimezone(dt.UTC)
+    except OverflowError:
+        raise _bad_parameter(parameter, "there is no such instant in UTC") from None
 
 
 def _check_text(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Jobs, shards, fits, epochs, events, idempotency keys, workers."""
+"""Jobs, their metadata, shards, fits, epochs, events, idempotency keys, workers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -76,6 +76,17 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_idempotency_keys_job_id"), ["job_id"], unique=False)
+
+    op.create_table(
+        "job_metadata",
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=500), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_metadata_job_id_jobs"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "key", name=op.f("pk_job_metadata")),
+    )
+    with op.batch_alter_table("job_metadata", schema=None) as batch_op:
+        batch_op.create_index("ix_job_metadata_key_value", ["key", "value"], unique=False)
 
     op.create_table(
         "shards",
@@ -190,6 +201,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_shards_job_id"))
 
     op.drop_table("shards")
+    with op.batch_alter_table("job_metadata", schema=None) as batch_op:
+        batch_op.drop_index("ix_job_metadata_key_value")
+
+    op.drop_table("job_metadata")
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_idempotency_keys_job_id"))
 

@@ -274,6 +274,8 @@ def test_lists_are_filtered_paged_and_trimmed(client: StrictClient) -> None:
         "fields=nope",
         "created_after=2026-01-01T00:00:00",
         "created_after=x",
+        "created_after=0001-01-01T00:00:00%2B14:00",
+        "limit=10&limit=20",
         "unknown=1",
         "name=%00",
         "metadata=x",
@@ -283,6 +285,16 @@ def test_wrong_query_parameters_are_refused(lite_client: StrictClient, query: st
     answer = lite_client.get(f"/v1/jobs?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == query.split("=", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("key", ['a"b', "\u00fc.1", "a\\", "0", "$", "a'b", "a b&c=d"])
+def test_any_metadata_can_be_filtered_by(client: StrictClient, key: str) -> None:
+    job = _create(client, metadata={key: "\u00fc x", "other": "y"})
+    _create(client, metadata={key: "z"})
+    assert [
+        item["id"] for item in client.get("/v1/jobs", params={f"metadata.{key}": "\u00fc x", "metadata.other": "y"}).json()["items"]
+    ] == [job["id"]]
+    assert job["metadata"] == {key: "\u00fc x", "other": "y"}
 
 
 def test_a_preview_creates_nothing_and_says_everything(lite_client: StrictClient) -> None:
