@@ -9,6 +9,7 @@ import multiprocessing.sharedctypes
 import os
 import socket
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -82,7 +83,7 @@ def _beat(place: Workplace) -> None:
             beat(place.db, place.worker_id, devices(), what)
         except DatabaseUnavailable:
             _log.warning("beat_failed", worker=place.worker_id)
-        threading.Event().wait(settings.beat_seconds)
+        time.sleep(settings.beat_seconds)
 
 
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
