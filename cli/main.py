@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli import commands
 from store.migrate import upgrade
 from store.settings import StoreSettings
 
@@ -48,34 +49,22 @@ def migrate() -> None:
 @app.command()
 def api(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the API alone."""
-    _become("-m", "uvicorn", "--factory", "api.app:create_app", "--host", host, "--port", str(port), "--no-access-log")
+    _become(*commands.api(host, port))
 
 
 @app.command()
 def worker(*, gpu: Annotated[bool, typer.Option(help="Take GPU jobs too, one at a time.")] = False) -> None:
     """Run a worker: children that train on one thread each."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    queues, pool = ("holdout.gpu,holdout.cpu", ("--concurrency", "1")) if gpu else ("holdout.cpu", ())
-    _become(
-        "-m",
-        "celery",
-        "-A",
-        "worker.app",
-        "worker",
-        "--loglevel",
-        "WARNING",
-        "--queues",
-        queues,
-        "--without-gossip",
-        "--without-mingle",
-        *pool,
-    )
+    if gpu:
+        _become(*commands.worker("holdout.gpu,holdout.cpu"), "--concurrency", "1")
+    _become(*commands.worker())
 
 
 @app.command()
 def sweeper() -> None:
     """Run a sweeper: sends what was not sent, frees what dead workers held."""
-    _become("-m", "worker.sweeper")
+    _become(*commands.sweeper())
 
 
 def _become(*arguments: str) -> None:

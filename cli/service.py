@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+import psutil
 
-from cli.broker import Broker, start_broker
+from cli import commands
+from cli.broker import Broker, BrokerFailed, start_broker
 from store.engine import Database, create_engine
+from store.errors import DatabaseUnavailable
 from store.migrate import upgrade
 from store.settings import StoreSettings
 from store.shards import release_worker
@@ -24,6 +27,9 @@ from store.workers import forget
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
+_TOO_OFTEN = 5
+_TOO_SOON_SECONDS = 5.0
+"""A process started this often that lived no longer than this will not come up."""
 
 
 class ServiceFailed(RuntimeError):
@@ -38,6 +44,7 @@ class _Process:
     arguments: list[str]
     environment: dict[str, str]
     log: Path
+    notes: Path
     popen: subprocess.Popen[bytes] | None = None
     starts: int = 0
     started_at: float = 0.0
@@ -55,6 +62,8 @@ class _Process:
                 stderr=output,
                 start_new_session=True,
             )
+        self.notes.mkdir(exist_ok=True)
+        (self.notes / self.name).write_text(f"{self.popen.pid} {psutil.Process(self.popen.pid).create_time()}")
 
     @property
     def worker_name(self) -> str:
@@ -96,20 +105,27 @@ class Service:
     def watch(self) -> None:
         """Start dead processes again until the service stops; a dead worker's shards are free at once."""
         while not self.stopping.wait(0.1):
-            if self.keeps_broker and not self.broker.is_running:
-                self.broker.start()
-            for process in self.processes:
-                if process.is_running:
-                    continue
-                if process.starts >= 5 and time.monotonic() - process.started_at < 5:
-                    self.failure = f"the {process.name} process keeps dying; {process.log} says why"
-                    self.stopping.set()
-                    return
-                if process.name == "worker":
-                    process.wait(0)
-                    release_worker(self.database, process.worker_name)
-                    forget(self.database, process.worker_name)
-                process.start()
+            try:
+                self._tend()
+            except DatabaseUnavailable:
+                continue
+            except (BrokerFailed, ServiceFailed) as error:
+                self.failure = str(error)
+                self.stopping.set()
+
+    def _tend(self) -> None:
+        if self.keeps_broker and not self.broker.is_running:
+            self.broker.start()
+        for process in self.processes:
+            if process.is_running:
+                continue
+            if process.starts >= _TOO_OFTEN and time.monotonic() - process.started_at < _TOO_SOON_SECONDS:
+                raise ServiceFailed(f"the {process.name} process keeps dying; {process.log} says why")
+            if process.name == "worker":
+                process.wait(0)
+                release_worker(self.database, process.worker_name)
+                forget(self.database, process.worker_name)
+            process.start()
 
 
 @contextlib.contextmanager
@@ -123,6 +139,7 @@ def running(home: Path, port: int) -> Iterator[Service]:
     logs = home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with _only_one(home):
+        _end_left_over(home / "processes")
         _check_port(port)
         broker = start_broker(home / "queue", logs / "queue.log")
         try:
@@ -144,24 +161,8 @@ def _service(home: Path, port: int, settings: StoreSettings, broker: Broker, log
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    commands = {
-        "worker": [
-            "-m",
-            "celery",
-            "-A",
-            "worker.app",
-            "worker",
-            "--loglevel",
-            "WARNING",
-            "--queues",
-            "holdout.cpu",
-            "--without-gossip",
-            "--without-mingle",
-        ],
-        "sweeper": ["-m", "worker.sweeper"],
-        "api": ["-m", "uvicorn", "--factory", "api.app:create_app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"],
-    }
-    processes = [_Process(name, arguments, environment, logs / f"{name}.log") for name, arguments in commands.items()]
+    arguments = {"worker": commands.worker(), "sweeper": commands.sweeper(), "api": commands.api("127.0.0.1", port)}
+    processes = [_Process(name, own, environment, logs / f"{name}.log", home / "processes") for name, own in arguments.items()]
     return Service(
         home=home,
         url=f"http://127.0.0.1:{port}",
@@ -199,6 +200,17 @@ def _wait_until_ready(service: Service) -> None:
                     return
             time.sleep(0.05)
     raise ServiceFailed(service.failure or f"the service was not ready after {_READY_SECONDS:.0f} s; see {service.home / 'logs'}")
+
+
+def _end_left_over(notes: Path) -> None:
+    """End what a supervisor that was killed left running in this home."""
+    for note in notes.glob("*"):
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
+            number, created_at = note.read_text().split()
+            process = psutil.Process(int(number))
+            if process.create_time() == float(created_at):
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(_STOP_SECONDS)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The command `holdout`, as a person meets it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -78,23 +79,51 @@ def test_the_demo_without_a_terminal_ends_with_zero_and_leaves_nothing_running(t
     assert max(len(line) for line in done.stdout.splitlines() if "http" not in line and "saved" not in line) <= 80
 
 
+def _up(home: Path, port: int) -> subprocess.Popen[str]:
+    """Start `holdout up` and wait until it is ready."""
+    environment = {**os.environ, "HOLDOUT_HOME": str(home), "HOLDOUT_PORT": str(port)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "up"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    give_up_at = time.monotonic() + 90
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < give_up_at
+        try:
+            if httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return process
+        except httpx2.HTTPError:
+            time.sleep(0.1)
+
+
+def _stopped(process: subprocess.Popen[str], number: signal.Signals) -> str:
+    time.sleep(0.5)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    return output
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_serves_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+    assert "stopping" in _stopped(_up(tmp_path, free_port()), number)
+
+
+def test_a_supervisor_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    """SIGKILL of everything's parent: the next `holdout up` on the same home and port comes up and ends the job."""
     port = free_port()
-    environment = {**os.environ, "HOLDOUT_HOME": str(tmp_path), "HOLDOUT_PORT": str(port)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "up"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
-        give_up_at = time.monotonic() + 90
-        while True:
-            try:
-                if httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
-                    break
-            except httpx2.HTTPError:
-                time.sleep(0.1)
-            assert time.monotonic() < give_up_at
-        time.sleep(0.5)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
-    assert "stopping" in output
+    killed = _up(tmp_path, port)
+    job = httpx2.post(
+        f"http://127.0.0.1:{port}/v1/jobs", json={"dataset": "iris", "training": {"max_epochs": 3000, "batch_size": "full"}}
+    ).json()
+    killed.kill()
+    killed.communicate()
+    process = _up(tmp_path, port)
+    status, give_up_at = "", time.monotonic() + 90
+    while status != "succeeded":
+        assert time.monotonic() < give_up_at, status
+        with contextlib.suppress(httpx2.HTTPError):  # the API left over answers until its successor ends it
+            status = httpx2.get(f"http://127.0.0.1:{port}/v1/jobs/{job['id']}").json()["status"]
+            assert status in {"queued", "running", "succeeded"}
+        time.sleep(0.2)
+    _stopped(process, signal.SIGTERM)
