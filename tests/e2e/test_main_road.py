@@ -203,7 +203,7 @@ def test_the_service_answers_while_it_trains(client: Client) -> None:
 def test_pollers_at_full_speed_never_break_a_job(client: Client, service: Service) -> None:
     """B050: 20 pollers, two jobs of 200 tiny epochs: no 5xx, 201 rows each, and progress that rises."""
     jobs = [
-        client.submit("iris", network={"name": "mlp", "hidden_units": [4]}, training={"max_epochs": 200, "batch_size": "full"})
+        client.submit("iris", network={"name": "mlp", "hidden_units": [16]}, training={"max_epochs": 200, "batch_size": 8})
         for _ in range(2)
     ]
     done = threading.Event()
