@@ -49,8 +49,10 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url)))
     app.add_middleware(RequestIds)
     install(app)
-    for module in (jobs, fits, curves, events, report, previews, datasets, techniques, health):
+    modules = (jobs, fits, curves, events, report, previews, datasets, techniques, health)
+    for module in modules:
         app.include_router(module.router)
+    app.state.routes = [route for module in modules for route in module.router.routes]
     app.add_api_route("/", _home, include_in_schema=False)
     _document_problems(app)
     return app

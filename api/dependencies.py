@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from api.bodies import Bodies
 from api.nudges import Nudges
 from api.queue import Queue
 from api.settings import ApiSettings
@@ -21,6 +22,7 @@ class Resources:
         self.queue = Queue(settings.broker_url)
         self.nudges = Nudges(settings.broker_url)
         self.artifacts = Artifacts(settings.artifacts_url)
+        self.bodies = Bodies()
 
 
 def _resources(request: Request) -> Resources:

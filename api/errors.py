@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -55,7 +56,7 @@ class ProblemError(HTTPException):
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document the problems an operation may answer with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in (*statuses, 503)}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in (*statuses, 500, 503)}
 
 
 def install(app: FastAPI) -> None:
@@ -95,7 +96,15 @@ def _http_exception(request: Request, error: Exception) -> Response:
     """Answer what the framework raises: unknown paths and methods, unreadable bodies, bodies that are too large."""
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("'", "")
-    return _answer(request, error.status_code, code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the framework names the methods of the first route of this path only
+        headers["Allow"] = ", ".join(sorted(_methods(request))) or headers.get("Allow", "")
+    return _answer(request, error.status_code, code, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    routes: Sequence[APIRoute] = request.app.state.routes
+    return {method for route in routes if route.path_regex.fullmatch(request.url.path) for method in route.methods or ()}
 
 
 def _invalid_request(request: Request, error: Exception) -> Response:

@@ -23,6 +23,7 @@ class Nudges:
         """Prepare; nothing is opened yet."""
         self._url = broker_url
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._is_lost = False
 
     @contextlib.contextmanager
     def listen(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -42,13 +43,16 @@ class Nudges:
             try:
                 await self._listen()
             except (RedisError, OSError) as error:
-                _log.warning("nudges_lost", reason=type(error).__name__)
+                if not self._is_lost:  # once for each outage
+                    _log.warning("nudges_lost", reason=type(error).__name__)
+                self._is_lost = True
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
         client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=1.0, health_check_interval=10, retry=Retry(NoBackoff(), 0))
         async with client, client.pubsub() as channel:
             await channel.subscribe(NUDGES)
+            self._is_lost = False
             while True:
                 message = await channel.get_message(ignore_subscribe_messages=True, timeout=5.0)
                 if message is not None:

@@ -22,6 +22,12 @@ _MAX_NAMED = 3
 """Up to this many fits every curve is drawn strongly; beyond it all are drawn faintly."""
 _MAX_TITLE = 100
 """Characters of a title that fit the picture."""
+_DRAWABLE = 1e100
+"""Beyond it the arithmetic of axes overflows; such a value leaves a hole in its curve."""
+_LOWEST_R2 = -1.0
+"""An untrained network's R2 can be so low that nothing else would be seen; what is lower leaves the picture."""
+_DASHES = (0, (4, 1.5))
+"""Validation is dashed: nothing is told by color alone."""
 
 Format = Literal["png", "svg"]
 
@@ -42,7 +48,7 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
             loss,
             drawn,
             "loss",
-            "cross-entropy (nats)" if is_classes else f"mean squared error ({unit or 'target units'})\u00b2",
+            "cross-entropy (nats)" if is_classes else _squared(unit),
             is_loss=True,
         )
         _panel(score, drawn, metric, "accuracy" if is_classes else "R\u00b2", is_loss=False)
@@ -54,32 +60,53 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
     return content.getvalue()
 
 
+def _squared(unit: str | None) -> str:
+    named = f"({unit})\u00b2" if unit else "target units squared"
+    return f"mean squared error\n{named}"
+
+
 def _shortened(title: str) -> str:
+    """Keep a title to one line of what can be printed: SVG is XML, which has no control characters."""
+    title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
     return title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1].rstrip() + "\u2026"
 
 
 def _panel(axes: Axes, curves: Sequence[FitCurve], figure: str, label: str, *, is_loss: bool) -> None:
     strength = 1.0 if len(curves) <= _MAX_NAMED else 0.35
-    finite: list[float] = []
+    drawn: list[float] = []
     for index, curve in enumerate(curves):
         for split, color in (("train", TRAIN), ("val", VAL)):
             values = curve.columns.get(f"{split}_{figure}")
             if values is None:
                 continue
-            numbers = [math.nan if value is None else value for value in values]
-            finite += [value for value in numbers if math.isfinite(value)]
-            name = {"train": "training", "val": "validation"}[split] if index == 0 else None
+            numbers = _numbers(values)
+            drawn += [value for value in numbers if math.isfinite(value)]
             axes.plot(
-                curve.epoch, numbers, color=color, alpha=strength, linewidth=1.8, label=name, marker="o" if len(numbers) == 1 else None
+                curve.epoch,
+                numbers,
+                color=color,
+                alpha=strength,
+                linewidth=1.8,
+                linestyle="-" if split == "train" else _DASHES,
+                label={"train": "training", "val": "validation"}[split] if index == 0 else None,
+                marker="o" if len(numbers) == 1 else None,
             )
-        _mark_best(axes, curve, f"val_{figure}", is_named=index == 0 and len(curves) <= _MAX_NAMED)
+        _mark_best(axes, curve, f"val_{figure}", name=_best_name(curve, len(curves)) if index == 0 else None)
         if len(curves) == 1:
             _shade_gap(axes, curve, figure)
-    if is_loss and finite and min(finite) > 0 and max(finite) > _SPREAD * min(finite):
+    if is_loss and drawn and min(drawn) > 0 and max(drawn) > _SPREAD * min(drawn):
         axes.set_yscale("log")
+    if figure == "r2" and drawn and min(drawn) < _LOWEST_R2:
+        axes.set_ylim(bottom=_LOWEST_R2, top=1.05)
+        label += " (below \u22121 not shown)"
+    if all(len(curve.epoch) == 1 for curve in curves):
+        middle = curves[0].epoch[0]
+        axes.set_xlim(middle - 0.5, middle + 0.5)
+        axes.set_xticks([middle])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True, alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -88,17 +115,23 @@ def _shade_gap(axes: Axes, curve: FitCurve, figure: str) -> None:
     train, val = curve.columns.get(f"train_{figure}"), curve.columns.get(f"val_{figure}")
     if train is None or val is None or len(curve.epoch) < 2:
         return
-    low = [math.nan if value is None else value for value in train]
-    high = [math.nan if value is None else value for value in val]
-    axes.fill_between(curve.epoch, low, high, color=VAL, alpha=0.08, linewidth=0, label="generalization gap")
+    axes.fill_between(curve.epoch, _numbers(train), _numbers(val), color=VAL, alpha=0.08, linewidth=0, label="generalization gap")
 
 
-def _mark_best(axes: Axes, curve: FitCurve, column: str, *, is_named: bool) -> None:
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None or abs(value) > _DRAWABLE else value for value in values]
+
+
+def _best_name(curve: FitCurve, fits: int) -> str:
+    return f"best epoch {curve.best_epoch}" if fits == 1 else "best epoch of each fit"
+
+
+def _mark_best(axes: Axes, curve: FitCurve, column: str, *, name: str | None) -> None:
     values = curve.columns.get(column)
     if values is None or curve.best_epoch is None or curve.best_epoch not in curve.epoch:
         return
-    value = values[curve.epoch.index(curve.best_epoch)]
-    if value is None:
+    value = _numbers(values)[curve.epoch.index(curve.best_epoch)]
+    if math.isnan(value):
         return
     axes.axvline(curve.best_epoch, color=_FAINT, linewidth=0.8, linestyle=":")
     axes.plot(
@@ -109,5 +142,5 @@ def _mark_best(axes: Axes, curve: FitCurve, column: str, *, is_named: bool) -> N
         color=VAL,
         markeredgecolor="white",
         linestyle="none",
-        label=f"best epoch {curve.best_epoch}" if is_named else None,
+        label=name,
     )

@@ -51,21 +51,27 @@ class _StrictRequest(Request):
             reason = "it is not UTF-8"
         except json.JSONDecodeError as error:
             reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        except ValueError as error:
+        except _NotStrictError as error:
             reason = str(error)
+        except ValueError:  # Python reads no integer of more than 4300 digits
+            reason = "a number is too long"
         detail = ProblemDetail(pointer="", code="json_invalid", message=reason)
         raise ProblemError(422, "invalid_json", f"the body is not JSON: {reason}", errors=[detail])
+
+
+class _NotStrictError(ValueError):
+    """What Python takes for JSON and is none."""
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("an object repeats a key")
+        raise _NotStrictError("an object repeats a key")
     return found
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _NotStrictError(f"{name} is not a JSON number")
 
 
 class StrictRoute(APIRoute):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from data.dataset import DatasetInfo
 from jobs.diagnosis import Diagnosis, diagnose
+from jobs.limits import Limits
 from jobs.resolve import Resolved
 from jobs.states import FitStatus, JobStatus
 from store.epochs import Curves, FitCurve
@@ -182,6 +183,7 @@ class FitView(View):
             last_epoch=fit.last_epoch,
             best=fit.best,
             last=fit.last,
+            evaluation=fit.evaluation,
             guess_accuracy=guess_accuracy,
         )
         return cls(
@@ -371,11 +373,18 @@ class TechniqueView(View):
     json_schema: dict[str, Any]
 
 
+class LimitsView(View, Limits):
+    """The published limits."""
+
+    max_body_bytes: int = Field(description="Largest request body, counted on bytes received (413).")
+    max_queued_jobs: int = Field(description="Jobs that may wait (429).")
+
+
 class TechniqueList(View):
     """Everything a job spec may ask for."""
 
     items: list[TechniqueView]
-    limits: dict[str, int] = Field(description="Published caps on one job.")
+    limits: dict[str, int] = Field(description="Published limits, as at /v1/limits.")
     job_schema: dict[str, Any] = Field(description="The JSON schema of a whole job spec.")
 
 

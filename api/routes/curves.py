@@ -1,18 +1,19 @@
 """Curves: JSON or CSV, whole or only what is new."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from api.accept import preferred
 from api.curves import as_csv, chosen_points, picked, smoothed
-from api.dependencies import Db, JobId
+from api.dependencies import Everything, JobId, Resources
 from api.errors import ProblemDetail, ProblemError, responses
-from api.etags import etag, is_current, unchanged
+from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.strict import StrictRoute
 from api.views import CurvesView, CurveView
 from store.engine import Database
-from store.epochs import Curves, FitCurve, curves
+from store.epochs import FitCurve, curves
 from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
@@ -22,78 +23,124 @@ AfterVersion = Annotated[int | None, Query(ge=0, le=2**62, description="Only row
 MaxPoints = Annotated[int, Query(ge=3, le=100_000, description="Most points of one fit; the first, the last and the best are always kept.")]
 Smoothing = Annotated[float, Query(ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.")]
 IfNoneMatch = Annotated[str | None, Header()]
+_JSON, _CSV = "application/json", "text/csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a client wants of a job's curves: with the version, all that the answer depends on."""
+
+    job_id: str
+    kind: str
+    fits: tuple[int, ...] | None
+    after_version: int | None
+    max_points: int = 0
+    smoothing: float = 0.0
+
+    @property
+    def variant(self) -> str:
+        """Tell CSV from JSON in an ETag."""
+        return "-csv" if self.kind == _CSV else ""
 
 
 @router.get(
     "/curves",
     summary="Read curves",
     response_model=CurvesView,
-    response_model_exclude_unset=True,
-    responses={**responses(404, 406, 422), 304: {"description": "Unchanged since the ETag sent."}},
+    responses={
+        **responses(404, 406, 422),
+        **UNCHANGED,
+        200: {"content": {_CSV: {"schema": {"type": "string"}}}, "description": "Columns, or with `Accept: text/csv` rows."},
+    },
 )
 def read(
     job_id: JobId,
-    db: Db,
-    response: Response,
+    resources: Everything,
     fits: Fits = None,
     after_version: AfterVersion = None,
     max_points: MaxPoints = 1000,
     smoothing: Smoothing = 0.0,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     if_none_match: IfNoneMatch = None,
-) -> CurvesView | Response:
-    """Read each epoch's figures, column by column; epoch 0 is the network before any update. `Accept: text/csv` gives CSV."""
-    if _is_unchanged(db, job_id, if_none_match):
-        return unchanged(job_version(db, job_id)[0])
-    if accept is not None and "text/csv" in accept:
-        return _csv(db, job_id, fits, after_version)
-    found = _found(db, job_id, fits, after_version)
-    whole = found if after_version is None or smoothing == 0 else _found(db, job_id, fits, None)
-    views = [_view(curve, full, max_points, smoothing) for curve, full in zip(found.fits, whole.fits, strict=True)]
-    is_sampled = any(len(view.epoch) < len(curve.epoch) for view, curve in zip(views, found.fits, strict=True))
-    response.headers.update({"ETag": etag(found.version), "Cache-Control": "no-cache", "Vary": "Accept"})
-    return CurvesView.of(found, views, sampled=is_sampled)
+) -> Response:
+    """Read each epoch's figures, column by column; epoch 0 is the network before any update. `Accept: text/csv` gives CSV.
+
+    CSV is never thinned or smoothed.
+    """
+    kind = preferred(accept, (_JSON, _CSV))
+    if kind is None:
+        raise ProblemError(406, "not_acceptable", f"curves come as {_JSON} or {_CSV}")
+    asked = _Asked(job_id=job_id, kind=kind, fits=_numbers(fits), after_version=after_version)
+    if kind == _JSON:
+        asked = replace(asked, max_points=max_points, smoothing=smoothing)
+    return _answer(asked, resources, if_none_match)
 
 
 @router.get(
     "/curves.csv",
     summary="Download curves as CSV",
     response_class=Response,
-    responses={**responses(404, 422), 200: {"content": {"text/csv": {}}, "description": "A row for each fit and epoch."}},
+    responses={**responses(404, 422), **UNCHANGED, 200: {"content": {_CSV: {}}, "description": "A row for each fit and epoch."}},
 )
-def read_csv(job_id: JobId, db: Db, fits: Fits = None, after_version: AfterVersion = None) -> Response:
+def read_csv(
+    job_id: JobId, resources: Everything, fits: Fits = None, after_version: AfterVersion = None, if_none_match: IfNoneMatch = None
+) -> Response:
     """Download every epoch's figures as CSV."""
-    return _csv(db, job_id, fits, after_version)
+    return _answer(_Asked(job_id=job_id, kind=_CSV, fits=_numbers(fits), after_version=after_version), resources, if_none_match)
 
 
-def _is_unchanged(db: Database, job_id: str, if_none_match: str | None) -> bool:
-    return if_none_match is not None and is_current(if_none_match, job_version(db, job_id)[0])
+def _answer(asked: _Asked, resources: Resources, if_none_match: str | None) -> Response:
+    """Answer 304, or with bytes made before, or anew."""
+    version, _ = job_version(resources.db, asked.job_id)
+    if if_none_match is not None and is_current(if_none_match, version, asked.variant):
+        return unchanged(version, asked.variant)
+    body = resources.bodies.get(asked, version)
+    if body is None:
+        version, body = _made(asked, resources.db)
+        if asked.after_version is None:  # what is new is asked for once
+            resources.bodies.put(asked, version, body)
+    told = headers(version, asked.variant)
+    if asked.kind == _CSV:
+        told["Content-Disposition"] = f'attachment; filename="{asked.job_id}.csv"'
+    return Response(body, media_type=f"{_CSV}; charset=utf-8" if asked.kind == _CSV else _JSON, headers=told)
 
 
-def _found(db: Database, job_id: str, fits: str | None, after_version: int | None) -> Curves:
-    numbers = None if fits is None else [int(number) for number in fits.split(",")]
-    if numbers is not None and 0 in numbers:
+def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
+    found = curves(db, asked.job_id, fits=asked.fits, after_version=asked.after_version)
+    if asked.kind == _CSV:
+        return found.version, as_csv(found).encode()
+    # An average over the new rows alone would start anew.
+    is_tail = asked.after_version is not None and asked.smoothing > 0
+    whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits
+    views = [_view(curve, full, asked.max_points, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
+    is_sampled = any(len(view.epoch) < len(curve.epoch) for view, curve in zip(views, found.fits, strict=True))
+    return found.version, CurvesView.of(found, views, sampled=is_sampled).model_dump_json(exclude_unset=True).encode()
+
+
+def _numbers(fits: str | None) -> tuple[int, ...] | None:
+    if fits is None:
+        return None
+    numbers = tuple(sorted({int(number) for number in fits.split(",")}))
+    if numbers[0] == 0:
         detail = ProblemDetail(pointer="fits", code="bad_parameter", message="fits are numbered from 1")
         raise ProblemError(422, "invalid_request", "fits: fits are numbered from 1", errors=[detail])
-    return curves(db, job_id, fits=numbers, after_version=after_version)
+    return numbers
 
 
 def _view(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> CurveView:
     """Smooth over all epochs, then thin out."""
     averages = None
     if smoothing > 0:
-        kept = set(curve.epoch)
-        positions = [i for i, epoch in enumerate(whole.epoch) if epoch in kept]
-        averages = {name: picked(values, positions) for name, values in smoothed(whole, smoothing).items() if name in curve.columns}
+        # The two were read one after the other: an epoch of the first may be gone from the second.
+        at = {epoch: i for i, epoch in enumerate(whole.epoch)}
+        averages = {
+            name: [values[at[epoch]] if epoch in at else None for epoch in curve.epoch]
+            for name, values in smoothed(whole, smoothing).items()
+            if name in curve.columns
+        }
     chosen = chosen_points(curve, max_points)
     if len(chosen) < len(curve.epoch):
         columns = {name: picked(values, chosen) for name, values in curve.columns.items()}
         curve = replace(curve, epoch=[curve.epoch[i] for i in chosen], columns=columns)
         averages = None if averages is None else {name: picked(values, chosen) for name, values in averages.items()}
     return CurveView.of(curve, averages)
-
-
-def _csv(db: Database, job_id: str, fits: str | None, after_version: int | None) -> Response:
-    found = _found(db, job_id, fits, after_version)
-    headers = {"ETag": etag(found.version), "Cache-Control": "no-cache", "Content-Disposition": f'attachment; filename="{job_id}.csv"'}
-    return Response(as_csv(found), media_type="text/csv; charset=utf-8", headers=headers)

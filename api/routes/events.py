@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from api.accept import preferred
 from api.dependencies import Everything, JobId
 from api.errors import ProblemDetail, ProblemError, responses
 from api.stream import job_events
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
     summary="Follow a job",
     response_model=EventPageView,
     responses={
-        **responses(404, 422),
+        **responses(404, 406, 422),
         200: {
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
             "description": "Events as they come, or with Accept: application/json a page.",
@@ -43,7 +44,10 @@ def follow(
     """
     version = after_version if after_version is not None else _resumed(last_event_id)
     newest, status = job_version(resources.db, job_id)
-    if accept is not None and "application/json" in accept and "text/event-stream" not in accept:
+    kind = preferred(accept, ("text/event-stream", "application/json"))
+    if kind is None:
+        raise ProblemError(406, "not_acceptable", "events come as text/event-stream or application/json")
+    if kind == "application/json":
         page = events_after(resources.db, job_id, version)
         events = [EventView.model_validate({"version": event.version, "kind": event.kind, "data": event.data}) for event in page.events]
         return EventPageView(events=events, version=page.version, has_more=page.has_more)

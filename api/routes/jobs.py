@@ -1,7 +1,9 @@
 """Jobs: created, listed, read, cancelled, deleted."""
 
+import contextlib
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
@@ -9,13 +11,14 @@ from fastapi.responses import JSONResponse
 
 from api.dependencies import Db, Everything, JobId, Resources
 from api.errors import ProblemDetail, ProblemError, responses
-from api.etags import etag, is_current
+from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
 from api.strict import StrictRoute
 from api.views import JobPage, JobView
 from jobs.resolve import resolve
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
+from store.errors import DatabaseUnavailable
 from store.jobs import create_job, delete_job, get_job, job_version, queue_facts, request_cancel
 from store.listing import JobFilter, list_jobs
 from store.shards import mark_sent
@@ -52,9 +55,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
     _check_room(resources)
     body_hash = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)
-    sent = [shard_id for shard_id in created.shard_ids if resources.queue.send(shard_id, spec.device)]
-    if sent:
-        mark_sent(resources.db, sent)
+    _send(created.shard_ids, spec.device, resources)
     response.headers["Location"] = f"/v1/jobs/{created.job.id}"
     response.headers["ETag"] = etag(created.job.version)
     return JobView.of(created.job)
@@ -100,7 +101,7 @@ def read_page(
     return JSONResponse(body)  # type: ignore[return-value]  # a part of the model, as asked
 
 
-@router.get("/{job_id}", summary="Read a job", responses={**responses(404, 422), 304: {"description": "Unchanged since the ETag sent."}})
+@router.get("/{job_id}", summary="Read a job", responses={**responses(404, 422), **UNCHANGED})
 def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str | None, Header()] = None) -> JobView:
     """Read a job as it stands. Send the ETag back as If-None-Match to be told 304 while nothing has changed."""
     if if_none_match is not None:
@@ -122,6 +123,15 @@ def delete(job_id: JobId, resources: Everything) -> None:
 def cancel(job_id: JobId, db: Db) -> JobView:
     """Cancel: a queued job at once, a running one within an epoch. Its epochs and best weights stay. Again is no error."""
     return JobView.of(request_cancel(db, job_id))
+
+
+def _send(shard_ids: Sequence[str], device: str, resources: Resources) -> None:
+    """Hand shards to the queue. The job is committed: whatever fails from here on is made good by the sweeper."""
+    sent = [shard_id for shard_id in shard_ids if resources.queue.send(shard_id, device)]
+    if sent:
+        # A shard that was sent and is not marked is sent again; its claim lets one delivery work.
+        with contextlib.suppress(DatabaseUnavailable):
+            mark_sent(resources.db, sent)
 
 
 def check_device(spec: JobSpec, resources: Resources) -> None:
@@ -151,9 +161,8 @@ def _wanted(fields: str | None) -> set[str] | None:
     if fields is None:
         return None
     wanted = set(fields.split(","))
-    unknown = sorted(wanted - JobView.model_fields.keys())
-    if unknown:
-        raise _bad_parameter("fields", f"a job has no field {unknown[0]!r}; it has {', '.join(JobView.model_fields)}")
+    if wanted - JobView.model_fields.keys():
+        raise _bad_parameter("fields", f"a job has no such field; it has {', '.join(JobView.model_fields)}")
     return wanted
 
 

@@ -1,23 +1,40 @@
-"""What a client builds its form from."""
+"""What a client builds its form from, and how much it may ask for."""
 
 from functools import lru_cache
+from typing import Any
 
 from fastapi import APIRouter
 
-from api.dependencies import Everything
+from api.dependencies import Everything, Resources
 from api.errors import responses
 from api.strict import StrictRoute
 from api.techniques import techniques
-from api.views import TechniqueList, TechniqueView
+from api.views import LimitsView, TechniqueList, TechniqueView
 from jobs.spec import JobSpec
 
-router = APIRouter(prefix="/v1/techniques", tags=["catalog"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)
 
 
-@router.get("", summary="List techniques", responses=responses(422))
+@router.get("/techniques", summary="List techniques", responses=responses(422))
 def read_all(resources: Everything) -> TechniqueList:
     """List every network, optimizer, normalization, regularizer, schedule, split and plan with schema, defaults, rule and reference, and the published limits."""
-    return TechniqueList(items=list(_known()), limits=resources.settings.limits.model_dump(), job_schema=JobSpec.model_json_schema())
+    return TechniqueList(items=list(_known()), limits=_limits(resources).model_dump(), job_schema=_job_schema())
+
+
+@router.get("/limits", summary="Read the published limits", responses=responses(422))
+def read_limits(resources: Everything) -> LimitsView:
+    """Read how much one job, one request and the queue may hold. Beyond a limit the answer is 413, 422 or 429."""
+    return _limits(resources)
+
+
+def _limits(resources: Resources) -> LimitsView:
+    settings = resources.settings
+    return LimitsView(**settings.limits.model_dump(), max_body_bytes=settings.max_body_bytes, max_queued_jobs=settings.max_queued_jobs)
+
+
+@lru_cache(maxsize=1)
+def _job_schema() -> dict[str, Any]:
+    return JobSpec.model_json_schema()
 
 
 @lru_cache(maxsize=1)

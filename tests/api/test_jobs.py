@@ -94,7 +94,7 @@ def test_a_key_with_another_body_is_refused_and_a_refused_body_burns_no_key(clie
     ],
 )
 def test_what_is_wrong_is_pointed_at(lite_client: StrictClient, body: str, pointer: str) -> None:
-    """B029, B056, B091, B092, B107."""
+    """B019, B029, B056, B091, B092, B107."""
     answer = lite_client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert pointer in [error["pointer"] for error in answer.json()["errors"]], answer.text
@@ -113,6 +113,7 @@ def test_what_is_wrong_is_pointed_at(lite_client: StrictClient, body: str, point
         "[]",
         "null",
         b"\xff{}",
+        '{"seed": ' + "9" * 5000 + "}",
     ],
 )
 def test_what_is_not_a_json_object_is_refused(lite_client: StrictClient, body: str | bytes) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from api.examples import JOBS
 from api.settings import ApiSettings
 from api.techniques import techniques
 from jobs.spec import JobSpec
+from jobs.states import JobStatus
 from store.artifacts import Artifacts
 from store.engine import Database
 from store.epochs import FitCurve
+from store.jobs import get_job
+from store.shards import Finish, commit
 from store.workers import beat
 from tests.api.conftest import NOWHERE, StrictClient
-from tests.factories import a_job, a_succeeded_job
+from tests.factories import LEASE, a_claim, a_job, a_record, a_succeeded_job, an_end
 
 BETA = 0.6
 
@@ -160,6 +164,30 @@ def test_events_come_as_pages_and_as_a_stream(client: StrictClient, db: Database
     ]
 
 
+def test_a_stream_tells_what_happens_while_it_is_open_and_ends_with_the_job(client: StrictClient, db: Database) -> None:
+    created = a_job(db)
+    held = a_claim(db, created)
+    newest = get_job(db, created.job.id).version
+
+    def work() -> None:
+        commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)])
+        commit(
+            db, held, lease_seconds=LEASE, epochs=[a_record(1)], outcomes=[an_end(last_epoch=1)], finish=Finish(status=JobStatus.SUCCEEDED)
+        )
+
+    worker = threading.Timer(0.3, work)
+    worker.start()
+    stream = client.get(f"/v1/jobs/{created.job.id}/events", headers={"Last-Event-ID": str(newest)}).text
+    worker.join()
+    assert [line.removeprefix("event: ") for line in stream.splitlines() if line.startswith("event: ")] == [
+        "epoch",
+        "epoch",
+        "fit",
+        "status",
+        "finished",
+    ]
+
+
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 30])
 def test_a_foreign_event_id_is_refused(client: StrictClient, db: Database, value: str) -> None:
     assert client.get(f"/v1/jobs/{a_succeeded_job(db)}/events", headers={"Last-Event-ID": value}).status_code == 422
@@ -204,6 +232,8 @@ def test_techniques_are_read_off_the_specs(lite_client: StrictClient) -> None:
     assert adam["defaults"]["learning_rate"] == 0.001
     assert adam["references"] == ["Kingma & Ba 2015"]
     assert found["limits"]["max_parameters"] == 20_000_000
+    assert found["limits"] == lite_client.get("/v1/limits").json()
+    assert {"max_body_bytes", "max_queued_jobs"} <= found["limits"].keys()
     assert found["job_schema"]["required"] == ["dataset"]
     assert all(one["rule"] for one in found["items"])
 
@@ -296,6 +326,7 @@ def test_openapi_documents_every_error_and_every_reference_resolves(lite_client:
         for method, operation in operations.items():
             assert operation["summary"], (method, path)
             assert "description" in operation, (method, path)
+            assert "500" in operation["responses"], (method, path)
             for status, answer in operation["responses"].items():
                 if status.startswith(("4", "5")) and path != "/readyz":
                     assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
