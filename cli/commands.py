@@ -3,7 +3,19 @@
 
 def api(host: str, port: int) -> list[str]:
     """Serve HTTP."""
-    return ["-m", "uvicorn", "--factory", "api.app:create_app", "--host", host, "--port", str(port), "--no-access-log"]
+    return [
+        "-m",
+        "uvicorn",
+        "--factory",
+        "api.app:create_app",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--timeout-graceful-shutdown",
+        "2",
+    ]
 
 
 def worker(queues: str = "holdout.cpu") -> list[str]:

@@ -91,6 +91,16 @@ def create_job(db: Database, resolved: Resolved, *, idempotency_key: str | None 
         return Created(job=known, is_new=False, shard_ids=[])
 
 
+def job_of_key(db: Database, idempotency_key: str, body_hash: str) -> JobState | None:
+    """Read the job that an idempotency key made, if it made one.
+
+    Raises:
+        Conflict: `idempotency_key_reused`, the key came with another body.
+    """
+    with db.read() as connection:
+        return _known(connection, idempotency_key, body_hash)
+
+
 def get_job(db: Database, job_id: str) -> JobState:
     """Read one job.
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from store.jobs import JobState, states
 from store.tables import JobRow, MetadataRow, table
 
 _JOBS = table(JobRow)
+_ID = re.compile(r"[a-z0-9_]{1,40}")
 Sort = Literal["created_at", "-created_at"]
 
 
@@ -93,8 +95,10 @@ def _decode(cursor: str, sort: Sort) -> tuple[dt.datetime, str]:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         made_for, created_at, job_id = found
         instant = dt.datetime.fromisoformat(created_at)
-    except (ValueError, TypeError, binascii.Error) as error:
+        if instant.tzinfo is not None:
+            instant = instant.astimezone(dt.UTC)
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise BadCursor("this cursor was not made by this service") from error
-    if made_for != sort or not isinstance(job_id, str) or instant.tzinfo is None:
+    if made_for != sort or not isinstance(job_id, str) or _ID.fullmatch(job_id) is None or instant.tzinfo is None:
         raise BadCursor(f"this cursor belongs to another order than {sort}")
     return instant, job_id

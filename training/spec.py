@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.closed import Spec
+from models.closed import No, Spec
 from models.spec import MlpSpec, NetworkSpec
 from training.losses.spec import LossSpec
 from training.optimizers.spec import AdamSpec, OptimizerSpec
@@ -43,7 +43,7 @@ class EvaluationSpec(Spec):
     resamples: Annotated[int, Field(ge=100, le=10_000)] = Field(
         1000, description="Bootstrap resamples behind each 95 % percentile interval."
     )
-    sharpness: Annotated[Literal[False], Field(description="Not offered yet: only false is accepted.")] = False
+    sharpness: Annotated[No, Field(description="Not offered yet: only false is accepted.")] = False
 
 
 class FitSpec(Spec):

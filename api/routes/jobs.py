@@ -19,7 +19,7 @@ from jobs.resolve import resolve
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
 from store.errors import DatabaseUnavailable
-from store.jobs import create_job, delete_job, get_job, job_version, queue_facts, request_cancel
+from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts, request_cancel
 from store.listing import JobFilter, list_jobs
 from store.shards import mark_sent
 from store.workers import live
@@ -50,15 +50,19 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
 
     All that can be known now is refused now. If the queue is away the job is accepted all the same and runs once it is back.
     """
-    resolved = resolve(spec, resources.settings.limits)
-    check_device(spec, resources)
-    _check_room(resources)
     body_hash = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
-    created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)
-    _send(created.shard_ids, spec.device, resources)
-    response.headers["Location"] = f"/v1/jobs/{created.job.id}"
-    response.headers["ETag"] = etag(created.job.version)
-    return JobView.of(created.job)
+    # What was accepted once is answered again, though the queue be full or the GPU gone by now.
+    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash)
+    if job is None:
+        resolved = resolve(spec, resources.settings.limits)
+        check_device(spec, resources)
+        _check_room(resources)
+        created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)
+        _send(created.shard_ids, spec.device, resources)
+        job = created.job
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    response.headers["ETag"] = etag(job.version)
+    return JobView.of(job)
 
 
 @router.get("", summary="List jobs", responses=responses(422))

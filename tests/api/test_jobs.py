@@ -1,5 +1,7 @@
 """Jobs over HTTP."""
 
+import base64
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,6 +88,8 @@ def test_a_key_with_another_body_is_refused_and_a_refused_body_burns_no_key(clie
         ('{"dataset": "iris", "name": "a\\u0000b"}', "/name"),
         ('{"dataset": "iris", "metadata": {"a": 1}}', "/metadata/a"),
         ('{"dataset": "iris", "seed": -1}', "/seed"),
+        ('{"dataset": "iris", "regularization": {"label_smoothing": false}}', "/regularization/label_smoothing"),
+        ('{"dataset": "iris", "evaluation": {"sharpness": 0}}', "/evaluation/sharpness"),
         ('{"dataset": "iris", "optimizer": {"name": "sgd", "learning_rate": 1e999}}', "/optimizer/learning_rate"),
         ('{"dataset": "nope"}', "/dataset"),
         ('{"dataset": "iris", "network": {"name": "mlp", "hidden_units": [1000000, 1000000]}}', "/network/hidden_units/0"),
@@ -151,7 +155,30 @@ def test_a_full_queue_says_when_to_come_back(db: Database, tmp_path: Path) -> No
     with StrictClient(create_app(settings_for(db, tmp_path, max_queued_jobs=1))) as client:
         _create(client)
         answer = client.post("/v1/jobs", json=SPEC)
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+
+
+def test_a_key_gives_its_job_though_the_queue_is_full_by_now(db: Database, tmp_path: Path) -> None:
+    """B026."""
+    key = {"Idempotency-Key": "k"}
+    with StrictClient(create_app(settings_for(db, tmp_path, max_queued_jobs=1))) as client:
+        first, again = (client.post("/v1/jobs", json=SPEC, headers=key) for _ in range(2))
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        ["-created_at", "0001-01-01T00:00:00+14:00", "job_1"],
+        ["-created_at", "9999-12-31T23:59:59-14:00", "job_1"],
+        ["-created_at", "2026-01-01T00:00:00+00:00", "a\x00"],
+        ["-created_at", "2026-01-01T00:00:00+00:00", "\ud800"],
+        {"a": 1, "b": 2, "c": 3},
+    ],
+)
+def test_a_made_up_cursor_is_refused(client: StrictClient, cursor: object) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode()
+    assert client.get("/v1/jobs", params={"cursor": text}).status_code == 422
 
 
 @pytest.mark.parametrize(
