@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from store.errors import DatabaseUnavailable
 
 _BUSY_SECONDS = 10
 _WRITES = "holdout_writes"
+_NO_TABLE = "42P01"
 
 
 def create_engine(url: str) -> Engine:
@@ -46,15 +47,17 @@ class Database:
         """Wrap an engine; nothing is opened yet."""
         self.engine = engine
         self._writer = engine.execution_options(**{_WRITES: True})
+        # Several queries of one read must see one state. SQLite's transactions do anyway.
+        self._reader = engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a reading transaction.
+        """Open a reading transaction: all its queries see the state at the first of them.
 
         Raises:
             DatabaseUnavailable: the database cannot be reached.
         """
-        with _translated(), self.engine.connect() as connection, connection.begin():
+        with _translated(), self._reader.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -92,6 +95,10 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
+            raise DatabaseUnavailable("the database has not been migrated") from error
+        raise
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

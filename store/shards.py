@@ -5,6 +5,7 @@ inserts. If either is no longer so, nothing is written and `LeaseLost` is raised
 """
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,7 +204,14 @@ def release(db: Database, claim: Claim) -> bool:
         back = connection.execute(
             update(_SHARDS)
             .where(_held(claim))
-            .values(status=ShardStatus.PENDING, worker=None, lease_expires_at=None, sent_at=None, idle_attempts=_SHARDS.c.idle_attempts - 1)
+            .values(
+                status=ShardStatus.PENDING,
+                worker=None,
+                lease_expires_at=None,
+                sent_at=None,
+                # A claim counted one; progress since then has already set the count back to 0.
+                idle_attempts=case((_SHARDS.c.idle_attempts > 0, _SHARDS.c.idle_attempts - 1), else_=0),
+            )
             .returning(_SHARDS.c.id)
         ).first()
         if back is not None:
@@ -344,19 +352,18 @@ def _epoch_values(job_id: str, version: int, record: EpochRecord) -> dict[str, A
     metrics = {f"train_{name}": value for name, value in record.train_metrics.items()} | {
         f"val_{name}": value for name, value in record.val_metrics.items()
     }
-    return {
-        "job_id": job_id,
-        "fit_number": record.fit,
-        "epoch": record.epoch,
-        "version": version,
+    figures = {
         "train_loss": record.train_loss,
         "val_loss": record.val_loss,
         **{name: metrics.get(name) for name in ("train_accuracy", "val_accuracy", "train_rmse", "val_rmse", "train_r2", "val_r2")},
         "objective": record.objective,
         "learning_rate": record.learning_rate,
         "seconds": record.seconds,
-        "steps": record.steps,
     }
+    for name, value in figures.items():
+        if value is not None and not math.isfinite(value):  # SQLite would store NaN as NULL
+            raise ValueError(f"{name} of epoch {record.epoch} of fit {record.fit} is not finite")
+    return {"job_id": job_id, "fit_number": record.fit, "epoch": record.epoch, "version": version, "steps": record.steps, **figures}
 
 
 def _end_fit(connection: Connection, claim: Claim, end: FitEnd) -> tuple[str, dict[str, Any]]:

@@ -1,11 +1,13 @@
 """Claims, leases and the fence, on both databases."""
 
 import datetime as dt
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.states import FitStatus, JobStatus
@@ -190,13 +192,18 @@ def test_the_gap_is_derived_to_the_last_bit(db: Database) -> None:
     assert curve.columns["generalization_gap"] == [val - train]
 
 
+@pytest.mark.parametrize("column", ["train_loss", "val_loss"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_nothing_that_is_not_finite_is_stored_and_the_job_can_still_end(db: Database, value: float) -> None:
-    """B011: the column refuses it on both databases, the transaction is rolled back whole, and the attempt goes on."""
+def test_nothing_that_is_not_finite_is_stored_and_the_job_can_still_end(db: Database, value: float, column: str) -> None:
+    """B011: it is refused on both databases (SQLite alone would make NULL of NaN), nothing is written, and the attempt goes on."""
     created = a_job(db)
     held = a_claim(db, created)
-    with pytest.raises(IntegrityError):
-        commit(db, held, lease_seconds=LEASE, epochs=[a_record(0, train_loss=value)])
+    with pytest.raises(ValueError, match=f"{column} of epoch 0"):
+        commit(db, held, lease_seconds=LEASE, epochs=[replace(a_record(0), **{column: value})])
+    commit(db, held, lease_seconds=LEASE, epochs=[])
+    with pytest.raises(IntegrityError), db.write() as connection:
+        values = {"job_id": created.job.id, "fit_number": 1, "epoch": 0, "version": 9, "train_loss": math.inf, "seconds": 0, "steps": 0}
+        connection.execute(insert(EpochRow).values(values))
     assert _epochs(db, created.job.id) == []
     commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)], outcomes=[an_end()], finish=SUCCESS)
     assert get_job(db, created.job.id).status is JobStatus.SUCCEEDED
@@ -243,3 +250,23 @@ def test_readers_never_fail_while_epochs_are_written(db: Database) -> None:
         versions = [reader.result() for reader in readers]
     assert all(seen == sorted(seen) for seen in versions)
     assert _epochs(db, created.job.id) == list(range(60))
+
+
+def test_handing_back_after_progress_leaves_no_negative_count(db: Database) -> None:
+    created = a_job(db)
+    held = a_claim(db, created)
+    commit(db, held, lease_seconds=LEASE, epochs=[a_record(epoch) for epoch in range(2)])
+    assert release(db, held)
+    with db.read() as connection:
+        assert connection.scalar(select(ShardRow.idle_attempts).where(ShardRow.id == held.shard_id)) == 0
+
+
+def test_the_queries_of_one_read_see_one_state(db: Database) -> None:
+    created = a_job(db)
+    held = a_claim(db, created)
+    query = select(EpochRow.epoch).where(EpochRow.job_id == created.job.id)
+    with db.read() as connection:
+        assert connection.scalars(query).all() == []
+        commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)])
+        assert connection.scalars(query).all() == []
+    assert _epochs(db, created.job.id) == [0]
