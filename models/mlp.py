@@ -8,6 +8,7 @@ from torch import Tensor
 from models.activations.build import activation
 from models.base import BufferSpec, Dense, ParameterSpec, Run, stack
 from models.normalizations.build import buffers_of, normalize, parameters_of
+from models.normalizations.spec import normalizes
 from models.spec import CnnSpec, MlpSpec
 
 
@@ -36,20 +37,16 @@ class Head:
         declared: list[ParameterSpec] = []
         for number, dense in enumerate(self.hidden, start=self.first):
             declared += dense.parameters
-            if self.spec.normalization is not None:
-                declared += parameters_of(self.spec.normalization, f"norm{number}", (dense.outputs,))
+            declared += parameters_of(self.spec.normalization, f"norm{number}", (dense.outputs,))
         return [*declared, *self.output.parameters]
 
     @property
     def buffers(self) -> Sequence[BufferSpec]:
         """Declare what is followed."""
-        if self.spec.normalization is None:
-            return ()
-        spec = self.spec.normalization
         return [
             buffer
             for number, dense in enumerate(self.hidden, start=self.first)
-            for buffer in buffers_of(spec, f"norm{number}", (dense.outputs,))
+            for buffer in buffers_of(self.spec.normalization, f"norm{number}", (dense.outputs,))
         ]
 
     def forward(self, x: Tensor, run: Run) -> Tensor:
@@ -57,7 +54,7 @@ class Head:
         activate = activation(self.spec.activation)
         for number, dense in enumerate(self.hidden, start=self.first):
             x = dense(x, run)
-            if self.spec.normalization is not None:
+            if normalizes(self.spec.normalization, (dense.outputs,)):
                 x = _normalized(x, f"norm{number}", run)
             x = activate(x)
             x = dropped(x, f"dropout{number}", run)
@@ -87,13 +84,12 @@ class Mlp:
 
 
 def _normalized(x: Tensor, name: str, run: Run) -> Tensor:
-    parts = []
-    for i, rows in enumerate(x):
-        spec = run.specs[i].normalization
-        if spec is None:
-            raise ValueError(f"{name}: a fit of this stack has no normalization")
-        parts.append(normalize(spec, name, rows, run.single[i], run.buffers[i], is_training=run.is_training))
-    return stack(parts)
+    return stack(
+        [
+            normalize(run.specs[i].normalization, name, rows, run.single[i], run.buffers[i], is_training=run.is_training)
+            for i, rows in enumerate(x)
+        ]
+    )
 
 
 def dropped(x: Tensor, name: str, run: Run) -> Tensor:

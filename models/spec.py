@@ -32,16 +32,30 @@ class MlpSpec(Spec):
     initializer: InitializerSpec = _XAVIER
 
 
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+
+
 class ConvBlockSpec(Spec):
-    """Convolution, normalization, activation, max pooling, channel dropout. Sizes hold on every axis."""
+    """Convolution, normalization, shortcut, activation, max pooling, channel dropout. Sizes hold on every axis."""
 
     channels: Width = 16
     kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
     stride: Annotated[int, Field(ge=1, le=64)] = 1
+    dilation: Annotated[int, Field(ge=1, le=64, description="Distance between the positions that a kernel looks at; 1 is none skipped.")] = 1
     padding: (
         Annotated[int, Field(ge=0, le=64)]
-        | Annotated[Literal["same"], Field(description="kernel_size // 2 zeros on each side; odd kernels only.")]
+        | Annotated[Literal["same"], Field(description="dilation * (kernel_size - 1) / 2 on each side; it must be whole.")]
     ) = "same"
+    padding_mode: Annotated[
+        PaddingMode,
+        Field(description="What is padded: zeros, the row mirrored at its edge, its edge repeated, or its other end."),
+    ] = "zeros"
+    residual: Annotated[
+        bool,
+        Field(
+            description="Add the block's input before the activation (He et al. 2016); where shapes differ, through a convolution of kernel 1 and the same stride."
+        ),
+    ] = False
     pool: Annotated[int, Field(ge=1, le=64, description="Window and step of the max pooling; 1 is none.")] = 1
 
 
@@ -49,10 +63,13 @@ _BLOCKS = (ConvBlockSpec(channels=16, pool=2), ConvBlockSpec(channels=32, pool=2
 
 
 class CnnSpec(Spec):
-    """A convolutional network: blocks in as many dimensions as the data has, flattened, then hidden dense layers."""
+    """A convolutional network: blocks in as many dimensions as the data has (signals 1, images 2, volumes 3), then hidden dense layers."""
 
     name: Literal["cnn"]
     blocks: Annotated[tuple[ConvBlockSpec, ...], Lax, Field(min_length=1, max_length=32)] = _BLOCKS
+    global_average_pooling: Annotated[
+        bool, Field(description="Average each channel over all positions before the dense layers, instead of flattening (Lin et al. 2014).")
+    ] = False
     hidden_units: HiddenUnits = ()
     activation: ActivationName = "relu"
     normalization: Annotated[NormalizationSpec | None, Field(description="Normalization before each hidden activation, or null.")] = None

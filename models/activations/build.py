@@ -8,14 +8,24 @@ from torch import Tensor
 
 from models.activations.spec import ActivationName
 
+_functional = torch.nn.functional
+
 
 def activation(name: ActivationName) -> Callable[[Tensor], Tensor]:
     """Give the elementwise function of that name."""
     match name:
         case "relu":
             return torch.relu
+        case "leaky_relu":
+            return _functional.leaky_relu
+        case "elu":
+            return _functional.elu
         case "gelu":
-            return torch.nn.functional.gelu
+            return _functional.gelu
+        case "silu":
+            return _functional.silu
+        case "sigmoid":
+            return torch.sigmoid
         case "tanh":
             return torch.tanh
         case _:

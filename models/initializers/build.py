@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.base import ParameterSpec
-from models.initializers.spec import HeNormalSpec, InitializerSpec, XavierUniformSpec
+from models.initializers.spec import HeNormalSpec, HeUniformSpec, InitializerSpec, OrthogonalSpec, XavierNormalSpec, XavierUniformSpec
 
 
 def initial(spec: InitializerSpec, parameter: ParameterSpec, generator: torch.Generator) -> Tensor:
@@ -28,8 +28,15 @@ def _weight(spec: InitializerSpec, parameter: ParameterSpec, generator: torch.Ge
     match spec:
         case HeNormalSpec():
             return values.normal_(0.0, math.sqrt(2 / parameter.fan_in), generator=generator)
+        case HeUniformSpec():
+            bound = math.sqrt(6 / parameter.fan_in)
+            return values.uniform_(-bound, bound, generator=generator)
+        case XavierNormalSpec():
+            return values.normal_(0.0, math.sqrt(2 / (parameter.fan_in + parameter.fan_out)), generator=generator)
         case XavierUniformSpec():
             bound = math.sqrt(6 / (parameter.fan_in + parameter.fan_out))
             return values.uniform_(-bound, bound, generator=generator)
+        case OrthogonalSpec():
+            return torch.nn.init.orthogonal_(values, spec.gain, generator=generator)
         case _:
             assert_never(spec)

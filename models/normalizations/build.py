@@ -7,36 +7,46 @@ import torch
 from torch import Tensor
 
 from models.base import BufferSpec, ParameterSpec
-from models.normalizations.spec import BatchNormSpec, LayerNormSpec, NormalizationSpec
+from models.normalizations.spec import BatchNormSpec, GroupNormSpec, InstanceNormSpec, LayerNormSpec, NormalizationSpec, normalizes
+
+_functional = torch.nn.functional
 
 
-def parameters_of(spec: NormalizationSpec, name: str, shape: tuple[int, ...]) -> tuple[ParameterSpec, ...]:
+def parameters_of(spec: NormalizationSpec | None, name: str, shape: tuple[int, ...]) -> tuple[ParameterSpec, ...]:
     """Declare gamma and beta for outputs of `shape` ([F] or [C, *axes])."""
-    own = shape[:1] if isinstance(spec, BatchNormSpec) else shape
+    if spec is None or not normalizes(spec, shape):
+        return ()
+    own = shape if isinstance(spec, LayerNormSpec) else shape[:1]
     return ParameterSpec(f"{name}.weight", own, "scale"), ParameterSpec(f"{name}.bias", own, "shift")
 
 
-def buffers_of(spec: NormalizationSpec, name: str, shape: tuple[int, ...]) -> tuple[BufferSpec, ...]:
+def buffers_of(spec: NormalizationSpec | None, name: str, shape: tuple[int, ...]) -> tuple[BufferSpec, ...]:
     """Declare running statistics, where the normalization keeps any."""
     match spec:
         case BatchNormSpec():
             return BufferSpec(f"{name}.running_mean", shape[:1], 0.0), BufferSpec(f"{name}.running_var", shape[:1], 1.0)
-        case LayerNormSpec():
+        case None | LayerNormSpec() | InstanceNormSpec() | GroupNormSpec():
             return ()
         case _:
             assert_never(spec)
 
 
 def normalize(
-    spec: NormalizationSpec, name: str, x: Tensor, own: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *, is_training: bool
+    spec: NormalizationSpec | None, name: str, x: Tensor, own: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *, is_training: bool
 ) -> Tensor:
     """Normalize one fit's rows [B, *shape]; batch norm's running statistics are updated in place while training."""
+    if spec is None or not normalizes(spec, tuple(x.shape[1:])):
+        return x
     gamma, beta = own[f"{name}.weight"], own[f"{name}.bias"]
     match spec:
         case BatchNormSpec():
             mean, variance = buffers[f"{name}.running_mean"], buffers[f"{name}.running_var"]
-            return torch.nn.functional.batch_norm(x, mean, variance, gamma, beta, is_training, spec.momentum, spec.epsilon)
+            return _functional.batch_norm(x, mean, variance, gamma, beta, is_training, spec.momentum, spec.epsilon)
         case LayerNormSpec():
-            return torch.nn.functional.layer_norm(x, gamma.shape, gamma, beta, spec.epsilon)
+            return _functional.layer_norm(x, gamma.shape, gamma, beta, spec.epsilon)
+        case InstanceNormSpec():
+            return _functional.group_norm(x, x.shape[1], gamma, beta, spec.epsilon)
+        case GroupNormSpec():
+            return _functional.group_norm(x, spec.groups, gamma, beta, spec.epsilon)
         case _:
             assert_never(spec)

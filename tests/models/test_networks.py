@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from models.activations.build import activation, commutes_with_max_pool
+from models.activations.spec import ActivationName
 from models.base import ALIGNMENT, WIDE_ROWS, Network, ParameterSpec, Segments
 from models.build import build
 from models.initializers.build import initial
@@ -21,12 +22,20 @@ from models.spec import NetworkSpec
 from training.weights import Weights
 
 _SPECS: TypeAdapter[Any] = TypeAdapter(NetworkSpec)
-NORMALIZATIONS = [None, {"name": "batch_norm"}, {"name": "layer_norm"}]
+NORMALIZATIONS: list[dict[str, Any] | None] = [
+    None,
+    {"name": "batch_norm"},
+    {"name": "layer_norm"},
+    {"name": "instance_norm"},
+    {"name": "group_norm", "groups": 1},
+]
 BLOCKS: list[list[dict[str, Any]]] = [
     [{"channels": 3}],
     [{"channels": 4, "pool": 2}, {"channels": 5, "kernel_size": 1}],
     [{"channels": 2, "stride": 2, "padding": 0}, {"channels": 3, "kernel_size": 2, "padding": 1, "pool": 2}],
     [{"channels": 3, "kernel_size": 5, "padding": 2, "stride": 3}],
+    [{"channels": 3, "residual": True}, {"channels": 3, "dilation": 2, "residual": True}, {"channels": 2, "stride": 2, "residual": True}],
+    [{"channels": 2, "padding_mode": "reflect"}, {"channels": 2, "padding_mode": "circular"}, {"channels": 2, "padding_mode": "replicate"}],
 ]
 SHAPES = [(1, 12), (2, 11), (1, 9, 8), (3, 12, 10), (1, 8, 9, 10), (2, 8, 8, 8)]
 
@@ -66,10 +75,12 @@ def test_convolutional_networks_agree_with_the_shape_arithmetic(
     blocks: list[dict[str, Any]], shape: tuple[int, ...], normalization: dict[str, str] | None
 ) -> None:
     """B113."""
-    _assert_agrees(_spec(name="cnn", blocks=blocks, hidden_units=[6], normalization=normalization, dropout=0.2), shape, 4)
+    for pooling in (False, True):
+        network = {"blocks": blocks, "hidden_units": [6], "normalization": normalization, "dropout": 0.2, "global_average_pooling": pooling}
+        _assert_agrees(_spec(name="cnn", **network), shape, 4)
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("normalization", [one for one in NORMALIZATIONS if one is None or one["name"] != "instance_norm"])
 @pytest.mark.parametrize("hidden", [[], [5], [7, 3, 2]])
 @pytest.mark.parametrize("shape", [(4,), (1, 8, 8), (3, 5)])
 def test_fully_connected_networks_agree_with_the_shape_arithmetic(
@@ -98,7 +109,7 @@ def test_any_feature_map_that_does_not_vanish_has_the_promised_size(
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
-@pytest.mark.parametrize("name", ["relu", "gelu", "tanh"])
+@pytest.mark.parametrize("name", get_args(ActivationName))
 def test_a_block_is_convolution_norm_activation_pool_in_that_order(axes: int, name: str) -> None:
     """Against torch's own layers, in float64."""
     spec = _spec(name="cnn", blocks=[{"channels": 4, "kernel_size": 3, "pool": 2}], normalization={"name": "batch_norm"}, activation=name)
@@ -112,7 +123,7 @@ def test_a_block_is_convolution_norm_activation_pool_in_that_order(axes: int, na
     x = torch.randn(5, *shape, dtype=torch.float64)
     z = convolution(x, values["conv1.weight"], values["conv1.bias"], padding=1)
     z = functional.batch_norm(z, values["norm1.running_mean"], values["norm1.running_var"], values["norm1.weight"], values["norm1.bias"])
-    z = pool(getattr(torch, name, functional.gelu)(z), 2).flatten(1)
+    z = pool(getattr(functional, name)(z), 2).flatten(1)
     expected = functional.linear(z, values["output.weight"], values["output.bias"])
     with torch.no_grad():
         found = network.forward(x.unsqueeze(0), weights.run(slice(0, 1), 5))[0]
@@ -121,7 +132,7 @@ def test_a_block_is_convolution_norm_activation_pool_in_that_order(axes: int, na
 
 def test_pooling_may_come_before_relu_without_changing_value_or_gradient() -> None:
     """ReLU is monotone: only it may change places, and one number in four is then computed."""
-    assert [name for name in ("relu", "gelu", "tanh") if commutes_with_max_pool(name)] == ["relu"]
+    assert [name for name in get_args(ActivationName) if commutes_with_max_pool(name)] == ["relu"]
     results = []
     for relu_first in (True, False):
         x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1), requires_grad=True)
@@ -135,7 +146,16 @@ def test_pooling_may_come_before_relu_without_changing_value_or_gradient() -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("relu", [0.0, 0.0, 2.0]), ("tanh", [-0.761594, 0.0, 0.964028]), ("gelu", [-0.158655, 0.0, 1.954500])]
+    ("name", "expected"),
+    [
+        ("relu", [0.0, 0.0, 2.0]),
+        ("leaky_relu", [-0.01, 0.0, 2.0]),
+        ("elu", [-0.632121, 0.0, 2.0]),
+        ("gelu", [-0.158655, 0.0, 1.954500]),
+        ("silu", [-0.268941, 0.0, 1.761594]),
+        ("sigmoid", [0.268941, 0.5, 0.880797]),
+        ("tanh", [-0.761594, 0.0, 0.964028]),
+    ],
 )
 def test_activations_by_hand(name: Any, expected: list[float]) -> None:
     assert activation(name)(torch.tensor([-1.0, 0.0, 2.0])).tolist() == pytest.approx(expected, abs=1e-6)

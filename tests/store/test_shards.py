@@ -201,8 +201,8 @@ def test_nothing_that_is_not_finite_is_stored_and_the_job_can_still_end(db: Data
     with pytest.raises(ValueError, match=f"{column} of epoch 0"):
         commit(db, held, lease_seconds=LEASE, epochs=[replace(a_record(0), **{column: value})])
     commit(db, held, lease_seconds=LEASE, epochs=[])
-    with pytest.raises(IntegrityError), db.write() as connection:
-        values = {"job_id": created.job.id, "fit_number": 1, "epoch": 0, "version": 9, "train_loss": math.inf, "seconds": 0, "steps": 0}
+    values = {"job_id": created.job.id, "fit_number": 1, "epoch": 0, "version": 9, "train_loss": math.inf, "seconds": 0, "steps": 0}
+    with db.write() as connection, pytest.raises(IntegrityError):
         connection.execute(insert(EpochRow).values(values))
     assert _epochs(db, created.job.id) == []
     commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)], outcomes=[an_end()], finish=SUCCESS)
