@@ -4,9 +4,9 @@ A key that is not known, a number spelled as text, `true` for 1, NaN and Infinit
 dropped, coerced or clamped. Lowest module of the house: every `spec.py` builds on it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
 
 class Spec(BaseModel):
@@ -34,20 +34,3 @@ Lax = Strict(strict=False)
 Width = Annotated[int, Field(ge=1, le=16_384, description="Number of units or channels.")]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 JsonSchema = dict[str, Any]
-
-
-def _not_a_flag(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004  # pydantic turns ValueError into a refusal
-    return value
-
-
-def _flag(value: Any) -> Any:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004  # pydantic turns ValueError into a refusal
-    return value
-
-
-# To Python, and so to a Literal, 0 and false are equal.
-Zero = Annotated[Literal[0], BeforeValidator(_not_a_flag)]
-No = Annotated[Literal[False], BeforeValidator(_flag)]

@@ -197,7 +197,9 @@ def _convolved(block: ConvBlockSpec, number: int, shape: Shape, pointer: str) ->
         raise problem(message, "kernel_size", "feature_map_vanishes")
     shortcut = tuple((n - 1) // block.stride + 1 for n in shape[1:])
     if block.residual and out[1:] != shortcut:
-        message = f'the input reaches the shortcut\'s end as {list(shortcut)}, the convolution\'s output is {list(out[1:])}: use padding "same"'
+        message = (
+            f"the input reaches the shortcut's end as {list(shortcut)}, the convolution's output is {list(out[1:])}: use padding \"same\""
+        )
         raise problem(message, "residual", "shortcut_does_not_fit")
     return out
 

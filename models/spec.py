@@ -41,7 +41,9 @@ class ConvBlockSpec(Spec):
     channels: Width = 16
     kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
     stride: Annotated[int, Field(ge=1, le=64)] = 1
-    dilation: Annotated[int, Field(ge=1, le=64, description="Distance between the positions that a kernel looks at; 1 is none skipped.")] = 1
+    dilation: Annotated[
+        int, Field(ge=1, le=64, description="Distance between the positions that a kernel looks at; 1 is none skipped.")
+    ] = 1
     padding: (
         Annotated[int, Field(ge=0, le=64)]
         | Annotated[Literal["same"], Field(description="dilation * (kernel_size - 1) / 2 on each side; it must be whole.")]

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from training.evaluation import RowFigures
 from training.outcome import outcome_of
 from training.records import EpochRecord, FitOutcome, StopReason, TrainingEvent
-from training.schedules.build import learning_rate
 from training.stack import Stack
 
 __all__ = ["Stack", "conclude", "train"]
@@ -64,7 +63,6 @@ def _run_epoch(stack: Stack, epoch: int) -> None:
             member.message = f"the evaluated loss was no longer finite in epoch {epoch}"
             continue
         tally = tallies[i]
-        spec = member.fit.spec
         record = EpochRecord(
             fit=member.fit.number,
             epoch=epoch,
@@ -73,20 +71,20 @@ def _run_epoch(stack: Stack, epoch: int) -> None:
             train_metrics=train.metrics,
             val_metrics={} if val is None else val.metrics,
             objective=None if tally is None else tally.objective / tally.rows,
-            learning_rate=None if epoch == 0 else learning_rate(spec.schedule, spec.optimizer.learning_rate, epoch),
+            learning_rate=None if epoch == 0 else member.schedule.rate(epoch),
             seconds=seconds,
             steps=0 if tally is None else tally.steps,
         )
         stack.remember(i, record)
         if member.stopper.is_out_of_patience:
             member.ended = StopReason.EARLY_STOPPING
-        elif epoch >= spec.training.max_epochs:
+        elif epoch >= member.fit.spec.training.max_epochs:
             member.ended = StopReason.MAX_EPOCHS
         stack.unread.append(record)
 
 
 def _close_ended(stack: Stack) -> None:
-    ended = [outcome_of(member, stack.weights.alone(i)) for i, member in enumerate(stack.members) if member.ended is not None]
+    ended = [outcome_of(member, stack.measured.alone(i)) for i, member in enumerate(stack.members) if member.ended is not None]
     stack.drop_ended()
     stack.unread.extend(ended)
 

@@ -1,4 +1,4 @@
-"""One fit inside a stack: its rows on the device, its stopper, its best weights so far."""
+"""One fit inside a stack: its rows on the device, its schedule and stopper, its best weights so far."""
 
 import itertools
 from collections.abc import Sequence
@@ -6,27 +6,63 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.normalizations.spec import BatchNormSpec
 from training.evaluation import Part
 from training.losses.spec import LossSpec
 from training.records import Fit, FitData, Rows, StopReason
+from training.schedules.build import Schedule
 from training.seeding import stratified_sample
 from training.stopping.build import Stopper
+from training.weighting import BalancedRows, class_weights
 from training.weights import Weights
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A batch of an epoch: positions in its order, and the update that it is part of.
+
+    `update_rows` counts the rows of all batches of that update, whose first opens it and whose last closes it.
+    """
+
+    start: int
+    stop: int
+    update_rows: int
+    opens: bool
+    closes: bool
+
+    def __len__(self) -> int:
+        """Count the rows of the batch."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class ChannelUnits:
+    """Mean and scale of each channel [C, 1, 1] that take standardised images back to [0, 1]."""
+
+    mean: Tensor
+    scale: Tensor
 
 
 @dataclass
 class Member:
-    """A fit and what it has come to. `measured_train` are the training rows measured every epoch."""
+    """A fit and what it has come to. `measured_train` are the training rows measured every epoch.
+
+    `class_weights` [K] weigh rows by class in the objective, `balanced_rows` draws epochs in which classes come equally often.
+    """
 
     fit: Fit
     train: Part
     measured_train: Part
     val: Part | None
     test: Part | None
-    batches: Sequence[tuple[int, int]]
+    slots: Sequence[Slot]
     stopper: Stopper
+    schedule: Schedule
+    units: ChannelUnits | None = None
+    class_weights: Tensor | None = None
+    balanced_rows: BalancedRows | None = None
     best: Weights | None = None
     last_epoch: int | None = None
     ended: StopReason | None = None
@@ -38,6 +74,18 @@ class Member:
         if self.fit.spec.loss is None:
             raise ValueError("a spec without a loss has not been resolved")
         return self.fit.spec.loss
+
+    @property
+    def changes_inputs(self) -> bool:
+        """Tell whether training inputs are anything but the rows themselves."""
+        spec = self.fit.spec.regularization
+        return bool(spec.augmentations) or spec.mixup_alpha > 0 or spec.cutmix_alpha > 0 or spec.input_noise > 0
+
+    @property
+    def changes_targets(self) -> bool:
+        """Tell whether the objective's data term is anything but the plain loss."""
+        spec = self.fit.spec.regularization
+        return spec.label_smoothing > 0 or spec.mixup_alpha > 0 or spec.cutmix_alpha > 0 or self.class_weights is not None
 
     @property
     def keeps_best(self) -> bool:
@@ -62,15 +110,32 @@ class Shelf:
         if limit is not None and len(train) > limit:
             chosen = torch.from_numpy(stratified_sample(fit.seed, np.asarray(data.train.y), limit)).to(self._device)
             measured = Part(x=train.x[chosen], y=train.y[chosen], task=train.task, scale=train.scale)
+        spec_of_rows, labels = spec.regularization, np.asarray(data.train.y)
+        cuts = batches(len(train), spec.training.batch_size, merges_single=isinstance(spec.network.normalization, BatchNormSpec))
         return Member(
             fit=fit,
             train=train,
             measured_train=measured,
             val=None if data.val is None else self._part(data, data.val),
             test=None if data.test is None else self._part(data, data.test),
-            batches=batches(len(train), spec.training.batch_size, merges_single=isinstance(spec.network.normalization, BatchNormSpec)),
+            slots=slots(cuts, spec.training.accumulate_batches),
             stopper=Stopper(spec.early_stopping),
+            schedule=Schedule(spec.schedule, spec.optimizer.learning_rate, spec.training.max_epochs),
+            units=self._units(data),
+            class_weights=None
+            if spec_of_rows.class_weights is None
+            else self._tensor(class_weights(spec_of_rows.class_weights, labels, data.num_outputs)),
+            balanced_rows=BalancedRows(labels) if spec_of_rows.balanced_sampling else None,
         )
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self._device, self._dtype)
+
+    def _units(self, data: FitData) -> ChannelUnits | None:
+        if data.channel_units is None:
+            return None
+        mean, scale = (self._tensor(np.array(one)).view(-1, 1, 1) for one in data.channel_units)
+        return ChannelUnits(mean, scale)
 
     def _part(self, data: FitData, rows: Rows) -> Part:
         key = (id(rows.x), id(rows.y), data.target_scale)  # the fits hold the arrays, so ids stay theirs
@@ -90,3 +155,13 @@ def batches(rows: int, size: int | str, *, merges_single: bool) -> list[tuple[in
     if merges_single and len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
         del cuts[-2]
     return list(itertools.pairwise(cuts))
+
+
+def slots(cuts: Sequence[tuple[int, int]], accumulate: int) -> list[Slot]:
+    """Group an epoch's batches into updates of `accumulate` batches each; the last update may have fewer."""
+    found = []
+    for first in range(0, len(cuts), accumulate):
+        group = cuts[first : first + accumulate]
+        rows = group[-1][1] - group[0][0]
+        found += [Slot(*cut, rows, opens=k == 0, closes=k == len(group) - 1) for k, cut in enumerate(group)]
+    return found

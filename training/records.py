@@ -21,7 +21,11 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class FitData:
-    """What one fit learns from. `target_scale` turns standardised regression residuals into original units."""
+    """What one fit learns from. `target_scale` turns standardised regression residuals into original units.
+
+    `channel_units` are the mean and scale of each channel that take standardised images back to [0, 1], where they are
+    augmented; None for inputs that are augmented as they are. `class_labels` name the classes.
+    """
 
     task: Task
     num_outputs: int
@@ -29,6 +33,8 @@ class FitData:
     val: Rows | None
     test: Rows | None
     target_scale: float = 1.0
+    channel_units: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    class_labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

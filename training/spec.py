@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.closed import No, Spec
+from models.closed import Spec
 from models.spec import MlpSpec, NetworkSpec
 from training.losses.spec import LossSpec
 from training.optimizers.spec import AdamSpec, OptimizerSpec
@@ -24,6 +24,9 @@ class TrainingSpec(Spec):
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["full"] = Field(
         32, description='Rows per update: "full" is gradient descent, 1 stochastic, anything between mini-batch.'
     )
+    accumulate_batches: Annotated[
+        int, Field(ge=1, le=10_000, description="Batches whose gradients make one update: the gradient is the mean over all their rows.")
+    ] = 1
     gradient_clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Largest global L2 norm of the whole gradient (penalties included), applied before the step."
     )
@@ -43,7 +46,10 @@ class EvaluationSpec(Spec):
     resamples: Annotated[int, Field(ge=100, le=10_000)] = Field(
         1000, description="Bootstrap resamples behind each 95 % percentile interval."
     )
-    sharpness: Annotated[No, Field(description="Not offered yet: only false is accepted.")] = False
+    sharpness: bool = Field(
+        default=False,
+        description="Measure how flat the kept weights' minimum is: largest Hessian eigenvalue, epsilon-sharpness (Keskar et al. 2017), and the loss along a filter-normalised direction (Li et al. 2018).",
+    )
 
 
 class FitSpec(Spec):

@@ -7,23 +7,26 @@ On CPUs a fit in a stack is bit for bit the fit alone: fits share an operation o
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from models.base import WIDE_ROWS
+from models.base import WIDE_ROWS, Masks
 from models.build import build
 from models.spec import NetworkSpec
+from training.averaging import Average
+from training.draws import EpochDraws
 from training.evaluation import RowFigures, measure
-from training.losses.build import row_losses
-from training.members import Member, Shelf
+from training.inputs import pick
+from training.members import Member, Shelf, Slot
+from training.monitors import monitored
+from training.objective import training_losses
 from training.optimizers.build import build as build_optimizer
 from training.records import EpochRecord, Fit, StopReason, TrainingEvent
-from training.regularizers.build import Penalties, clip_by_norm
-from training.schedules.build import learning_rate
-from training.seeding import generator, keep_mask, row_order
-from training.stopping.build import monitored
+from training.regularizers.build import Penalties, clip_by_norm, limit_norms
+from training.seeding import row_order
 from training.weights import Weights
 
 
@@ -36,24 +39,15 @@ class _Tally:
     steps: int = 0
 
 
-class _Masks:
-    """Dropout masks of one epoch: every fit and layer draws from a generator of its own."""
+@dataclass(frozen=True)
+class _Epoch:
+    """What the steps of one epoch share: its number, each fit's order of rows, rate and tally, and the draws."""
 
-    def __init__(self, members: Sequence[Member], epoch: int, dtype: torch.dtype, device: torch.device) -> None:
-        self._seeds = [member.fit.seed for member in members]
-        self._epoch = epoch
-        self._dtype = dtype
-        self._device = device
-        self._sources: dict[tuple[int, str], torch.Generator] = {}
-        self.first = 0  # the fit that is number 0 of the pass under way
-
-    def __call__(self, fit: int, layer: str, shape: tuple[int, ...], probability: float) -> Tensor:
-        if probability == 0:
-            return torch.ones(shape, dtype=self._dtype, device=self._device)
-        key = (self.first + fit, layer)
-        if key not in self._sources:
-            self._sources[key] = generator(self._seeds[key[0]], self._epoch, "dropout", layer)
-        return keep_mask(self._sources[key], shape, probability, self._dtype).to(self._device)
+    number: int
+    orders: Sequence[Tensor]
+    rates: Sequence[float]
+    tallies: Sequence[_Tally]
+    draws: EpochDraws
 
 
 class Stack:
@@ -69,7 +63,7 @@ class Stack:
             ValueError: no fits, or fits that cannot share a network.
         """
         if len({_structure(fit) for fit in fits}) != 1:
-            raise ValueError("a stack needs fits of one structure: network, optimizer, batch size and precision")
+            raise ValueError("a stack needs fits of one structure: network, loss, optimizer, batches, precision and kind of weights kept")
         self.device = torch.device(device)
         first = fits[0]
         self._dtype = torch.float64 if first.spec.training.precision == "float64" else torch.float32
@@ -79,40 +73,52 @@ class Stack:
         network = build(first.spec.network, tuple(first.data.train.x.shape[1:]), first.data.num_outputs)
         specs = [fit.spec.network for fit in fits]
         self.weights = Weights.drawn(network, specs, [fit.seed for fit in fits], self._dtype, self.device)
-        self._optimizer = build_optimizer([fit.spec.optimizer for fit in fits], self.weights.parameters)
-        self._penalties = Penalties([fit.spec.regularization for fit in fits], network, self.weights.layout, self.weights.parameters)
+        self._optimizer = build_optimizer([fit.spec.optimizer for fit in fits], self.weights.parameters, self.weights.is_weight)
+        self._penalties = Penalties([fit.spec.regularization for fit in fits], self.weights.is_weight)
+        decays = [fit.spec.regularization.ema_decay for fit in fits]
+        self._average = Average(self.weights, [decay for decay in decays if decay is not None]) if decays[0] is not None else None
 
-    def train_epoch(self, epoch: int) -> list[_Tally]:
+    @property
+    def measured(self) -> Weights:
+        """Give the weights that are measured and kept: their average, where one is taken."""
+        return self.weights if self._average is None else self._average.weights
+
+    def train_epoch(self, number: int) -> Sequence[_Tally]:
         """Let every live fit pass once over its training rows. A fit that diverges is marked and takes no further step."""
         members = self.members
-        tallies = [_Tally() for _ in members]
-        rates = [learning_rate(m.fit.spec.schedule, m.fit.spec.optimizer.learning_rate, epoch) for m in members]
-        orders = [self._order(member, epoch) for member in members]
-        masks = _Masks(members, epoch, self._dtype, self.device)
-        for step in range(max(len(member.batches) for member in members)):
+        epoch = _Epoch(
+            number=number,
+            orders=[self._order(member, number) for member in members],
+            rates=[member.schedule.rate(number) for member in members],
+            tallies=[_Tally() for _ in members],
+            draws=EpochDraws([member.fit.seed for member in members], number, self._dtype, self.device),
+        )
+        for step in range(max(len(member.slots) for member in members)):
             for rows in self._groups(step):
-                masks.first = rows.start
-                chosen = [orders[i][slice(*members[i].batches[step])] for i in range(rows.start, rows.stop)]
-                self._step(rows, chosen, tallies, rates, masks, epoch)
-        return tallies
+                self._step(rows, step, epoch)
+        return epoch.tallies
 
     def figures(self) -> list[tuple[RowFigures, RowFigures | None]]:
         """Measure every live fit on its training and validation rows, in evaluation mode."""
         loss = self.members[0].loss
-        train = measure(self.weights, [member.measured_train for member in self.members], loss)
+        train = measure(self.measured, [member.measured_train for member in self.members], loss)
         parts = [member.val for member in self.members]
         present = [part for part in parts if part is not None]
         if len(present) < len(parts):  # one structure: all have validation rows or none
             return [(figures, None) for figures in train]
-        return list(zip(train, measure(self.weights, present, loss), strict=True))
+        return list(zip(train, measure(self.measured, present, loss), strict=True))
 
     def remember(self, i: int, record: EpochRecord) -> None:
         """Take an epoch's record of member `i`: follow its monitor and copy new best weights."""
         member = self.members[i]
         member.last_epoch = record.epoch
-        value = monitored(record, member.stopper.monitor)
+        value = monitored(member.stopper.monitor, record.val_loss, record.val_metrics)
         if value is not None and member.stopper.see(record.epoch, value):
-            member.best = self.weights.alone(i)
+            member.best = self.measured.alone(i)
+        if member.schedule.monitor is not None:
+            followed = monitored(member.schedule.monitor, record.val_loss, record.val_metrics)
+            if followed is not None:
+                member.schedule.see(record.epoch, followed)
 
     def drop_ended(self) -> None:
         """Take ended fits out of every matrix."""
@@ -123,10 +129,14 @@ class Stack:
         self.weights.keep(live)
         self._optimizer.keep(live)
         self._penalties.keep(live)
+        if self._average is not None:
+            self._average.keep(live)
 
     def _order(self, member: Member, epoch: int) -> Tensor:
         rows = len(member.train)
-        if len(member.batches) == 1:  # full-batch descent sees all rows in any order: keep theirs
+        if member.balanced_rows is not None:
+            return member.balanced_rows.order(member.fit.seed, epoch).to(self.device)
+        if len(member.slots) == 1:  # full-batch descent sees all rows in any order: keep theirs
             return torch.arange(rows, device=self.device)
         return row_order(member.fit.seed, epoch, rows).to(self.device)
 
@@ -141,62 +151,95 @@ class Stack:
             if size > 0 and self.members[i].ended is None:
                 yield slice(i, i + 1)
 
-    def _step(self, rows: slice, chosen: list[Tensor], tallies: list[_Tally], rates: list[float], masks: _Masks, epoch: int) -> None:
+    def _step(self, rows: slice, step: int, epoch: _Epoch) -> None:
+        """Run one batch forward and backward; where it closes an update, update."""
         members = self.members[rows]
-        count = len(chosen[0])
-        x, y = _gather(members, chosen)
-        self.weights.gradient[rows].zero_()
-        outputs = self.weights.network.forward(x, self.weights.run(rows, count, masks))
-        losses = row_losses(members[0].loss, outputs, y)
-        losses.backward(torch.full_like(losses, 1 / count))  # type: ignore[no-untyped-call]  # the gradient of each fit's mean
-        objectives = (losses.detach().sum(1) / count).tolist()
+        slots = [member.slots[step] for member in members]
+        chosen = [epoch.orders[rows.start + k][slot.start : slot.stop] for k, slot in enumerate(slots)]
+        batch = pick(members, chosen, rows.start, epoch.draws)
+        if all(slot.opens for slot in slots):
+            self.weights.gradient[rows].zero_()
+        else:
+            for k in (k for k, slot in enumerate(slots) if slot.opens):
+                self.weights.gradient[rows.start + k].zero_()
+        with self._noised(rows, epoch.draws):
+            outputs = self.weights.network.forward(batch.x, self.weights.run(rows, len(slots[0]), self._masks(rows, epoch.draws)))
+            losses = training_losses(members, outputs, batch)
+            losses.backward(_shares(slots, losses))  # type: ignore[no-untyped-call]  # the gradient of each update's mean
+        for k, total in enumerate(losses.detach().sum(1).tolist()):
+            tally = epoch.tallies[rows.start + k]
+            tally.objective += total
+            tally.rows += len(slots[k])
         with torch.no_grad():
-            healthy = [self._finish_gradient(rows.start + k, objectives, k, epoch, tallies) for k in range(len(members))]
-            if all(healthy):
-                self._optimizer.update(self.weights.parameters, self.weights.gradient, rates[rows], rows)
-            else:
-                for i in (rows.start + k for k, is_healthy in enumerate(healthy) if is_healthy):
-                    self._optimizer.update(self.weights.parameters, self.weights.gradient, rates[i : i + 1], slice(i, i + 1))
-        for k, is_healthy in enumerate(healthy):
-            if is_healthy:
-                tally = tallies[rows.start + k]
-                tally.objective += objectives[k] * count
-                tally.rows += count
-                tally.steps += 1
+            self._close(rows, slots, epoch)
 
-    def _finish_gradient(self, i: int, objectives: list[float], k: int, epoch: int, tallies: list[_Tally]) -> bool:
+    def _masks(self, rows: slice, draws: EpochDraws) -> Masks:
+        return lambda fit, layer, shape, probability: draws.mask(rows.start + fit, layer, shape, probability)
+
+    @contextmanager
+    def _noised(self, rows: slice, draws: EpochDraws) -> Iterator[None]:
+        """Put noise on weights, where asked, and take it off again to the last bit."""
+        clean: dict[int, Tensor] = {}
+        for i in range(rows.start, rows.stop):
+            sigma = self.members[i].fit.spec.regularization.weight_noise
+            if sigma > 0:
+                row = self.weights.parameters[i]
+                clean[i] = row.clone()
+                row.add_(draws.normals(i, "weight_noise", row.shape) * self.weights.is_weight, alpha=sigma)
+        yield
+        for i, row in clean.items():
+            self.weights.parameters[i].copy_(row)
+
+    def _close(self, rows: slice, slots: Sequence[Slot], epoch: _Epoch) -> None:
+        """Check what came of the batch and update the fits whose update it closes."""
+        due = []
+        for k, slot in enumerate(slots):
+            i = rows.start + k
+            if slot.closes:
+                if self._finish_gradient(i, slot, epoch):
+                    due.append(i)
+            elif not math.isfinite(epoch.tallies[i].objective):
+                self._diverged(i, "objective", epoch)
+        if len(due) == len(slots):
+            self._optimizer.update(self.weights.parameters, self.weights.gradient, epoch.rates[rows], rows)
+        else:
+            for i in due:
+                self._optimizer.update(self.weights.parameters, self.weights.gradient, epoch.rates[i : i + 1], slice(i, i + 1))
+        for i in due:
+            epoch.tallies[i].steps += 1
+            limit = self.members[i].fit.spec.regularization.max_norm
+            limit_norms(self.weights.network, self.weights.layout, self.weights.parameters[i : i + 1], limit)
+            if self._average is not None:
+                self._average.follow(i, self.weights)
+
+    def _finish_gradient(self, i: int, slot: Slot, epoch: _Epoch) -> bool:
         """Add penalties, check, clip. A fit whose objective or gradient is not finite takes no step and has diverged."""
-        weights, gradient = self.weights.parameters[i], self.weights.gradient[i]
-        objectives[k] += self._penalties.add(i, weights, gradient)
+        weights, gradient, tally = self.weights.parameters[i], self.weights.gradient[i], epoch.tallies[i]
+        tally.objective += self._penalties.add(i, weights, gradient) * slot.update_rows
         low, high = torch.aminmax(gradient)
-        if math.isfinite(objectives[k]) and math.isfinite(float(low)) and math.isfinite(float(high)):
-            clip_by_norm(gradient, self.members[i].fit.spec.training.gradient_clip_norm)
-            return True
-        what = "gradient" if math.isfinite(objectives[k]) else "objective"
+        if not math.isfinite(tally.objective):
+            self._diverged(i, "objective", epoch)
+            return False
+        if not (math.isfinite(float(low)) and math.isfinite(float(high))):
+            self._diverged(i, "gradient", epoch)
+            return False
+        clip_by_norm(gradient, self.members[i].fit.spec.training.gradient_clip_norm)
+        return True
+
+    def _diverged(self, i: int, what: str, epoch: _Epoch) -> None:
         self.members[i].ended = StopReason.DIVERGED
-        self.members[i].message = f"the {what} was no longer finite in epoch {epoch}, update {tallies[i].steps + 1}"
-        return False
+        self.members[i].message = f"the {what} was no longer finite in epoch {epoch.number}, update {epoch.tallies[i].steps + 1}"
 
 
-def _gather(members: Sequence[Member], chosen: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Pick each fit's batch: x [k, B, *input_shape], y [k, B]."""
-    first = members[0].train
-    if all(member.train is first for member in members):
-        picked = chosen[0] if len(chosen) == 1 else torch.cat(chosen)
-        x, y = first.x.index_select(0, picked), first.y.index_select(0, picked)
-        return x.view(len(members), -1, *x.shape[1:]), y.view(len(members), -1)
-    pairs = [
-        (member.train.x.index_select(0, picked), member.train.y.index_select(0, picked))
-        for member, picked in zip(members, chosen, strict=True)
-    ]
-    return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+def _shares(slots: Sequence[Slot], losses: Tensor) -> Tensor:
+    """Give each row's share in the mean over its update, [k, B]."""
+    if len({slot.update_rows for slot in slots}) == 1:
+        return torch.full_like(losses, 1 / slots[0].update_rows)
+    return losses.new_tensor([[1 / slot.update_rows] for slot in slots]).expand_as(losses)
 
 
 def _size(member: Member, step: int) -> int:
-    if step >= len(member.batches):
-        return 0
-    start, stop = member.batches[step]
-    return stop - start
+    return len(member.slots[step]) if step < len(member.slots) else 0
 
 
 def _structure(fit: Fit) -> tuple[object, ...]:
@@ -212,7 +255,9 @@ def _structure(fit: Fit) -> tuple[object, ...]:
         spec.loss,
         spec.optimizer.name,
         spec.training.batch_size,
+        spec.training.accumulate_batches,
         spec.training.precision,
+        spec.regularization.ema_decay is None,
     )
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -60,6 +61,15 @@ class Weights:
         """Count the fits."""
         return len(self.parameters)
 
+    @cached_property
+    def is_weight(self) -> Tensor:
+        """Mark [P] what penalties, decay and noise act on: 1 for weights, 0 for biases, normalization parameters and padding."""
+        mask = torch.zeros(1, self.layout.width, dtype=self.parameters.dtype, device=self.parameters.device)
+        for parameter in self.network.parameters:
+            if parameter.kind == "weight":
+                self.layout.view(mask, parameter.name).fill_(1.0)
+        return mask[0]
+
     def run(self, rows: slice, batch_rows: int, masks: Masks | None = None) -> Run:
         """Prepare a forward pass of the fits `rows` (all, or one) on batches of `batch_rows`."""
         key = (rows.start, rows.stop)
@@ -79,6 +89,10 @@ class Weights:
         self.buffers = self.buffers[chosen]
         self.gradient = torch.zeros_like(self.parameters)
         self._leaves.clear()
+
+    def copy(self) -> "Weights":
+        """Copy every row, as it is now."""
+        return Weights(self.network, self.specs, self.parameters.clone(), self.buffers.clone())
 
     def alone(self, i: int) -> "Weights":
         """Copy one fit's row, as it is now."""

@@ -42,7 +42,8 @@ class GroupNormSpec(Spec):
 
     name: Literal["group_norm"]
     groups: Annotated[
-        int, Field(ge=1, le=16_384, description="Groups of consecutive channels; must divide the channels (and hidden units) of every layer.")
+        int,
+        Field(ge=1, le=16_384, description="Groups of consecutive channels; must divide the channels (and hidden units) of every layer."),
     ] = 8
     epsilon: Epsilon = 1e-5
 

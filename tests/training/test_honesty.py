@@ -13,6 +13,7 @@ from training.members import batches
 from training.records import Fit, FitData, Rows, StopReason
 from training.regularizers.build import clip_by_norm
 from training.seeding import keep_mask, row_order, stratified_sample
+from training.weights import Weights
 
 FROZEN = {"name": "sgd", "learning_rate": 0}
 
@@ -80,12 +81,13 @@ def test_a_penalty_is_in_the_objective_and_nowhere_else() -> None:
     weights = torch.zeros(1, layout.width, dtype=torch.float64)
     layout.view(weights, "output.weight").copy_(torch.tensor([[[3.0, 4.0]]]))
     layout.view(weights, "output.bias").fill_(7.0)
+    is_weight = Weights(network, [MlpSpec(name="mlp")], weights, torch.zeros(1, 64)).is_weight
     for spec, value, gradient in (
         (RegularizationSpec(l2=0.01), 0.125, [0.03, 0.04]),
         (RegularizationSpec(l1=0.01), 0.07, [0.01, 0.01]),
     ):
         found = torch.zeros_like(weights)
-        assert Penalties([spec], network, layout, weights).add(0, weights[0], found[0]) == pytest.approx(value)
+        assert Penalties([spec], is_weight).add(0, weights[0], found[0]) == pytest.approx(value)
         assert layout.view(found, "output.weight").flatten().tolist() == pytest.approx(gradient)
         assert layout.view(found, "output.bias").item() == 0
 

@@ -19,3 +19,17 @@ def row_losses(spec: LossSpec, outputs: Tensor, targets: Tensor) -> Tensor:
             return difference * difference
         case _:
             assert_never(spec)
+
+
+def smoothed_row_losses(spec: LossSpec, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Loss of one fit's rows against smoothed labels: `outputs` [B, O] and `targets` [B] give [B].
+
+    The target of K classes is (1 - e) * onehot + e / K (Szegedy et al. 2016); numbers are never smoothed.
+    """
+    match spec:
+        case CrossEntropySpec() if smoothing > 0:
+            return torch.nn.functional.cross_entropy(outputs, targets, reduction="none", label_smoothing=smoothing)
+        case CrossEntropySpec() | SquaredErrorSpec():
+            return row_losses(spec, outputs.unsqueeze(0), targets.unsqueeze(0))[0]
+        case _:
+            assert_never(spec)

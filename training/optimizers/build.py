@@ -4,23 +4,37 @@ Fits of equal settings are updated by one call, others row by row with the very 
 vectors (models.base.ALIGNMENT), so that every element is rounded alike whatever stands beside its row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 import torch
 from torch import Tensor
 
-from training.optimizers.spec import AdamSpec, MomentumSpec, OptimizerSpec, SgdSpec
+from training.optimizers.spec import (
+    AdadeltaSpec,
+    AdagradSpec,
+    AdamSpec,
+    AdamwSpec,
+    MomentumSpec,
+    NagSpec,
+    OptimizerSpec,
+    RmspropSpec,
+    SgdSpec,
+)
 
 
 @dataclass
 class Optimizer:
-    """The rule of K fits of one kind. `state` tensors are [K, P]; `steps` counts each fit's updates."""
+    """The rule of K fits of one kind. `state` tensors are [K, P]; `steps` counts each fit's updates.
+
+    `decays` [P] is 1 where decoupled weight decay acts (weights) and 0 elsewhere.
+    """
 
     specs: list[OptimizerSpec]
     state: dict[str, Tensor]
     steps: list[int]
+    decays: Tensor
 
     def update(self, weights: Tensor, gradient: Tensor, learning_rates: Sequence[float], rows: slice) -> None:
         """Apply one update in place to the fits `rows` of the matrices [K, P]; `learning_rates` names one for each of those."""
@@ -48,30 +62,69 @@ class Optimizer:
             case MomentumSpec():
                 velocity = self.state["velocity"][rows].mul_(spec.momentum).add_(g)
                 w.sub_(velocity, alpha=learning_rate)
+            case NagSpec():
+                velocity = self.state["velocity"][rows].mul_(spec.momentum).add_(g)
+                w.sub_(g.add(velocity, alpha=spec.momentum), alpha=learning_rate)
+            case AdagradSpec():
+                total = self.state["total"][rows].addcmul_(g, g)
+                w.addcdiv_(g, total.sqrt().add_(spec.epsilon), value=-learning_rate)
+            case AdadeltaSpec():
+                square, moved = self.state["square"][rows], self.state["moved"][rows]
+                square.mul_(spec.rho).addcmul_(g, g, value=1 - spec.rho)
+                delta = moved.add(spec.epsilon).sqrt_().div_(square.add(spec.epsilon).sqrt_()).mul_(g)
+                moved.mul_(spec.rho).addcmul_(delta, delta, value=1 - spec.rho)
+                w.sub_(delta, alpha=learning_rate)
+            case RmspropSpec():
+                w.sub_(self._rmsprop(spec, g, rows), alpha=learning_rate)
             case AdamSpec():
+                _adam(spec, w, g, self.state["mean"][rows], self.state["square"][rows], learning_rate, step)
+            case AdamwSpec():
+                w.mul_(1 - self.decays * (learning_rate * spec.weight_decay))
                 _adam(spec, w, g, self.state["mean"][rows], self.state["square"][rows], learning_rate, step)
             case _:
                 assert_never(spec)
 
+    def _rmsprop(self, spec: RmspropSpec, g: Tensor, rows: slice) -> Tensor:
+        square = self.state["square"][rows].mul_(spec.alpha).addcmul_(g, g, value=1 - spec.alpha)
+        if spec.centered:
+            mean = self.state["mean"][rows].lerp_(g, 1 - spec.alpha)
+            square = square.addcmul(mean, mean, value=-1).clamp_min_(0)  # rounding can leave a constant gradient a negative variance
+        direction = g / square.sqrt().add_(spec.epsilon)
+        if spec.momentum == 0:
+            return direction
+        return self.state["velocity"][rows].mul_(spec.momentum).add_(direction)
 
-def build(specs: Sequence[OptimizerSpec], weights: Tensor) -> Optimizer:
-    """Make the optimizer of K fits, all of one kind, for `weights` [K, P]."""
-    return Optimizer(specs=list(specs), state={name: torch.zeros_like(weights) for name in _state_names(specs[0])}, steps=[0] * len(specs))
+
+def build(specs: Sequence[OptimizerSpec], weights: Tensor, decays: Tensor) -> Optimizer:
+    """Make the optimizer of K fits, all of one kind, for `weights` [K, P]; `decays` [P] marks what decoupled decay acts on."""
+    state: dict[str, Tensor] = {}
+    for i, spec in enumerate(specs):
+        for name, value in _initial_state(spec).items():
+            state.setdefault(name, torch.zeros_like(weights))[i].fill_(value)
+    return Optimizer(specs=list(specs), state=state, steps=[0] * len(specs), decays=decays)
 
 
-def _state_names(spec: OptimizerSpec) -> tuple[str, ...]:
+def _initial_state(spec: OptimizerSpec) -> Mapping[str, float]:
+    """Name the tensors a rule keeps, and what they start at."""
     match spec:
         case SgdSpec():
-            return ()
-        case MomentumSpec():
-            return ("velocity",)
-        case AdamSpec():
-            return ("mean", "square")
+            return {}
+        case MomentumSpec() | NagSpec():
+            return {"velocity": 0.0}
+        case AdagradSpec():
+            return {"total": spec.initial_accumulator}
+        case AdadeltaSpec():
+            return {"square": 0.0, "moved": 0.0}
+        case RmspropSpec():
+            used = {"square": True, "mean": spec.centered, "velocity": spec.momentum > 0}
+            return {name: 0.0 for name, is_used in used.items() if is_used}
+        case AdamSpec() | AdamwSpec():
+            return {"mean": 0.0, "square": 0.0}
         case _:
             assert_never(spec)
 
 
-def _adam(spec: AdamSpec, w: Tensor, g: Tensor, mean: Tensor, square: Tensor, learning_rate: float, step: int) -> None:
+def _adam(spec: AdamSpec | AdamwSpec, w: Tensor, g: Tensor, mean: Tensor, square: Tensor, learning_rate: float, step: int) -> None:
     """Run the kernel behind torch.optim.Adam(fused=True): one pass instead of thirteen, an eighth of their time on CPUs."""
     torch._fused_adam_(
         [w],

@@ -1,4 +1,4 @@
-"""Norm penalties on weights: never on biases or normalization parameters."""
+"""What acts on weights and gradients: norm penalties, clipping, max-norm. Never on biases or normalization parameters."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,9 @@ from training.regularizers.spec import RegularizationSpec
 class Penalties:
     """lambda / 2 * sum w^2 (gradient lambda w) and lambda * sum |w| (gradient lambda sign(w), sign(0) = 0), each fit with its own."""
 
-    def __init__(self, specs: Sequence[RegularizationSpec], network: Network, layout: Segments, like: Tensor) -> None:
-        """Prepare the mask [P] of penalised weights for a matrix of the type of `like`."""
-        mask = torch.zeros(1, layout.width, dtype=like.dtype, device=like.device)
-        for parameter in network.parameters:
-            if parameter.kind == "weight":
-                layout.view(mask, parameter.name).fill_(1.0)
-        self._mask = mask[0]
+    def __init__(self, specs: Sequence[RegularizationSpec], is_weight: Tensor) -> None:
+        """Penalise what `is_weight` [P] marks with 1."""
+        self._mask = is_weight
         self._specs = list(specs)
 
     def add(self, i: int, weights: Tensor, gradient: Tensor) -> float:
@@ -48,3 +44,14 @@ def clip_by_norm(gradient: Tensor, limit: float | None) -> None:
     norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
     if norm > limit:
         gradient.mul_(limit / norm)
+
+
+def limit_norms(network: Network, layout: Segments, weights: Tensor, limit: float | None) -> None:
+    """Scale the incoming weights of every unit of one fit (`weights`, its row [1, P]) in place to an L2 norm of at most `limit`."""
+    if limit is None:
+        return
+    for parameter in network.parameters:
+        if parameter.kind == "weight":
+            incoming = layout.view(weights, parameter.name)[0].flatten(1)
+            norms = torch.linalg.vector_norm(incoming, dim=1, keepdim=True)
+            torch.where(norms > limit, incoming * (limit / norms), incoming, out=incoming)

@@ -1,13 +1,11 @@
 """When a fit stops before its last epoch."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from models.closed import Spec
-
-Monitor = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
-"""Losses and RMSE improve downwards, accuracy and R2 upwards. Accuracy needs classes, RMSE and R2 need numbers."""
+from training.monitors import Monitor
 
 
 class EarlyStoppingSpec(Spec):

@@ -1,0 +1,35 @@
+"""An exponential average of weights (Polyak & Juditsky 1992), measured and kept instead of the weights themselves."""
+
+from collections.abc import Sequence
+
+import torch
+
+from training.weights import Weights
+
+_WARM = 10
+"""The decay of update t is at most (1 + t) / (10 + t): an average that began at the untrained weights forgets them soon."""
+
+
+class Average:
+    """Averages of K fits: a <- d a + (1 - d) w after each update, running statistics too."""
+
+    def __init__(self, weights: Weights, decays: Sequence[float]) -> None:
+        """Begin at the untrained weights."""
+        self.weights = weights.copy()
+        self._decays = list(decays)
+        self._updates = [0] * len(self._decays)
+
+    @torch.no_grad()
+    def follow(self, i: int, weights: Weights) -> None:
+        """Take fit `i`'s weights after an update."""
+        self._updates[i] += 1
+        t = self._updates[i]
+        share = 1 - min(self._decays[i], (1 + t) / (_WARM + t))
+        self.weights.parameters[i].lerp_(weights.parameters[i], share)
+        self.weights.buffers[i].lerp_(weights.buffers[i], share)
+
+    def keep(self, live: Sequence[int]) -> None:
+        """Drop the fits that are not in `live`."""
+        self.weights.keep(live)
+        self._decays = [self._decays[i] for i in live]
+        self._updates = [self._updates[i] for i in live]
