@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from jobs.resolve import SpecProblems
+from jobs.problems import SpecProblems
 from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
 
 MEDIA_TYPE = "application/problem+json"

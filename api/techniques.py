@@ -8,14 +8,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from api.views import TechniqueView
+from api.views.catalog import TechniqueView
 from data.preprocessing.spec import PreprocessingSpec
 from data.splits.spec import SplitSpec
 from jobs.plans.spec import PlanSpec
-from models.activations.spec import ActivationName
+from models.activations.spec import RULES
 from models.initializers.spec import InitializerSpec
 from models.normalizations.spec import NormalizationSpec
 from models.spec import NetworkSpec
+from training.augmentations.spec import AugmentationSpec
 from training.losses.spec import LossSpec
 from training.optimizers.spec import OptimizerSpec
 from training.regularizers.spec import RegularizationSpec
@@ -29,6 +30,7 @@ _UNIONS: tuple[tuple[str, str, Any], ...] = (
     ("loss", "/loss", LossSpec),
     ("optimizer", "/optimizer", OptimizerSpec),
     ("schedule", "/schedule", ScheduleSpec),
+    ("augmentation", "/regularization/augmentations/0", AugmentationSpec),
     ("split", "/split", SplitSpec),
     ("plan", "/plan", PlanSpec),
 )
@@ -37,11 +39,6 @@ _SINGLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("early_stopping", "/early_stopping", EarlyStoppingSpec),
     ("preprocessing", "/preprocessing", PreprocessingSpec),
 )
-_ACTIVATIONS = {
-    "relu": "max(0, z)",
-    "gelu": "z * Phi(z) (Hendrycks & Gimpel 2016)",
-    "tanh": "hyperbolic tangent",
-}
 _REFERENCE = re.compile(r"[A-Z][A-Za-z&. ]+? (?:et al\. )?(?:18|19|20)\d\d")
 
 
@@ -49,8 +46,7 @@ def techniques() -> list[TechniqueView]:
     """List every member of every union, and the parts that have one form."""
     found = [_view(category, pointer, member) for category, pointer, union in _UNIONS for member in members(union)]
     found += [_view(category, pointer, spec) for category, pointer, spec in _SINGLES]
-    for name in get_args(ActivationName):
-        rule = _ACTIVATIONS[name]
+    for name, rule in RULES.items():
         schema = {"const": name, "type": "string"}
         found.append(
             TechniqueView(

@@ -10,7 +10,7 @@ from sklearn import datasets as sklearn_datasets
 from sklearn.utils import Bunch
 
 from data import generators
-from data.dataset import Array, Dataset, DatasetInfo, content_hash
+from data.dataset import TEST, TRAIN, VAL, Array, Dataset, DatasetInfo, Kind, content_hash
 from data.idx import read_idx
 from data.settings import DataSettings
 
@@ -28,6 +28,7 @@ class _Builtin:
     info: DatasetInfo
     read: Callable[[], tuple[Array, Array]]
     x_unit: float = 1.0
+    parts: Callable[[], Array] | None = None
     missing: Callable[[], str | None] = lambda: None
 
 
@@ -65,8 +66,15 @@ def load(dataset_id: str) -> Dataset:
     counts = None
     if builtin.info.num_classes is not None:
         counts = tuple(int(n) for n in np.bincount(y, minlength=builtin.info.num_classes))
-    measured = replace(builtin.info, num_rows=len(x), class_counts=counts, content_hash=content_hash(x, y))
-    return Dataset(info=measured, x=x, y=y, x_unit=builtin.x_unit)
+    parts = None if builtin.parts is None else builtin.parts()
+    measured = replace(builtin.info, num_rows=len(x), class_counts=counts, content_hash=content_hash(x, y), predefined_rows=_sizes(parts))
+    return Dataset(info=measured, x=x, y=y, x_unit=builtin.x_unit, parts=parts)
+
+
+def _sizes(parts: Array | None) -> dict[str, int] | None:
+    if parts is None:
+        return None
+    return {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))}
 
 
 def _columns(bunch: Bunch) -> tuple[Array, Array]:
@@ -94,6 +102,10 @@ def _fashion_rows() -> tuple[Array, Array]:
     files = [_idx_file(folder, name) for name in _FASHION_FILES]
     train_x, test_x, train_y, test_y = (read_idx(file) for file in files if file is not None)
     return np.concatenate([train_x, test_x]), np.concatenate([train_y, test_y]).astype(np.int64)
+
+
+def _fashion_parts() -> Array:
+    return np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [60_000, 10_000])
 
 
 def _table(
@@ -127,13 +139,17 @@ def _table(
     )
 
 
-def _image(
+_KINDS: dict[int, Kind] = {2: "signal", 3: "image", 4: "volume"}
+
+
+def _grid(
     name: str, title: str, description: str, *, shape: tuple[int, ...], target: str, labels: tuple[str, ...], licence: str, source: str
 ) -> DatasetInfo:
+    """Describe classes of signals, images or volumes."""
     return DatasetInfo(
         id=name,
         title=title,
-        kind="image",
+        kind=_KINDS[len(shape)],
         task="classification",
         input_shape=shape,
         num_rows=0,
@@ -172,7 +188,7 @@ _PLANE = ("x1", "x2")
 
 _ENTRIES = (
     _Builtin(
-        info=_image(
+        info=_grid(
             "digits", "Handwritten digits", "Handwritten digits of 43 people as 8 x 8 gray images.", shape=(1, 8, 8), target="digit",
             labels=tuple("0123456789"), licence=_CC_BY, source="Alpaydin & Kaynak 1998, UCI machine learning repository, by scikit-learn",
         ),
@@ -208,12 +224,13 @@ _ENTRIES = (
         read=lambda: _columns(sklearn_datasets.load_diabetes(scaled=False)),
     ),
     _Builtin(
-        info=_image(
+        info=_grid(
             "fashion_mnist", "Fashion-MNIST", "Articles of clothing as 28 x 28 gray images: 60 000 training rows, then 10 000 test rows, in file order.",
             shape=(1, 28, 28), target="article", labels=_FASHION_LABELS, licence="MIT", source="Xiao et al. 2017, Zalando Research",
         ),
         read=_fashion_rows,
         x_unit=255.0,
+        parts=_fashion_parts,
         missing=_fashion_missing,
     ),
     _Builtin(
@@ -236,6 +253,34 @@ _ENTRIES = (
             licence=_GENERATED, source="y = sin(2 pi x) + noise, x uniform in [0, 1]",
         ),
         read=generators.noisy_sine,
+    ),
+    _Builtin(
+        info=_grid(
+            "waves", "Noisy waves", "Sine, square, triangle and sawtooth waves of 64 positions, random in frequency, phase and amplitude, under noise 0.4: signals for 1-D convolutions.",
+            shape=(1, 64), target="wave", labels=("sine", "square", "triangle", "sawtooth"), licence=_GENERATED, source="data/generators.py",
+        ),
+        read=generators.waves,
+    ),
+    _Builtin(
+        info=_grid(
+            "solids", "Noisy solids", "Balls, cubes, hollow balls and crosses in 12 x 12 x 12 voxels under noise 0.5: volumes for 3-D convolutions.",
+            shape=(1, 12, 12, 12), target="solid", labels=("ball", "cube", "hollow ball", "cross"), licence=_GENERATED, source="data/generators.py",
+        ),
+        read=generators.solids,
+    ),
+    _Builtin(
+        info=_grid(
+            "colored_shapes", "Colored shapes", "Discs, squares and crosses of 12 x 12 pixels, in any color on any other: color images whose color says nothing.",
+            shape=(3, 12, 12), target="shape", labels=("disc", "square", "cross"), licence=_GENERATED, source="data/generators.py",
+        ),
+        read=generators.colored_shapes,
+    ),
+    _Builtin(
+        info=_grid(
+            "bright_half", "Bright half", "Gray noise of 8 x 8 pixels whose left or right half is brighter: flipped, a label becomes wrong.",
+            shape=(1, 8, 8), target="brighter half", labels=("left", "right"), licence=_GENERATED, source="data/generators.py",
+        ),
+        read=generators.bright_half,
     ),
 )  # fmt: skip
 _BUILTIN = {entry.info.id: entry for entry in _ENTRIES}

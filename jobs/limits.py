@@ -19,3 +19,4 @@ class Limits(BaseModel):
         int, Field(description="Most numbers that all layers put out for one batch: what a training step holds in memory.")
     ] = 1_000_000_000
     max_updates: Annotated[int, Field(description="Most optimizer updates of one fit.")] = 50_000_000
+    max_sharpness_parameters: Annotated[int, Field(description="Most parameters of a network whose sharpness is measured.")] = 1_000_000

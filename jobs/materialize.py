@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data.dataset import DatasetInfo
 from data.preprocessing.build import PreparedPart, PreparedSplit, prepare
 from jobs.plans.fits import Conclusion, FitResult, PlannedFit
 from jobs.plans.replay import replay
 from jobs.rows import division_of
 from jobs.spec import JobSpec
-from training.records import Fit, FitData, Rows, Task
+from training.records import Fit, FitData, Rows
 
 
 class RowsChanged(ValueError):
@@ -28,7 +29,7 @@ def materialize(spec: JobSpec, number: int, *, expected_row_hash: str, results: 
         raise RowsChanged(f"fit {number}: the rows of dataset {spec.dataset} are not those that were planned")
     dataset, division = division_of(spec)
     split = prepare(spec.preprocessing, dataset, division, np.float64 if spec.training.precision == "float64" else np.float32)
-    data = _fit_data(split, task=dataset.info.task, num_outputs=dataset.info.num_outputs)
+    data = _fit_data(split, dataset.info)
     return Fit(number=number, seed=planned.seed, spec=spec, data=data)
 
 
@@ -39,10 +40,18 @@ def _awaited(spec: JobSpec, number: int, results: Sequence[FitResult]) -> Planne
     return next((fit for fit in awaited if fit.number == number), None)
 
 
-def _fit_data(split: PreparedSplit, *, task: Task, num_outputs: int) -> FitData:
+def _fit_data(split: PreparedSplit, info: DatasetInfo) -> FitData:
     def rows(part: PreparedPart) -> Rows:
         return Rows(x=part.x, y=part.y)
 
-    val = None if split.val is None else rows(split.val)
-    test = None if split.test is None else rows(split.test)
-    return FitData(task=task, num_outputs=num_outputs, train=rows(split.train), val=val, test=test, target_scale=split.target_scale)
+    mean, scale = split.state["feature_mean"], split.state["feature_scale"]
+    return FitData(
+        task=info.task,
+        num_outputs=info.num_outputs,
+        train=rows(split.train),
+        val=None if split.val is None else rows(split.val),
+        test=None if split.test is None else rows(split.test),
+        target_scale=split.target_scale,
+        channel_units=(tuple(mean), tuple(scale)) if info.kind == "image" and mean is not None else None,
+        class_labels=info.class_labels,
+    )

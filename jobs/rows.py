@@ -29,7 +29,7 @@ def division_of(spec: JobSpec) -> tuple[Dataset, Division]:
 @lru_cache(maxsize=8)
 def _divided(dataset_id: str, split: SplitSpec, seed: int) -> Division:
     dataset = load(dataset_id)
-    return divide(split, dataset.y, dataset.info.task, seed)
+    return divide(split, dataset.y, dataset.info.task, seed, dataset.parts)
 
 
 def seed_of(spec: JobSpec) -> int:
@@ -48,13 +48,18 @@ def row_hash(dataset: Dataset, division: Division) -> str:
     return digest.hexdigest()
 
 
-def steps_per_epoch(spec: JobSpec, rows: int) -> int:
-    """Optimizer updates of one epoch over `rows` training rows: ceil(rows / batch), a trailing single row merged under batch norm."""
+def batches_per_epoch(spec: JobSpec, rows: int) -> int:
+    """Batches of one epoch over `rows` training rows: ceil(rows / batch), a trailing single row merged under batch norm."""
     batch = batch_rows(spec, rows)
-    steps = math.ceil(rows / batch)
-    if steps > 1 and rows % batch == 1 and batch > 1 and isinstance(spec.network.normalization, BatchNormSpec):
-        steps -= 1
-    return steps
+    batches = math.ceil(rows / batch)
+    if batches > 1 and rows % batch == 1 and batch > 1 and isinstance(spec.network.normalization, BatchNormSpec):
+        batches -= 1
+    return batches
+
+
+def steps_per_epoch(spec: JobSpec, rows: int) -> int:
+    """Optimizer updates of one epoch: one for every `accumulate_batches` batches, the last of which may take fewer."""
+    return math.ceil(batches_per_epoch(spec, rows) / spec.training.accumulate_batches)
 
 
 def batch_rows(spec: JobSpec, rows: int) -> int:

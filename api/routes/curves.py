@@ -11,7 +11,7 @@ from api.dependencies import Everything, JobId, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.strict import StrictRoute
-from api.views import CurvesView, CurveView
+from api.views.fits import CurvesView, CurveView
 from store.engine import Database
 from store.epochs import FitCurve, curves
 from store.jobs import job_version

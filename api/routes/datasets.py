@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from api.errors import ProblemError, responses
 from api.strict import StrictRoute
-from api.views import DatasetList, DatasetView
+from api.views.catalog import DatasetList, DatasetView
 from data.builtin import catalog, info
 
 router = APIRouter(prefix="/v1/datasets", tags=["catalog"], route_class=StrictRoute)

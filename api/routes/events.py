@@ -10,7 +10,7 @@ from api.dependencies import Everything, JobId
 from api.errors import ProblemDetail, ProblemError, responses
 from api.stream import job_events
 from api.strict import StrictRoute
-from api.views import EventPageView, EventView
+from api.views.jobs import EventPageView, EventView
 from jobs.states import TERMINAL
 from store.events import events_after
 from store.jobs import job_version

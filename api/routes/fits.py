@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 from api.dependencies import Db, Everything, JobId
 from api.errors import ProblemError, responses
 from api.strict import StrictRoute
-from api.views import FitList, FitView, guess_accuracy
+from api.views.fits import FitList, FitView, guess_accuracy
 from data.builtin import info
 from store.engine import Database
 from store.fits import get_fit, list_fits

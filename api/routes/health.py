@@ -9,7 +9,7 @@ from redis.retry import Retry
 from api.dependencies import Everything, Resources
 from api.errors import responses
 from api.strict import StrictRoute
-from api.views import HealthView, ReadyView
+from api.views.health import HealthView, ReadyView
 from store.engine import Database
 from store.errors import DatabaseUnavailable
 from store.jobs import QueueFacts, queue_facts

@@ -14,7 +14,7 @@ from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
 from api.strict import StrictRoute
-from api.views import JobPage, JobView
+from api.views.jobs import JobPage, JobView
 from jobs.resolve import resolve
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus

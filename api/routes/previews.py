@@ -6,7 +6,7 @@ from api.dependencies import Everything
 from api.errors import responses
 from api.routes.jobs import JobBody, check_device
 from api.strict import StrictRoute
-from api.views import PreviewView
+from api.views.catalog import PreviewView
 from jobs.resolve import resolve
 
 router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute)

@@ -9,7 +9,7 @@ from api.dependencies import Everything, Resources
 from api.errors import responses
 from api.strict import StrictRoute
 from api.techniques import techniques
-from api.views import LimitsView, TechniqueList, TechniqueView
+from api.views.catalog import LimitsView, TechniqueList, TechniqueView
 from jobs.spec import JobSpec
 
 router = APIRouter(prefix="/v1", tags=["catalog"], route_class=StrictRoute)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import assert_never
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from data.dataset import Array, Task
-from data.splits.spec import HoldoutSpec, SplitSpec
+from data.dataset import TEST, TRAIN, VAL, Array, Task
+from data.splits.spec import HoldoutSpec, PredefinedSpec, SplitSpec
 
 
 class SplitProblem(ValueError):
@@ -34,12 +35,37 @@ def stratifies(spec: HoldoutSpec, task: Task) -> bool:
     return spec.stratify if spec.stratify is not None else (spec.shuffle and task == "classification")
 
 
-def divide(spec: SplitSpec, y: Array, task: Task, seed: int) -> Division:
+def divide(spec: SplitSpec, y: Array, task: Task, seed: int, parts: Array | None = None) -> Division:
     """Divide the rows whose targets are `y` [n]; `seed` (32 bits) decides the order when rows are shuffled.
 
+    `parts` [n] is the dataset's own division: `TRAIN`, `VAL` or `TEST` for each row.
+
     Raises:
-        SplitProblem: too few rows, or a stratification that cannot be had.
+        SplitProblem: too few rows, a stratification that cannot be had, or no division of the dataset's own.
     """
+    match spec:
+        case HoldoutSpec():
+            return _holdout(spec, y, task, seed)
+        case PredefinedSpec():
+            return _predefined(spec, y, task, seed, parts)
+        case _:
+            assert_never(spec)
+
+
+def _predefined(spec: PredefinedSpec, y: Array, task: Task, seed: int, parts: Array | None) -> Division:
+    if parts is None:
+        raise SplitProblem("this dataset has no division of its own: use holdout", pointer="/split/name", code="no_predefined_split")
+    train, val, test = (np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST))
+    if len(val) == 0:
+        num_val = _count(spec.val_fraction, len(y))
+        if num_val >= len(train):
+            message = f"{num_val} validation rows leave none of the {len(train)} training rows"
+            raise SplitProblem(message, pointer="/split/val_fraction", code="no_training_rows")
+        train, val = _cut(train, num_val, y if task == "classification" else None, seed, "/split/val_fraction")
+    return Division(train=train, val=val, test=test)
+
+
+def _holdout(spec: HoldoutSpec, y: Array, task: Task, seed: int) -> Division:
     num_val, num_test = _count(spec.val_fraction, len(y)), _count(spec.test_fraction, len(y))
     num_train = len(y) - num_val - num_test
     if num_train < 1:

@@ -21,4 +21,17 @@ class HoldoutSpec(Spec):
     ] = None
 
 
-SplitSpec = HoldoutSpec
+class PredefinedSpec(Spec):
+    """The dataset's own division: its test rows are measured exactly once, at the end; its training rows are trained on.
+
+    A dataset without validation rows of its own has `val_fraction` of them drawn from its training rows, by the seed,
+    classes stratified.
+    """
+
+    name: Literal["predefined"]
+    val_fraction: Annotated[
+        Fraction, Field(description="Share of all rows drawn from the training rows for validation; 0 is no validation.")
+    ] = 0.1
+
+
+SplitSpec = Annotated[HoldoutSpec | PredefinedSpec, Field(discriminator="name")]

@@ -206,9 +206,8 @@ def test_datasets_are_listed_with_what_is_missing_and_why(
 ) -> None:
     monkeypatch.setenv("HOLDOUT_FASHION_MNIST", str(tmp_path))
     found = lite_client.get("/v1/datasets").json()
-    assert {"digits", "iris", "wine", "breast_cancer", "diabetes", "moons", "spirals", "noisy_sine"} == {
-        one["id"] for one in found["items"]
-    }
+    tables = {"iris", "wine", "breast_cancer", "diabetes", "moons", "spirals", "noisy_sine"}
+    assert tables | {"digits", "waves", "solids", "colored_shapes", "bright_half"} == {one["id"] for one in found["items"]}
     [missing] = found["unavailable"]
     assert missing["id"] == "fashion_mnist"
     assert "dataset-fashion-mnist" in missing["unavailable_reason"]
@@ -239,19 +238,9 @@ def test_techniques_are_read_off_the_specs(lite_client: StrictClient) -> None:
 
 
 def test_every_technique_says_where_it_comes_from_or_is_a_plain_choice() -> None:
-    plain = {
-        "fit",
-        "holdout",
-        "constant",
-        "cross_entropy",
-        "squared_error",
-        "mlp",
-        "cnn",
-        "relu",
-        "tanh",
-        "regularization",
-        "preprocessing",
-    }
+    plain = {"fit", "holdout", "predefined", "cross_entropy", "squared_error", "mlp", "cnn", "preprocessing"}
+    plain |= {"constant", "step", "exponential", "reduce_on_plateau", "regularization"}
+    plain |= {"flip", "rotate", "scale", "translate", "jitter", "hsv", "signal_shift"}
     assert {one.name for one in techniques() if not one.references} <= plain
 
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.limits import Limits
-from jobs.resolve import SpecProblems, resolve
+from jobs.problems import SpecProblems
+from jobs.resolve import resolve
 from jobs.spec import JobSpec
 
 
@@ -160,7 +161,18 @@ WRONG = [
     {"network": {"name": "mlp", "hidden_units": [1_000_000]}},
     {"early_stopping": {"patience": 0}},
     {"early_stopping": {"min_delta": -1}},
-    {"regularization": {"label_smoothing": 0.1}},
+    {"regularization": {"label_smoothing": 1}},
+    {"regularization": {"label_smoothing": False}},
+    {"regularization": {"mixup_alpha": -1}},
+    {"regularization": {"class_weights": [1, 0]}},
+    {"regularization": {"class_weights": "heavy"}},
+    {"regularization": {"ema_decay": 1}},
+    {"regularization": {"augmentations": [{"name": "flip", "p": 0}]}},
+    {"regularization": {"augmentations": [{"name": "scale", "low": 1.1, "high": 1.1}]}},
+    {"regularization": {"augmentations": [{"name": "jitter", "brightness": 0, "contrast": 0}]}},
+    {"optimizer": {"name": "nag", "momentum": 0}},
+    {"schedule": {"name": "step", "factor": 1}},
+    {"evaluation": {"sharpness": 0}},
     {"seed": -1},
     {"seed": 2**32},
     {"name": "a\x00b"},

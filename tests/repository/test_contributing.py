@@ -16,7 +16,7 @@ import torch
 from training.optimizers.build import build
 
 weights = torch.ones(1, 64, dtype=torch.float64)
-build([LionSpec(name="lion")], weights).update(weights, weights.clone(), [0.1], slice(0, 1))
+build([LionSpec(name="lion")], weights, torch.ones(64)).update(weights, weights.clone(), [0.1], slice(0, 1))
 assert torch.allclose(weights, torch.full_like(weights, 0.9)), weights
 curves, outcomes = run(a_fit(optimizer={"name": "lion", "learning_rate": 0.01}, training={"max_epochs": 5}))
 assert outcomes[1].status == "finished"
@@ -40,18 +40,16 @@ def test_the_steps_of_the_guide_add_an_optimizer(tmp_path: Path) -> None:
     assert len(blocks) == 4
 
     spec = tmp_path / "training/optimizers/spec.py"
-    union = re.search(r"^OptimizerSpec = .*$", spec.read_text(), re.MULTILINE)
+    union = re.search(r"^OptimizerSpec = Annotated\[\n.*?^\]", spec.read_text(), re.MULTILINE | re.DOTALL)
     assert union is not None
     spec.write_text(spec.read_text().replace(union.group(0), blocks["training/optimizers/spec.py", ""].rstrip()))
 
     build = tmp_path / "training/optimizers/build.py"
-    imports = re.search(r"^from training\.optimizers\.spec import .*$", build.read_text(), re.MULTILINE)
-    assert imports is not None
-    build.write_text(build.read_text().replace(imports.group(0), blocks["training/optimizers/build.py", "among the imports"].rstrip()))
+    _insert(build, "    MomentumSpec,\n", blocks["training/optimizers/build.py", "among the imports"])
     _insert(
         build,
         "\n        case _:\n            assert_never(spec)\n",
-        "\n" + blocks["training/optimizers/build.py", "in _state_names"].rstrip(),
+        "\n" + blocks["training/optimizers/build.py", "in _initial_state"].rstrip(),
     )
     _insert(
         build,

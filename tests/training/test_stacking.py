@@ -208,9 +208,7 @@ def test_every_regularizer_stacks(name: str, batch_size: int) -> None:
     _assert_equal_alone(fits)
 
 
-@pytest.mark.parametrize(
-    ("kind", "augmentation"), [(kind, one) for kind, listed in AUGMENTATIONS.items() for one in listed], ids=str
-)
+@pytest.mark.parametrize(("kind", "augmentation"), [(kind, one) for kind, listed in AUGMENTATIONS.items() for one in listed], ids=str)
 def test_every_augmentation_stacks(kind: str, augmentation: dict[str, Any]) -> None:
     fits = [
         a_fit(

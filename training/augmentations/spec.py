@@ -184,6 +184,8 @@ def misfit(spec: AugmentationSpec, input_shape: tuple[int, ...]) -> str | None:
             message = f"{spec.axis} has a single position: nothing to flip"
         case HsvSpec() if input_shape[0] != 3:
             message = f"hsv needs three channels, not {input_shape[0]}"
+        case CropSpec() if spec.padding >= min(input_shape[1:]):
+            message = f"a padding of {spec.padding} could leave nothing of inputs of {list(input_shape[1:])}"
         case SignalShiftSpec() if round(spec.fraction * input_shape[1]) < 1:
             message = f"{spec.fraction} of {input_shape[1]} positions is less than one"
         case _:

@@ -1,0 +1,150 @@
+"""What a job may be made of, and what it would be."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from api.views.base import View
+from data.dataset import DatasetInfo, Kind
+from jobs.limits import Limits
+from jobs.resolve import Resolved
+from models.shapes import Layer
+
+
+class LayerView(View):
+    """A layer of a network."""
+
+    name: str
+    kind: str
+    output_shape: list[int] = Field(description="Without the batch axis: [F], or [C, *axes].")
+    num_parameters: int = Field(description="num_weights + num_biases.")
+    num_weights: int
+    num_biases: int
+    receptive_field: list[int] | None = Field(
+        description="Neighbouring input positions that one output depends on, along each axis; more than the input means that padding is seen. null in networks without axes."
+    )
+    dense_parameters: int | None = Field(
+        description="Of a convolution: parameters of a dense layer between the same shapes, that does the same job without sharing its weights."
+    )
+
+    @classmethod
+    def of(cls, layer: Layer) -> Self:
+        """Shape a layer."""
+        return cls(
+            name=layer.name,
+            kind=layer.kind,
+            output_shape=list(layer.output_shape),
+            num_parameters=layer.num_parameters,
+            num_weights=layer.num_weights,
+            num_biases=layer.num_biases,
+            receptive_field=None if layer.receptive_field is None else list(layer.receptive_field),
+            dense_parameters=layer.dense_parameters,
+        )
+
+
+class PlannedFitView(View):
+    """A fit that the job would train."""
+
+    number: int
+    label: str
+    num_rows: dict[str, int]
+    steps_per_epoch: int
+    steps_planned: int
+    num_parameters: int
+
+
+class PreviewView(View):
+    """What a job would be; nothing was created."""
+
+    spec: dict[str, Any]
+    layers: list[LayerView]
+    num_parameters: int
+    num_fits: int
+    fits: list[PlannedFitView]
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, resolved: Resolved) -> Self:
+        """Shape a resolved spec."""
+        fits = [
+            PlannedFitView(
+                number=fit.number,
+                label=fit.label,
+                num_rows=dict(fit.num_rows),
+                steps_per_epoch=fit.steps_per_epoch,
+                steps_planned=fit.steps_planned,
+                num_parameters=fit.num_parameters,
+            )
+            for fit in resolved.fits
+        ]
+        return cls(
+            spec=resolved.spec.model_dump(mode="json"),
+            layers=[LayerView.of(one) for one in resolved.layers],
+            num_parameters=resolved.num_parameters,
+            num_fits=len(fits),
+            fits=fits,
+            warnings=list(resolved.warnings),
+        )
+
+
+class DatasetView(View):
+    """A dataset that jobs may name."""
+
+    id: str
+    title: str
+    description: str
+    kind: Kind
+    task: Literal["classification", "regression"]
+    num_rows: int
+    input_shape: list[int]
+    num_classes: int | None
+    class_labels: list[str] | None
+    class_counts: list[int] | None
+    feature_names: list[str] | None
+    target_name: str
+    target_unit: str | None
+    predefined_rows: dict[str, int] | None = Field(description="Rows of the dataset's own division, which the split `predefined` uses.")
+    licence: str
+    source: str
+    content_hash: str | None
+    available: bool
+    unavailable_reason: str | None
+
+    @classmethod
+    def of(cls, info: DatasetInfo) -> Self:
+        """Shape a dataset."""
+        return cls.model_validate({name: getattr(info, name) for name in cls.model_fields}, from_attributes=True)
+
+
+class DatasetList(View):
+    """Every dataset: those that can be used, and those that cannot, with the reason."""
+
+    items: list[DatasetView]
+    unavailable: list[DatasetView]
+
+
+class TechniqueView(View):
+    """A member of a union of the spec."""
+
+    category: str
+    name: str
+    pointer: str = Field(description="Where it stands in a job spec.")
+    rule: str = Field(description="What it does, in a line.")
+    references: list[str]
+    defaults: dict[str, Any]
+    json_schema: dict[str, Any]
+
+
+class LimitsView(View, Limits):
+    """The published limits."""
+
+    max_body_bytes: int = Field(description="Largest request body, counted on bytes received (413).")
+    max_queued_jobs: int = Field(description="Jobs that may wait (429).")
+
+
+class TechniqueList(View):
+    """Everything a job spec may ask for."""
+
+    items: list[TechniqueView]
+    limits: dict[str, int] = Field(description="Published limits, as at /v1/limits.")
+    job_schema: dict[str, Any] = Field(description="The JSON schema of a whole job spec.")

@@ -1,0 +1,134 @@
+"""Jobs and their events."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from api.views.base import Instant, View
+from jobs.states import JobStatus
+from store.jobs import JobState
+
+
+class TransitionView(View):
+    """A change of status."""
+
+    status: JobStatus
+    at: str
+
+
+class FailureView(View):
+    """Why a job failed: a problem with `kind` and `retryable`."""
+
+    type: str
+    title: str
+    status: int = Field(500, description="As of an HTTP problem; the job itself is read with 200.")
+    detail: str
+    code: str
+    kind: Literal["invalid_data", "diverged", "out_of_memory", "time_limit", "worker_lost", "internal"]
+    retryable: bool = Field(description="Whether the same spec may succeed if it is submitted again.")
+    errors: list[dict[str, str]] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, failure: Mapping[str, Any]) -> Self:
+        """Shape a stored failure."""
+        kind = failure["kind"]
+        title = str(kind).replace("_", " ").capitalize()
+        return cls(
+            type=f"urn:holdout:problem:{kind}", title=title, detail=failure["detail"], code=kind, kind=kind, retryable=failure["retryable"]
+        )
+
+
+class JobView(View):
+    """A job as it stands."""
+
+    id: str = Field(examples=["job_01m89c2r93efn2v1dcmy61vf08"])
+    name: str | None
+    status: JobStatus = Field(description="queued, running, succeeded, failed or cancelled; the last three are final.")
+    phase: str = Field(description="A sentence for people, not to be coded against.")
+    progress: float = Field(description="Steps done of steps planned, 0 to 1; exactly 1 when succeeded.")
+    plan: str
+    dataset: str
+    spec: dict[str, Any] = Field(description="The resolved spec, every default filled in; it can be posted again.")
+    warnings: list[str]
+    metadata: dict[str, str]
+    version: int = Field(description="Rises in every transaction that writes an epoch or a state; the ETag is made of it.")
+    steps_done: int
+    steps_planned: int
+    num_fits: int
+    fit_counts: dict[str, int] = Field(description="Fits by status.")
+    created_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
+    cancel_requested_at: Instant | None
+    queued_seconds: float | None = Field(description="From creation to start.")
+    running_seconds: float | None = Field(description="From start to end.")
+    transitions: list[TransitionView]
+    result: dict[str, Any] | None = Field(description="The plan's conclusion, once succeeded.")
+    failure: FailureView | None
+    environment: dict[str, Any] | None = Field(description="Software and device that trained it.")
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, job: JobState) -> Self:
+        """Shape a job."""
+        return cls(
+            id=job.id,
+            name=job.name,
+            status=job.status,
+            phase=job.phase,
+            progress=job.progress,
+            plan=job.plan,
+            dataset=job.dataset,
+            spec=job.spec,
+            warnings=job.warnings,
+            metadata=job.metadata,
+            version=job.version,
+            steps_done=job.steps_done,
+            steps_planned=job.steps_planned,
+            num_fits=job.num_fits,
+            fit_counts=job.fit_counts,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            cancel_requested_at=job.cancel_requested_at,
+            queued_seconds=_seconds(job.created_at, job.started_at),
+            running_seconds=_seconds(job.started_at, job.finished_at),
+            transitions=[TransitionView.model_validate(one) for one in job.transitions],
+            result=job.result,
+            failure=None if job.failure is None else FailureView.of(job.failure),
+            environment=job.environment,
+            links={name: f"/v1/jobs/{job.id}{path}" for name, path in _LINKS.items()},
+        )
+
+
+_LINKS = {"self": "", "fits": "/fits", "curves": "/curves", "events": "/events", "picture": "/report.png"}
+
+
+class JobPage(View):
+    """Some jobs, newest first unless sorted otherwise."""
+
+    items: list[JobView]
+    next_cursor: str | None = Field(description="Give it as `cursor` to read on.")
+    has_more: bool
+
+
+class EventView(View):
+    """An event of a job."""
+
+    version: int
+    kind: Literal["status", "cancel_requested", "fit", "epoch", "finished"]
+    data: dict[str, Any]
+
+
+class EventPageView(View):
+    """Events in order; read on with `after_version`."""
+
+    events: list[EventView]
+    version: int
+    has_more: bool
+
+
+def _seconds(start: dt.datetime | None, end: dt.datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()
