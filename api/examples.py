@@ -45,11 +45,28 @@ MOONS: dict[str, Any] = {
     "training": {"max_epochs": 200, "batch_size": "full"},
     "seed": 0,
 }
+FASHION_CNN: dict[str, Any] = {
+    "name": "Fashion-MNIST, official test rows",
+    "dataset": "fashion_mnist",
+    "network": {
+        "name": "cnn",
+        "blocks": [{"channels": 24, "pool": 2}, {"channels": 48, "pool": 2}, {"channels": 96, "pool": 2}],
+        "normalization": {"name": "batch_norm"},
+        "dropout": 0.1,
+    },
+    "optimizer": {"name": "adamw", "learning_rate": 0.003},
+    "schedule": {"name": "one_cycle"},
+    "training": {"max_epochs": 12, "batch_size": 128},
+    "regularization": {"label_smoothing": 0.05, "augmentations": [{"name": "flip", "p": 0.5}]},
+    "split": {"name": "predefined", "val_fraction": 0.1},
+    "seed": 0,
+}
 
 JOBS: dict[str, Example] = {
     "digits_mlp": Example(summary="Digits, an MLP with Adam", value=DIGITS_MLP),
     "digits_cnn": Example(summary="Digits, a CNN with momentum, batch norm, dropout and early stopping", value=DIGITS_CNN),
     "diabetes": Example(summary="Regression with L2 and a test split", value=DIABETES),
     "moons": Example(summary="Full-batch gradient descent", value=MOONS),
+    "fashion_cnn": Example(summary="A CNN on all of Fashion-MNIST, measured once on its official test rows", value=FASHION_CNN),
     "defaults": Example(summary="Only what is required", value={"dataset": "iris"}),
 }

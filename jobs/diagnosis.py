@@ -1,7 +1,8 @@
 """What the curve of a finished fit says about it, with the rule and the numbers behind the verdict."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 from jobs.states import FitStatus
@@ -16,13 +17,46 @@ _WIDE_GAP = 0.1
 """A gap of more than this share of the way from guessing to perfect is wide."""
 
 
+_STILL_FALLING = 0.01
+"""A validation loss that fell by more than this share over the last tenth of the epochs is still falling."""
+
+_WHY: Mapping[Verdict, str] = MappingProxyType(
+    {
+        "diverged": "A step larger than the loss surface is smooth throws the weights further each time.",
+        "underfitting": "The network cannot express the rule behind the rows, or has not been trained enough to: bias dominates.",
+        "overfitting": "The network learns what is peculiar to its training rows: variance dominates.",
+        "still_improving": "Training ended before the validation loss did; its best epoch is at the end.",
+        "good_fit": "What was learned on the training rows holds on rows that were not seen.",
+    }
+)
+_ADVICE: Mapping[Verdict, str] = MappingProxyType(
+    {
+        "diverged": "Lower optimizer.learning_rate (try a tenth), or set training.gradient_clip_norm or schedule.warmup_epochs.",
+        "underfitting": "Enlarge network.hidden_units (or add blocks), raise optimizer.learning_rate or training.max_epochs, or weaken regularization.",
+        "overfitting": "Set early_stopping, raise network.dropout or regularization.l2, add regularization.augmentations, or train on more rows.",
+        "still_improving": "Raise training.max_epochs, or optimizer.learning_rate.",
+        "good_fit": "Keep it; split.test_fraction gives a last figure on rows that drove no choice.",
+    }
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """A verdict, the rule that led to it in words, and its numbers."""
+    """A verdict (a stable code), the rule that led to it in words, and its numbers."""
 
     verdict: Verdict
     rule: str
     numbers: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def why(self) -> str:
+        """Say what is behind such a verdict."""
+        return _WHY[self.verdict]
+
+    @property
+    def advice(self) -> str:
+        """Name the knob to turn."""
+        return _ADVICE[self.verdict]
 
 
 def diagnose(
@@ -34,9 +68,11 @@ def diagnose(
     last: Mapping[str, float] | None,
     evaluation: Mapping[str, Any] | None,
     guess_accuracy: float | None,
+    earlier: Mapping[str, float] | None = None,
 ) -> Diagnosis | None:
     """Judge a fit by its curve at the best and last epochs, then by its kept weights; None while it runs, or without validation rows.
 
+    `earlier` are the curve's figures a tenth of the epochs (at least one) before the last: what slopes are measured from.
     `evaluation` holds the final figures of the kept weights. `guess_accuracy` is what always naming the largest class
     would reach (None for numbers, where guessing has R2 0). The first rule that holds decides.
     """
@@ -51,11 +87,36 @@ def diagnose(
         or "val_loss" not in last
     ):
         return None
-    return _judged(best_epoch == last_epoch, best, last, evaluation, guess_accuracy)
+    found = _judged(_is_still_falling(best_epoch, last_epoch, earlier, last), best, last, evaluation, guess_accuracy)
+    return replace(found, numbers={**found.numbers, "epochs_past_best": last_epoch - best_epoch, **_relative(last, earlier, evaluation)})
+
+
+def window(last_epoch: int) -> int:
+    """Give the epochs that the end of a curve is judged by: a tenth of all, at least one."""
+    return max(1, last_epoch // 10)
+
+
+def _is_still_falling(best_epoch: int, last_epoch: int, earlier: Mapping[str, float] | None, last: Mapping[str, float]) -> bool:
+    if last_epoch - best_epoch >= window(last_epoch) and best_epoch != last_epoch:
+        return False
+    if earlier is None or "val_loss" not in earlier:
+        return best_epoch == last_epoch
+    return last["val_loss"] < (1 - _STILL_FALLING) * earlier["val_loss"]
+
+
+def _relative(last: Mapping[str, float], earlier: Mapping[str, float] | None, evaluation: Mapping[str, Any] | None) -> dict[str, float]:
+    """Give slopes over the last tenth, and how far the kept weights came from knowing nothing (class shares, or the mean)."""
+    numbers = {"last_gap_relative_to_loss": (last["val_loss"] - last["train_loss"]) / last["val_loss"]} if last["val_loss"] > 0 else {}
+    if earlier is not None and "val_loss" in earlier:
+        numbers |= {f"{split}_loss_change": last[f"{split}_loss"] - earlier[f"{split}_loss"] for split in ("train", "val")}
+    kept = None if evaluation is None else evaluation.get("val")
+    if kept is not None and kept.get("baseline_loss"):
+        numbers["share_of_baseline_loss"] = kept["loss"]["value"] / kept["baseline_loss"]
+    return numbers
 
 
 def _judged(
-    is_last_best: bool,
+    is_still_falling: bool,
     best: Mapping[str, float],
     last: Mapping[str, float],
     evaluation: Mapping[str, Any] | None,
@@ -79,8 +140,11 @@ def _judged(
     if wide is not None:
         rule = f"the kept weights do worse on validation rows by more than {_WIDE_GAP:.0%} of the way from guessing to perfect, and chance does not explain it"
         return Diagnosis(verdict="overfitting", rule=rule, numbers={**numbers, **wide})
-    if is_last_best:
-        return Diagnosis(verdict="still_improving", rule="the last epoch is the best one: more epochs may help", numbers=numbers)
+    if is_still_falling:
+        rule = (
+            f"the best epoch is at the end, and the validation loss was still falling by more than {_STILL_FALLING:.0%} over the last tenth"
+        )
+        return Diagnosis(verdict="still_improving", rule=rule, numbers=numbers)
     return Diagnosis(
         verdict="good_fit",
         rule="it learned, its gap is narrow, and its validation loss did not rise by much after the best epoch",

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, case, or_, select
 
+from jobs.diagnosis import window
 from jobs.states import FitStatus
 from store.engine import Database
 from store.errors import NotFound
@@ -16,7 +17,10 @@ _EPOCHS = table(EpochRow)
 
 @dataclass(frozen=True, kw_only=True)
 class FitState:
-    """A fit: what it is, how it went. `best` and `last` are its curve's figures at those epochs, by name."""
+    """A fit: what it is, how it went.
+
+    `best` and `last` are its curve's figures at those epochs, by name; `earlier` those a tenth of the epochs before the last.
+    """
 
     number: int
     label: str
@@ -34,6 +38,7 @@ class FitState:
     kept_epoch: int | None
     best: dict[str, float] | None
     last: dict[str, float] | None
+    earlier: dict[str, float] | None
     evaluation: dict[str, Any] | None
     weights_url: str | None
 
@@ -65,8 +70,9 @@ def get_fit(db: Database, job_id: str, number: int) -> FitState:
 
 
 def _figures(connection: Connection, job_id: str) -> dict[tuple[int, int], dict[str, float]]:
-    """Read the curve points that best and last epochs name."""
-    at = or_(_EPOCHS.c.epoch == _FITS.c.best_epoch, _EPOCHS.c.epoch == _FITS.c.last_epoch)
+    """Read the curve points that best and last epochs name, and those a tenth of the epochs before the last."""
+    tenth = case((_FITS.c.last_epoch >= 10, _FITS.c.last_epoch // 10), else_=1)  # as jobs.diagnosis.window
+    at = or_(*(_EPOCHS.c.epoch == one for one in (_FITS.c.best_epoch, _FITS.c.last_epoch, _FITS.c.last_epoch - tenth)))
     joined = and_(_FITS.c.job_id == _EPOCHS.c.job_id, _FITS.c.number == _EPOCHS.c.fit_number)
     rows = connection.execute(select(_EPOCHS).join(_FITS, joined).where(_EPOCHS.c.job_id == job_id, at)).all()
     return {(row.fit_number, row.epoch): _values(row) for row in rows}
@@ -98,6 +104,7 @@ def _state(row: Any, figures: dict[tuple[int, int], dict[str, float]]) -> FitSta
         kept_epoch=row.kept_epoch,
         best=figures.get((row.number, row.best_epoch)),
         last=figures.get((row.number, row.last_epoch)),
+        earlier=None if row.last_epoch is None else figures.get((row.number, row.last_epoch - window(row.last_epoch))),
         evaluation=row.evaluation,
         weights_url=row.weights_url,
     )

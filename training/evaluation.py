@@ -33,12 +33,13 @@ class Part:
 class RowFigures:
     """Figures of single rows, float64 [n]: `loss` in nats or squared original units, `hit` 1 where the class was right.
 
-    For numbers `target` holds the targets about their mean, in original units.
+    For numbers `target` holds the targets about their mean, in original units. `outputs` [n, O] are kept where asked.
     """
 
     loss: np.ndarray
     hit: np.ndarray | None
     target: np.ndarray | None
+    outputs: np.ndarray | None = None
 
     @property
     def mean_loss(self) -> float:
@@ -67,19 +68,21 @@ def r_squared(residual: float, total: float) -> float:
     return 1.0 if residual == 0 else 0.0
 
 
-def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec) -> list[RowFigures]:
+def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec, *, keeps_outputs: bool = False) -> list[RowFigures]:
     """Measure fit i on `parts[i]`. Fits whose parts are equally long run together; the figures do not depend on it."""
     if len({len(part) for part in parts}) == 1:
-        return _measure(weights, slice(0, len(parts)), parts, loss)
-    return [figures for i, part in enumerate(parts) for figures in _measure(weights, slice(i, i + 1), [part], loss)]
+        return _measure(weights, slice(0, len(parts)), parts, loss, keeps_outputs=keeps_outputs)
+    each = [_measure(weights, slice(i, i + 1), [part], loss, keeps_outputs=keeps_outputs) for i, part in enumerate(parts)]
+    return [figures for [figures] in each]
 
 
 @torch.no_grad()
-def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpec) -> list[RowFigures]:
+def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpec, *, keeps_outputs: bool) -> list[RowFigures]:
     count, chunk = len(parts[0]), weights.network.rows_at_once
     whole = count - count % WIDE_ROWS
     losses: list[list[Tensor]] = [[] for _ in parts]
     hits: list[list[Tensor]] = [[] for _ in parts]
+    kept: list[list[Tensor]] = [[] for _ in parts]
 
     def measure_chunk(fits: slice, chosen: Sequence[Part], start: int, stop: int) -> None:
         x = stack([part.x[start:stop] for part in chosen])
@@ -90,21 +93,24 @@ def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpe
         for k in range(len(chosen)):
             losses[fits.start - rows.start + k].append(found[k])
             hits[fits.start - rows.start + k].append(right[k])
+            if keeps_outputs:
+                kept[fits.start - rows.start + k].append(outputs[k])
 
     for start in range(0, whole, chunk):
         measure_chunk(rows, parts, start, min(start + chunk, whole))
     if whole < count:  # the last rows fill no vectors: each fit alone
         for k, part in enumerate(parts):
             measure_chunk(slice(rows.start + k, rows.start + k + 1), [part], whole, count)
-    return [_figures(part, losses[k], hits[k]) for k, part in enumerate(parts)]
+    return [_figures(part, losses[k], hits[k], kept[k]) for k, part in enumerate(parts)]
 
 
-def _figures(part: Part, losses: list[Tensor], hits: list[Tensor]) -> RowFigures:
+def _figures(part: Part, losses: list[Tensor], hits: list[Tensor], kept: list[Tensor]) -> RowFigures:
     loss = torch.cat(losses).double().cpu().numpy()
+    outputs = torch.cat(kept).double().cpu().numpy() if kept else None
     if part.task == "classification":
-        return RowFigures(loss=loss, hit=torch.cat(hits).double().cpu().numpy(), target=None)
+        return RowFigures(loss=loss, hit=torch.cat(hits).double().cpu().numpy(), target=None, outputs=outputs)
     target = part.y.double().cpu().numpy()
     about = target - target.mean()
     if target.min() == target.max():  # their mean is rounded: what is left would pass for variation
         about[:] = 0
-    return RowFigures(loss=loss * part.scale**2, hit=None, target=about * part.scale)
+    return RowFigures(loss=loss * part.scale**2, hit=None, target=about * part.scale, outputs=outputs)

@@ -3,10 +3,14 @@
 import math
 from typing import Any, Literal
 
-from training.bootstrap import difference, resampled, with_intervals
+import numpy as np
+
+from training.bootstrap import Draws, difference, resampled, with_intervals
 from training.evaluation import Part, RowFigures, measure
 from training.members import Member
 from training.records import FitOutcome, StopReason
+from training.scores import baseline_loss, scores
+from training.sharpness import sharpness
 from training.weights import Weights
 
 
@@ -56,7 +60,7 @@ def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]
         return None
     train = measured["train"]
     train_draws = resampled(train, resamples, seed, "train")
-    found: dict[str, Any] = {"kept_epoch": kept_epoch, "train": with_intervals(train, train_draws)}
+    found: dict[str, Any] = {"kept_epoch": kept_epoch, "train": _split(member, "train", train, train_draws)}
     gaps: dict[str, Any] = {"generalization_gap": None, "accuracy_gap": None, "rmse_gap": None, "r2_gap": None, "test_gap": None}
     for split in ("val", "test"):
         if split not in measured:
@@ -64,7 +68,7 @@ def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]
             continue
         figures = measured[split]
         draws = resampled(figures, resamples, seed, split)
-        found[split] = with_intervals(figures, draws)
+        found[split] = _split(member, split, figures, draws)
         loss_gap = difference(figures.mean_loss - train.mean_loss, draws["loss"], train_draws["loss"])
         if split == "test":
             gaps["test_gap"] = loss_gap
@@ -72,12 +76,26 @@ def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]
         gaps["generalization_gap"] = loss_gap
         for metric, value in train.metrics.items():
             gaps[f"{metric}_gap"] = difference(value - figures.metrics[metric], train_draws[metric], draws[metric])
+    if member.fit.spec.evaluation.sharpness:
+        found["sharpness"] = sharpness(kept, member.measured_train, member.val, member.loss, seed)
     return {**found, **gaps, "train_rows_per_epoch": len(member.measured_train), "resamples": resamples}
 
 
 def _measured(member: Member, kept: Weights, part: Part) -> RowFigures:
-    [figures] = measure(kept, [part], member.loss)
+    [figures] = measure(kept, [part], member.loss, keeps_outputs=True)
     return figures
+
+
+def _split(member: Member, split: Literal["train", "val", "test"], figures: RowFigures, draws: Draws) -> dict[str, Any]:
+    """Give everything that is said of one split."""
+    data = member.fit.data
+    rows = {"train": data.train, "val": data.val, "test": data.test}[split]
+    if rows is None:
+        raise ValueError(f"a measured split without rows: {split}")
+    is_classes = data.task == "classification"
+    baseline = baseline_loss(data.train.y, rows.y, data.num_outputs if is_classes else None, data.target_scale)
+    further = scores(figures, rows.y, data.class_labels) if is_classes else {"mae": float(np.sqrt(figures.loss).mean())}
+    return {**with_intervals(figures, draws), "baseline_loss": baseline, **further}
 
 
 def _status(reason: StopReason) -> Literal["finished", "diverged", "cancelled"]:

@@ -16,13 +16,15 @@ class DiagnosisView(View):
     """What the curve says about a fit."""
 
     verdict: Literal["underfitting", "good_fit", "overfitting", "still_improving", "diverged"]
-    rule: str
+    rule: str = Field(description="How it was detected, with the threshold.")
+    why: str
+    advice: str = Field(description="What to change, naming the field.")
     numbers: dict[str, float]
 
     @classmethod
     def of(cls, diagnosis: Diagnosis) -> Self:
         """Shape a diagnosis."""
-        return cls(verdict=diagnosis.verdict, rule=diagnosis.rule, numbers=diagnosis.numbers)
+        return cls(verdict=diagnosis.verdict, rule=diagnosis.rule, why=diagnosis.why, advice=diagnosis.advice, numbers=diagnosis.numbers)
 
 
 class FitView(View):
@@ -64,6 +66,7 @@ class FitView(View):
             last=fit.last,
             evaluation=fit.evaluation,
             guess_accuracy=guess_accuracy,
+            earlier=fit.earlier,
         )
         return cls(
             number=fit.number,

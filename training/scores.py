@@ -1,0 +1,77 @@
+"""Further figures of the kept weights, from their outputs on all rows of a split: one value each, by scikit-learn."""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn import metrics
+
+from training.evaluation import RowFigures
+
+_BINS = 15
+_MAX_CLASSES = 100
+"""With more classes the tables by class would outgrow everything else that is stored."""
+
+
+def scores(figures: RowFigures, labels: np.ndarray, class_labels: tuple[str, ...] | None) -> dict[str, Any]:
+    """Score classes: macro F1, ROC AUC, expected calibration error, precision and recall by class, confusion matrix.
+
+    `labels` [n] are the true classes, `figures.outputs` [n, K] logits. What is not defined (the AUC of rows of a single
+    class, the precision of a class never named) is None.
+    """
+    if figures.outputs is None:
+        raise ValueError("figures without outputs")
+    probabilities = softmax(figures.outputs, axis=1)
+    named, classes = probabilities.argmax(axis=1), np.arange(probabilities.shape[1])
+    precision, recall, f1, rows = metrics.precision_recall_fscore_support(labels, named, labels=classes, zero_division=np.nan)
+    found: dict[str, Any] = {
+        "macro_f1": float(metrics.f1_score(labels, named, labels=np.unique(labels), average="macro", zero_division=0)),
+        "roc_auc": _roc_auc(labels, probabilities),
+        "expected_calibration_error": calibration_error(labels == named, probabilities.max(axis=1)),
+        "per_class": None,
+        "confusion_matrix": None,
+    }
+    if len(classes) <= _MAX_CLASSES:
+        names = class_labels or tuple(str(one) for one in classes)
+        found["per_class"] = [
+            {"label": names[k], "rows": int(rows[k]), "precision": _known(precision[k]), "recall": _known(recall[k]), "f1": _known(f1[k])}
+            for k in classes
+        ]
+        found["confusion_matrix"] = metrics.confusion_matrix(labels, named, labels=classes).tolist()
+    return found
+
+
+def calibration_error(hit: np.ndarray, confidence: np.ndarray, bins: int = _BINS) -> float:
+    """Mean distance of accuracy from confidence over equal bins of confidence, weighted by their rows (Guo et al. 2017).
+
+    `hit` [n] tells where the named class was right, `confidence` [n] its probability.
+    """
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    apart = np.bincount(place, weights=hit, minlength=bins) - np.bincount(place, weights=confidence, minlength=bins)
+    return float(np.abs(apart).sum() / len(hit))
+
+
+def baseline_loss(train: np.ndarray, labels: np.ndarray, num_classes: int | None, scale: float) -> float:
+    """Loss on `labels` of knowing nothing but the training targets `train`: their class shares, or their mean.
+
+    A class that no training row has counts as half a row.
+    """
+    if num_classes is None:
+        return float(((labels - train.mean()) ** 2).mean()) * scale**2
+    counts = np.maximum(np.bincount(train, minlength=num_classes), 0.5)
+    return float(-np.log(counts / counts.sum())[labels].mean())
+
+
+def _roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
+    """Area under the ROC curve; over more than two classes the mean of each against the rest, where all are present."""
+    present = np.unique(labels)
+    if len(present) < probabilities.shape[1]:
+        return None
+    if probabilities.shape[1] == 2:
+        return float(metrics.roc_auc_score(labels, probabilities[:, 1]))
+    return float(np.mean([metrics.roc_auc_score(labels == one, probabilities[:, one]) for one in present]))
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
