@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose check latency clean
+.PHONY: help demo up test lint format types contracts migrations compose check techniques latency clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ compose: $(VENV)/.dev ## Check docker-compose.yml and Dockerfile
 	$(BIN)/python -m pytest tests/repository/test_containers.py
 
 check: test lint types contracts migrations compose ## Everything that CI checks
+
+techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
+	$(BIN)/python -c 'from pathlib import Path; from api.techniques import page; Path("docs/techniques.md").write_text(page())'
 
 latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py

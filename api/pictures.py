@@ -2,8 +2,8 @@
 
 import io
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,25 +32,27 @@ _DASHES = (0, (4, 1.5))
 Format = Literal["png", "svg"]
 
 
-def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Format, unit: str | None) -> bytes:
-    """Draw training and validation loss beside accuracy (or R2) against epochs; the best epoch is marked, the gap is shaded."""
+def picture(
+    title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Format, unit: str | None, sharpness: Mapping[str, Any] | None = None
+) -> bytes:
+    """Draw training and validation loss beside accuracy (or R2) against epochs; the best epoch is marked, the gap is shaded.
+
+    Where `sharpness` was measured, the loss along its direction stands beside them.
+    """
     drawn = [curve for curve in curves if curve.epoch]
-    figure = Figure(figsize=(11, 4.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(11 if sharpness is None else 16, 4.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(_shortened(title), fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left", parse_math=False)
     if not drawn:
         figure.text(0.5, 0.45, "no epoch has been measured yet", ha="center", color=_FAINT, fontsize=12)
     else:
         metric = "accuracy" if "train_accuracy" in drawn[0].columns else "r2"
-        loss, score = figure.subplots(1, 2)
+        loss, score, *more = figure.subplots(1, 2 if sharpness is None else 3)
         is_classes = metric == "accuracy"
-        _panel(
-            loss,
-            drawn,
-            "loss",
-            "cross-entropy (nats)" if is_classes else _squared(unit),
-            is_loss=True,
-        )
+        loss_label = "cross-entropy (nats)" if is_classes else _squared(unit)
+        _panel(loss, drawn, "loss", loss_label, is_loss=True)
+        if sharpness is not None:
+            _slice(more[0], sharpness, loss_label)
         _panel(score, drawn, metric, "accuracy" if is_classes else "R\u00b2", is_loss=False)
         handles, labels = loss.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9.5)
@@ -58,6 +60,26 @@ def picture(title: str, subtitle: str, curves: Sequence[FitCurve], *, kind: Form
     content = io.BytesIO()
     figure.savefig(content, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return content.getvalue()
+
+
+def _slice(axes: Axes, sharpness: Mapping[str, Any], label: str) -> None:
+    """Draw the loss along a filter-normalised direction through the kept weights."""
+    line = sharpness["slice"]
+    for split, color in (("train", TRAIN), ("val", VAL)):
+        if f"{split}_loss" in line:
+            style = "-" if split == "train" else _DASHES
+            axes.plot(line["distance"], _numbers(line[f"{split}_loss"]), color=color, linewidth=1.8, linestyle=style)
+    axes.axvline(0, color=_FAINT, linewidth=0.8, linestyle=":")
+    axes.set_title(
+        f"largest eigenvalue {sharpness['largest_eigenvalue']:.3g}, \u03b5-sharpness {sharpness['epsilon_sharpness']:.3g}",
+        fontsize=9.5,
+        color=_FAINT,
+        loc="left",
+    )
+    axes.set_xlabel("distance from the kept weights, filter-normalised")
+    axes.set_ylabel(label)
+    axes.grid(visible=True, alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _squared(unit: str | None) -> str:

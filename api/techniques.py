@@ -62,6 +62,28 @@ def techniques() -> list[TechniqueView]:
     return found
 
 
+def page() -> str:
+    """Write docs/techniques.md: a line for each technique."""
+    lines = [
+        "# Techniques",
+        "",
+        "Written from the specs by `make techniques`; a test compares. `/v1/techniques` adds schemas and defaults.",
+        "",
+    ]
+    category = ""
+    for one in techniques():
+        if one.category != category:
+            category = one.category
+            if lines[-1]:
+                lines.append("")
+            lines += [f"## {category.replace('_', ' ').capitalize()}, at `{one.pointer}`", ""]
+        lines.append(f"* `{one.name}`: {one.rule}")
+        if category == "regularization":
+            fields = RegularizationSpec.model_fields.items()
+            lines += [f"    * `{name}`: {field.description}" for name, field in fields]
+    return "\n".join(lines) + "\n"
+
+
 def members(union: Any) -> list[type[BaseModel]]:
     """List the classes of a union of specs, or the one class there is."""
     if get_origin(union) is Annotated:

@@ -55,7 +55,9 @@ def _picture(job_id: str, resources: Resources, kind: Literal["png", "svg"], if_
 def _drawn(job_id: str, db: Database, kind: Literal["png", "svg"]) -> tuple[int, bytes]:
     job = get_job(db, job_id)  # read first, its version is never newer than what is drawn
     found = curves(db, job_id)
-    return job.version, picture(job.name or job.id, _subtitle(job), found.fits, kind=kind, unit=info(job.dataset).target_unit)
+    sharpness = (job.result or {}).get("sharpness")
+    unit = info(job.dataset).target_unit
+    return job.version, picture(job.name or job.id, _subtitle(job), found.fits, kind=kind, unit=unit, sharpness=sharpness)
 
 
 def _subtitle(job: JobState) -> str:

@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
-from jobs.diagnosis import Diagnosis, diagnose
+from jobs.diagnosis import Diagnosis, diagnose, window
+from jobs.materialize import materialize
+from jobs.resolve import resolve
+from jobs.spec import JobSpec
 from jobs.states import FitStatus
+from tests.training.small import run
 
 GUESS = 0.1
 """What always naming the largest of ten classes reaches."""
@@ -84,3 +88,65 @@ def test_no_verdict_is_given_too_early_or_without_validation_rows() -> None:
     assert _verdict(None, None) is None
     only_train = {"train_loss": 0.1, "train_accuracy": 0.9}
     assert _verdict(only_train, only_train) is None
+
+
+REAL: dict[str, dict[str, Any]] = {
+    "overfitting": {"dataset": "digits", "split": {"name": "holdout", "val_fraction": 0.97}, "training": {"max_epochs": 60}},
+    "underfitting": {"dataset": "digits", "optimizer": {"name": "sgd", "learning_rate": 1e-6}, "training": {"max_epochs": 5}},
+    "still_improving": {"dataset": "digits", "optimizer": {"name": "sgd", "learning_rate": 0.01}, "training": {"max_epochs": 8}},
+    "good_fit": {"dataset": "digits", "training": {"max_epochs": 60}, "early_stopping": {"patience": 5}},
+    "diverged": {
+        "dataset": "diabetes", "preprocessing": {"target": "none"}, "optimizer": {"name": "sgd", "learning_rate": 1e20}, "training": {"max_epochs": 5},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verdict", REAL)
+def test_real_jobs_show_each_verdict(verdict: str) -> None:
+    """B022: divergence on demand is one of them."""
+    resolved = resolve(JobSpec.model_validate({"seed": 0, "evaluation": {"resamples": 200}, **REAL[verdict]}))
+    fit = materialize(resolved.spec, 1, expected_row_hash=resolved.fits[0].row_hash)
+    curves, outcomes = run(fit)
+    outcome, counts = outcomes[1], resolved.info.class_counts
+    at = {
+        record.epoch: {
+            "train_loss": record.train_loss,
+            "val_loss": record.val_loss or 0.0,
+            **{f"{split}_{name}": value for split in ("train", "val") for name, value in getattr(record, f"{split}_metrics").items()},
+        }
+        for record in curves[1]
+    }
+    assert outcome.last_epoch is not None
+    assert outcome.best_epoch is not None
+    found = diagnose(
+        status=FitStatus(outcome.status),
+        best_epoch=outcome.best_epoch,
+        last_epoch=outcome.last_epoch,
+        best=at[outcome.best_epoch],
+        last=at[outcome.last_epoch],
+        evaluation=outcome.evaluation,
+        guess_accuracy=None if counts is None else max(counts) / sum(counts),
+        earlier=at.get(outcome.last_epoch - window(outcome.last_epoch)),
+    )
+    assert found is not None
+    assert found.verdict == verdict
+    assert "." in found.advice
+    assert found.why
+
+
+@pytest.mark.parametrize(("fall", "verdict"), [(0.05, "still_improving"), (0.005, "good_fit")])
+def test_still_improving_needs_a_slope(fall: float, verdict: str) -> None:
+    found = diagnose(
+        status=FitStatus.FINISHED,
+        best_epoch=50,
+        last_epoch=50,
+        best=LEARNED,
+        last=LEARNED,
+        evaluation=None,
+        guess_accuracy=GUESS,
+        earlier={**LEARNED, "val_loss": LEARNED["val_loss"] / (1 - fall)},
+    )
+    assert found is not None
+    assert found.verdict == verdict
+    assert found.numbers["val_loss_change"] < 0
+    assert found.numbers["epochs_past_best"] == 0

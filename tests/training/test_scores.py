@@ -42,7 +42,9 @@ def test_every_split_has_its_scores() -> None:
     evaluation = run(a_fit(test_rows=30, training={"max_epochs": 2}))[1][1].evaluation
     assert evaluation is not None
     for split in ("train", "val", "test"):
-        assert {"macro_f1", "roc_auc", "expected_calibration_error", "per_class", "confusion_matrix", "baseline_loss"} <= evaluation[split].keys()
+        assert {"macro_f1", "roc_auc", "expected_calibration_error", "per_class", "confusion_matrix", "baseline_loss"} <= evaluation[
+            split
+        ].keys()
         assert sum(map(sum, evaluation[split]["confusion_matrix"])) == evaluation[split]["rows"]
     numbers = run(a_fit(classes=None, training={"max_epochs": 2}))[1][1].evaluation
     assert numbers is not None
