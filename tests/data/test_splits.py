@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.splits.build import SplitProblem, divide
-from data.splits.spec import HoldoutSpec
+from data.splits.spec import HoldoutSpec, PredefinedSpec
 
 Y10 = np.arange(10.0)
 
@@ -70,3 +70,29 @@ def test_a_split_that_cannot_be_made_says_where(fields: dict[str, object], y: np
     with pytest.raises(SplitProblem) as caught:
         divide(_holdout(**fields), y, task, 0)
     assert caught.value.pointer == pointer
+
+
+def test_a_predefined_test_split_is_kept_and_validation_comes_from_the_training_rows() -> None:
+    parts = np.repeat([0, 2], [80, 20])
+    y = np.arange(100) % 4
+    division = divide(PredefinedSpec(name="predefined"), y, "classification", 0, parts)
+    assert division.test.tolist() == list(range(80, 100))
+    assert (len(division.train), len(division.val)) == (70, 10)
+    assert sorted([*division.train, *division.val]) == list(range(80))
+    assert set(np.bincount(y[division.val])) == {2, 3}
+    other = divide(PredefinedSpec(name="predefined", val_fraction=0.2), y, "classification", 0, parts)
+    assert len(other.val) == 20
+    assert len(divide(PredefinedSpec(name="predefined", val_fraction=0), y, "classification", 0, parts).val) == 0
+
+
+def test_validation_rows_of_the_datasets_own_are_used() -> None:
+    parts = np.array([0, 1, 2, 0, 0])
+    division = divide(PredefinedSpec(name="predefined"), np.arange(5.0), "regression", 0, parts)
+    assert (division.train.tolist(), division.val.tolist(), division.test.tolist()) == ([0, 3, 4], [1], [2])
+
+
+def test_a_predefined_split_needs_one_and_leaves_training_rows() -> None:
+    with pytest.raises(SplitProblem, match="no division of its own"):
+        divide(PredefinedSpec(name="predefined"), Y10, "regression", 0)
+    with pytest.raises(SplitProblem, match="leave none"):
+        divide(PredefinedSpec(name="predefined", val_fraction=0.5), Y10, "regression", 0, np.repeat([0, 2], 5))

