@@ -4,6 +4,7 @@ The largest eigenvalue of the Hessian of the loss, by power iteration on Hessian
 epsilon-sharpness of Keskar et al. (2017); and the loss along a filter-normalised direction (Li et al. 2018).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
+from models.shapes import layers
 from training.evaluation import Part
 from training.losses.build import row_losses
 from training.losses.spec import LossSpec
@@ -18,6 +20,8 @@ from training.seeding import generator
 from training.weights import Weights
 
 _MAX_ROWS = 1024
+_MAX_VALUES = 50_000_000
+"""Numbers that all layers may put out for the rows that are looked at: second derivatives keep several copies of them."""
 _ITERATIONS = 100
 _TOLERANCE = 1e-4
 _EPSILON = 1e-3
@@ -34,6 +38,11 @@ class Surface:
         self._x, self._y = part.x.double(), part.y if part.task == "classification" else part.y.double()
         self._loss = loss
         self._scale = part.scale**2 if part.task == "regression" else 1.0
+
+    @property
+    def rows(self) -> int:
+        """Count the rows that are looked at."""
+        return len(self._x)
 
     @property
     def at(self) -> Tensor:
@@ -72,16 +81,14 @@ class Surface:
 
 def sharpness(weights: Weights, train: Part, val: Part | None, loss: LossSpec, seed: int) -> dict[str, Any]:
     """Measure one fit's minimum; JSON-ready."""
-    chosen = torch.randperm(len(train), generator=generator(seed, "sharpness", "rows"))[:_MAX_ROWS].sort().values.to(train.x.device)
-    surface = Surface(weights, Part(x=train.x[chosen], y=train.y[chosen], task=train.task, scale=train.scale), loss)
+    surface = Surface(weights, _sample(weights, train, seed, "rows"), loss)
     eigenvalue, iterations, has_converged = largest_eigenvalue(surface, seed)
     direction = filter_normalised(weights, seed).to(surface.at.device)
     lines = {"train_loss": _along(surface, direction)}
     if val is not None:
-        part = Part(x=val.x[:_MAX_ROWS], y=val.y[:_MAX_ROWS], task=val.task, scale=val.scale)
-        lines["val_loss"] = _along(Surface(weights, part, loss), direction)
+        lines["val_loss"] = _along(Surface(weights, _sample(weights, val, seed, "val_rows"), loss), direction)
     return {
-        "rows": len(chosen),
+        "rows": surface.rows,
         "largest_eigenvalue": eigenvalue,
         "iterations": iterations,
         "has_converged": has_converged,
@@ -89,6 +96,15 @@ def sharpness(weights: Weights, train: Part, val: Part | None, loss: LossSpec, s
         "epsilon_sharpness": epsilon_sharpness(surface),
         "slice": {"distance": _SLICE.tolist(), **lines},
     }
+
+
+def _sample(weights: Weights, part: Part, seed: int, purpose: str) -> Part:
+    """Draw the rows to look at: fewer of them where a network puts out many numbers for each."""
+    outputs = weights.network.parameters[-1].shape[0]  # the output layer's biases
+    values = sum(math.prod(layer.output_shape) for layer in layers(weights.specs[0], tuple(part.x.shape[1:]), outputs))
+    count = max(1, min(_MAX_ROWS, _MAX_VALUES // values))
+    chosen = torch.randperm(len(part), generator=generator(seed, "sharpness", purpose))[:count].sort().values.to(part.x.device)
+    return Part(x=part.x[chosen], y=part.y[chosen], task=part.task, scale=part.scale)
 
 
 def largest_eigenvalue(surface: Surface, seed: int) -> tuple[float, int, bool]:
