@@ -20,7 +20,7 @@ from training.seeding import generator
 from training.weights import Weights
 
 _MAX_ROWS = 1024
-_MAX_VALUES = 50_000_000
+_MAX_VALUES = 20_000_000
 """Numbers that all layers may put out for the rows that are looked at: second derivatives keep several copies of them."""
 _ITERATIONS = 100
 _TOLERANCE = 1e-4
