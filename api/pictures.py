@@ -71,7 +71,7 @@ def _slice(axes: Axes, sharpness: Mapping[str, Any], label: str) -> None:
             axes.plot(line["distance"], _numbers(line[f"{split}_loss"]), color=color, linewidth=1.8, linestyle=style)
     axes.axvline(0, color=_FAINT, linewidth=0.8, linestyle=":")
     axes.set_title(
-        f"largest eigenvalue {sharpness['largest_eigenvalue']:.3g}, \u03b5-sharpness {sharpness['epsilon_sharpness']:.3g}",
+        f"largest eigenvalue {_said(sharpness['largest_eigenvalue'])}, \u03b5-sharpness {_said(sharpness['epsilon_sharpness'])}",
         fontsize=9.5,
         color=_FAINT,
         loc="left",
@@ -80,6 +80,10 @@ def _slice(axes: Axes, sharpness: Mapping[str, Any], label: str) -> None:
     axes.set_ylabel(label)
     axes.grid(visible=True, alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _said(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"
 
 
 def _squared(unit: str | None) -> str:

@@ -1,5 +1,6 @@
 """What the curve of a finished fit says about it, with the rule and the numbers behind the verdict."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -112,7 +113,7 @@ def _relative(last: Mapping[str, float], earlier: Mapping[str, float] | None, ev
     kept = None if evaluation is None else evaluation.get("val")
     if kept is not None and kept.get("baseline_loss"):
         numbers["share_of_baseline_loss"] = kept["loss"]["value"] / kept["baseline_loss"]
-    return numbers
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}  # a ratio to almost nothing can overflow
 
 
 def _judged(

@@ -110,7 +110,7 @@ class Shelf:
         if limit is not None and len(train) > limit:
             chosen = torch.from_numpy(stratified_sample(fit.seed, np.asarray(data.train.y), limit)).to(self._device)
             measured = Part(x=train.x[chosen], y=train.y[chosen], task=train.task, scale=train.scale)
-        spec_of_rows, labels = spec.regularization, np.asarray(data.train.y)
+        regularization, labels = spec.regularization, np.asarray(data.train.y)
         cuts = batches(len(train), spec.training.batch_size, merges_single=isinstance(spec.network.normalization, BatchNormSpec))
         return Member(
             fit=fit,
@@ -123,9 +123,9 @@ class Shelf:
             schedule=Schedule(spec.schedule, spec.optimizer.learning_rate, spec.training.max_epochs),
             units=self._units(data),
             class_weights=None
-            if spec_of_rows.class_weights is None
-            else self._tensor(class_weights(spec_of_rows.class_weights, labels, data.num_outputs)),
-            balanced_rows=BalancedRows(labels) if spec_of_rows.balanced_sampling else None,
+            if regularization.class_weights is None
+            else self._tensor(class_weights(regularization.class_weights, labels, data.num_outputs)),
+            balanced_rows=BalancedRows(labels) if regularization.balanced_sampling else None,
         )
 
     def _tensor(self, values: np.ndarray) -> Tensor:

@@ -9,7 +9,7 @@ from training.bootstrap import Draws, difference, resampled, with_intervals
 from training.evaluation import Part, RowFigures, measure
 from training.members import Member
 from training.records import FitOutcome, StopReason
-from training.scores import baseline_loss, scores
+from training.scores import baseline_loss, finite_or_none, scores
 from training.sharpness import sharpness
 from training.weights import Weights
 
@@ -95,7 +95,7 @@ def _split(member: Member, split: Literal["train", "val", "test"], figures: RowF
     is_classes = data.task == "classification"
     baseline = baseline_loss(data.train.y, rows.y, data.num_outputs if is_classes else None, data.target_scale)
     further = scores(figures, rows.y, data.class_labels) if is_classes else {"mae": float(np.sqrt(figures.loss).mean())}
-    return {**with_intervals(figures, draws), "baseline_loss": baseline, **further}
+    return {**with_intervals(figures, draws), "baseline_loss": finite_or_none(baseline), **further}
 
 
 def _status(reason: StopReason) -> Literal["finished", "diverged", "cancelled"]:

@@ -35,7 +35,13 @@ def scores(figures: RowFigures, labels: np.ndarray, class_labels: tuple[str, ...
     if len(classes) <= _MAX_CLASSES:
         names = class_labels or tuple(str(one) for one in classes)
         found["per_class"] = [
-            {"label": names[k], "rows": int(rows[k]), "precision": _known(precision[k]), "recall": _known(recall[k]), "f1": _known(f1[k])}
+            {
+                "label": names[k],
+                "rows": int(rows[k]),
+                "precision": finite_or_none(precision[k]),
+                "recall": finite_or_none(recall[k]),
+                "f1": finite_or_none(f1[k]),
+            }
             for k in classes
         ]
         found["confusion_matrix"] = metrics.confusion_matrix(labels, named, labels=classes).tolist()
@@ -73,5 +79,6 @@ def _roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
     return float(np.mean([metrics.roc_auc_score(labels == one, probabilities[:, one]) for one in present]))
 
 
-def _known(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
+    """Give what can be stored: None for NaN and infinities."""
     return float(value) if math.isfinite(value) else None

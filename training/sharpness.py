@@ -16,6 +16,7 @@ from models.shapes import layers
 from training.evaluation import Part
 from training.losses.build import row_losses
 from training.losses.spec import LossSpec
+from training.scores import finite_or_none
 from training.seeding import generator
 from training.weights import Weights
 
@@ -89,11 +90,11 @@ def sharpness(weights: Weights, train: Part, val: Part | None, loss: LossSpec, s
         lines["val_loss"] = _along(Surface(weights, _sample(weights, val, seed, "val_rows"), loss), direction)
     return {
         "rows": surface.rows,
-        "largest_eigenvalue": eigenvalue,
+        "largest_eigenvalue": finite_or_none(eigenvalue),
         "iterations": iterations,
         "has_converged": has_converged,
         "epsilon": _EPSILON,
-        "epsilon_sharpness": epsilon_sharpness(surface),
+        "epsilon_sharpness": finite_or_none(epsilon_sharpness(surface)),
         "slice": {"distance": _SLICE.tolist(), **lines},
     }
 
@@ -170,4 +171,4 @@ def filter_normalised(weights: Weights, seed: int) -> Tensor:
 @torch.no_grad()
 def _along(surface: Surface, direction: Tensor) -> list[float | None]:
     values = [surface.loss(surface.at + distance * direction).item() for distance in _SLICE.tolist()]
-    return [value if np.isfinite(value) else None for value in values]
+    return [finite_or_none(value) for value in values]

@@ -150,3 +150,11 @@ def test_still_improving_needs_a_slope(fall: float, verdict: str) -> None:
     assert found.verdict == verdict
     assert found.numbers["val_loss_change"] < 0
     assert found.numbers["epochs_past_best"] == 0
+
+
+def test_a_ratio_to_almost_nothing_is_left_out() -> None:
+    """B011: what would overflow is not said."""
+    last = {**LEARNED, "val_loss": 5e-324, "train_loss": 1.0}
+    found = diagnose(status=FitStatus.FINISHED, best_epoch=5, last_epoch=10, best=last, last=last, evaluation=None, guess_accuracy=GUESS)
+    assert found is not None
+    assert "last_gap_relative_to_loss" not in found.numbers

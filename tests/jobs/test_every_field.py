@@ -33,15 +33,6 @@ BASE: dict[str, Any] = {
     "evaluation": {"resamples": 100},
     "seed": 0,
 }
-VOLUMES = {
-    "dataset": "solids",
-    "network": {"name": "cnn", "blocks": [{"channels": 2, "pool": 4}]},
-    "training": {"max_epochs": 1, "batch_size": 128},
-}
-"""A small job, and what it is run on where images will not do."""
-
-# (where, two values) by the class that has the field. A value of None for `first` is the default.
-KNOBS: dict[type[BaseModel], dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {}
 
 
 def _set(spec: dict[str, Any], pointer: str, value: Any) -> dict[str, Any]:
