@@ -9,6 +9,7 @@ from api.nudges import Nudges
 from api.queue import Queue
 from api.settings import ApiSettings
 from store.artifacts import Artifacts
+from store.datasets import Datasets
 from store.engine import Database
 
 
@@ -22,6 +23,7 @@ class Resources:
         self.queue = Queue(settings.broker_url)
         self.nudges = Nudges(settings.broker_url)
         self.artifacts = Artifacts(settings.artifacts_url)
+        self.datasets = Datasets(db, self.artifacts)
         self.bodies = Bodies()
 
 

@@ -1,6 +1,6 @@
 """Datasets that need no upload: scikit-learn's, Fashion-MNIST where its files are installed, and generated ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from sklearn import datasets as sklearn_datasets
 from sklearn.utils import Bunch
 
 from data import generators
-from data.dataset import TEST, TRAIN, VAL, Array, Dataset, DatasetInfo, Kind, content_hash
+from data.dataset import TEST, TRAIN, VAL, Array, Column, Dataset, DatasetInfo, Kind, content_hash
 from data.idx import read_idx
 from data.settings import DataSettings
 
@@ -21,14 +21,27 @@ _FASHION_LABELS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sanda
 _FASHION_FILES = ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
+_KEPT_BYTES = 8_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltinRows:
+    """Rows as a reader gives them; see `Dataset`."""
+
+    x: Array
+    y: Array
+    parts: Array | None = None
+    groups: Array | None = None
+    times: Array | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Builtin:
     """What is written down about a dataset (counts and hash are measured) and how its rows are read."""
 
     info: DatasetInfo
-    read: Callable[[], tuple[Array, Array]]
+    read: Callable[[], BuiltinRows]
     x_unit: float = 1.0
-    parts: Callable[[], Array] | None = None
     missing: Callable[[], str | None] = lambda: None
 
 
@@ -50,36 +63,90 @@ def info(dataset_id: str) -> DatasetInfo:
     return load(dataset_id).info
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def load(dataset_id: str) -> Dataset:
-    """Read the rows of one dataset; they are shared and read-only.
+    """Open one dataset; its rows are shared and read-only.
 
     Raises:
         KeyError: no dataset has this id.
         OSError: its files are not there.
     """
     builtin = _BUILTIN[dataset_id]
-    x, y = builtin.read()
-    x = x.reshape(len(x), *builtin.info.input_shape)
-    x, y = x.copy(), y.copy()
-    x.flags.writeable = y.flags.writeable = False
+    rows = builtin.read()
+    x, y = _features(builtin, rows), rows.y.copy()
+    y.flags.writeable = False
     counts = None
     if builtin.info.num_classes is not None:
         counts = tuple(int(n) for n in np.bincount(y, minlength=builtin.info.num_classes))
-    parts = None if builtin.parts is None else builtin.parts()
-    measured = replace(builtin.info, num_rows=len(x), class_counts=counts, content_hash=content_hash(x, y), predefined_rows=_sizes(parts))
-    return Dataset(info=measured, x=x, y=y, x_unit=builtin.x_unit, parts=parts)
+    measured = replace(
+        builtin.info,
+        num_rows=len(x),
+        class_counts=counts,
+        content_hash=content_hash(x, y),
+        predefined_rows=part_sizes(rows.parts),
+        columns=_columns(builtin.info, x),
+        num_groups=None if rows.groups is None else len(np.unique(rows.groups)),
+    )
+    # Large rows are read again by whoever trains on them: a process that only divides rows shall not hold them.
+    read = (lambda: x) if x.nbytes <= _KEPT_BYTES else (lambda: _features(builtin, builtin.read()))
+    return Dataset(info=measured, y=y, read=read, x_unit=builtin.x_unit, parts=rows.parts, groups=rows.groups, times=rows.times)
 
 
-def _sizes(parts: Array | None) -> dict[str, int] | None:
+class Builtins:
+    """The built-in datasets as a source."""
+
+    def info(self, dataset_id: str) -> DatasetInfo:
+        """Describe a dataset; KeyError if there is none of this id."""
+        return info(dataset_id)
+
+    def load(self, dataset_id: str) -> Dataset:
+        """Open a dataset; KeyError if there is none of this id, OSError if its files are not there."""
+        return load(dataset_id)
+
+    def suggestions(self) -> Sequence[str]:
+        """Name those that can be used here."""
+        return [entry.id for entry in catalog() if entry.available]
+
+
+BUILTINS = Builtins()
+
+
+def part_sizes(parts: Array | None) -> dict[str, int] | None:
+    """Count the rows of each part of a dataset's own division."""
     if parts is None:
         return None
     return {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))}
 
 
-def _columns(bunch: Bunch) -> tuple[Array, Array]:
+def _features(builtin: _Builtin, rows: BuiltinRows) -> Array:
+    x = rows.x.reshape(len(rows.x), *builtin.info.input_shape).copy()
+    x.flags.writeable = False
+    return x
+
+
+def _columns(info: DatasetInfo, x: Array) -> tuple[Column, ...] | None:
+    """Complete what is written down about a table's columns by what is missing in them."""
+    if info.kind != "table":
+        return None
+    written = info.columns or tuple(Column(name=name) for name in info.feature_names or ())
+    absent = [np.flatnonzero(np.isnan(x[:, i])) for i in range(len(written))]
+    return tuple(
+        replace(column, num_missing=len(rows), first_missing_row=int(rows[0]) + 1 if len(rows) else None)
+        for column, rows in zip(written, absent, strict=True)
+    )
+
+
+def _bunch(bunch: Bunch) -> BuiltinRows:
     target = np.asarray(bunch.target)
-    return np.asarray(bunch.data), target.astype(np.int64 if target.dtype.kind == "i" else np.float64)
+    return BuiltinRows(x=np.asarray(bunch.data), y=target.astype(np.int64 if target.dtype.kind == "i" else np.float64))
+
+
+def _generated(make: Callable[[], tuple[Array, Array]]) -> Callable[[], BuiltinRows]:
+    def read() -> BuiltinRows:
+        x, y = make()
+        return BuiltinRows(x=x, y=y)
+
+    return read
 
 
 def _fashion_missing() -> str | None:
@@ -97,15 +164,12 @@ def _idx_file(folder: Path, name: str) -> Path | None:
     return None
 
 
-def _fashion_rows() -> tuple[Array, Array]:
+def _fashion_rows() -> BuiltinRows:
     folder = DataSettings().fashion_mnist
     files = [_idx_file(folder, name) for name in _FASHION_FILES]
     train_x, test_x, train_y, test_y = (read_idx(file) for file in files if file is not None)
-    return np.concatenate([train_x, test_x]), np.concatenate([train_y, test_y]).astype(np.int64)
-
-
-def _fashion_parts() -> Array:
-    return np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [60_000, 10_000])
+    parts = np.repeat(np.array([TRAIN, TEST], dtype=np.int8), [len(train_x), len(test_x)])
+    return BuiltinRows(x=np.concatenate([train_x, test_x]), y=np.concatenate([train_y, test_y]).astype(np.int64), parts=parts)
 
 
 def _table(
@@ -192,7 +256,7 @@ _ENTRIES = (
             "digits", "Handwritten digits", "Handwritten digits of 43 people as 8 x 8 gray images.", shape=(1, 8, 8), target="digit",
             labels=tuple("0123456789"), licence=_CC_BY, source="Alpaydin & Kaynak 1998, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _columns(sklearn_datasets.load_digits()),
+        read=lambda: _bunch(sklearn_datasets.load_digits()),
         x_unit=16.0,
     ),
     _Builtin(
@@ -200,28 +264,28 @@ _ENTRIES = (
             "iris", "Iris plants", "Four measurements of 150 flowers of three species.", features=_IRIS, target="species",
             labels=("setosa", "versicolor", "virginica"), source="Fisher 1936, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _columns(sklearn_datasets.load_iris()),
+        read=lambda: _bunch(sklearn_datasets.load_iris()),
     ),
     _Builtin(
         info=_table(
             "wine", "Wine", "Thirteen chemical measurements of 178 wines of three growers.", features=_WINE, target="grower",
             labels=("class_0", "class_1", "class_2"), source="Forina et al. 1988, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _columns(sklearn_datasets.load_wine()),
+        read=lambda: _bunch(sklearn_datasets.load_wine()),
     ),
     _Builtin(
         info=_table(
             "breast_cancer", "Breast cancer Wisconsin", "Thirty measurements of cell nuclei of 569 tumours.", features=_CANCER, target="diagnosis",
             labels=("malignant", "benign"), source="Street et al. 1993, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _columns(sklearn_datasets.load_breast_cancer()),
+        read=lambda: _bunch(sklearn_datasets.load_breast_cancer()),
     ),
     _Builtin(
         info=_table(
             "diabetes", "Diabetes", "Ten measurements of 442 patients and the progression of their illness one year later.", features=_DIABETES,
             target="disease progression", unit="points of a clinical score", licence=_BSD, source="Efron et al. 2004, by scikit-learn",
         ),
-        read=lambda: _columns(sklearn_datasets.load_diabetes(scaled=False)),
+        read=lambda: _bunch(sklearn_datasets.load_diabetes(scaled=False)),
     ),
     _Builtin(
         info=_grid(
@@ -230,7 +294,6 @@ _ENTRIES = (
         ),
         read=_fashion_rows,
         x_unit=255.0,
-        parts=_fashion_parts,
         missing=_fashion_missing,
     ),
     _Builtin(
@@ -238,49 +301,49 @@ _ENTRIES = (
             "moons", "Two moons", "Two interleaved half circles with noise 0.25 in the plane.", features=_PLANE, target="moon",
             labels=("upper", "lower"), licence=_GENERATED, source="scikit-learn make_moons",
         ),
-        read=generators.moons,
+        read=_generated(generators.moons),
     ),
     _Builtin(
         info=_table(
             "spirals", "Two spirals", "Two interleaved spirals of one and a half turns with noise 0.05 in the plane.", features=_PLANE, target="spiral",
             labels=("first", "second"), licence=_GENERATED, source="after Lang & Witbrock 1988",
         ),
-        read=generators.spirals,
+        read=_generated(generators.spirals),
     ),
     _Builtin(
         info=_table(
             "noisy_sine", "Noisy sine", "One period of a sine with Gaussian noise of standard deviation 0.2.", features=("x",), target="y",
             licence=_GENERATED, source="y = sin(2 pi x) + noise, x uniform in [0, 1]",
         ),
-        read=generators.noisy_sine,
+        read=_generated(generators.noisy_sine),
     ),
     _Builtin(
         info=_grid(
             "waves", "Noisy waves", "Sine, square, triangle and sawtooth waves of 64 positions, random in frequency, phase and amplitude, under noise 0.4: signals for 1-D convolutions.",
             shape=(1, 64), target="wave", labels=("sine", "square", "triangle", "sawtooth"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=generators.waves,
+        read=_generated(generators.waves),
     ),
     _Builtin(
         info=_grid(
             "solids", "Noisy solids", "Balls, cubes, hollow balls and crosses in 12 x 12 x 12 voxels under noise 0.5: volumes for 3-D convolutions.",
             shape=(1, 12, 12, 12), target="solid", labels=("ball", "cube", "hollow ball", "cross"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=generators.solids,
+        read=_generated(generators.solids),
     ),
     _Builtin(
         info=_grid(
             "colored_shapes", "Colored shapes", "Discs, squares and crosses of 12 x 12 pixels, in any color on any other: color images whose color says nothing.",
             shape=(3, 12, 12), target="shape", labels=("disc", "square", "cross"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=generators.colored_shapes,
+        read=_generated(generators.colored_shapes),
     ),
     _Builtin(
         info=_grid(
             "bright_half", "Bright half", "Gray noise of 8 x 8 pixels whose left or right half is brighter: flipped, a label becomes wrong.",
             shape=(1, 8, 8), target="brighter half", labels=("left", "right"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=generators.bright_half,
+        read=_generated(generators.bright_half),
     ),
 )  # fmt: skip
 _BUILTIN = {entry.info.id: entry for entry in _ENTRIES}

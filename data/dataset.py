@@ -1,9 +1,10 @@
 """A dataset: what is known of it without its rows, and the rows themselves."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,27 @@ TRAIN, VAL, TEST = 0, 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table that a network may be given: numbers, or words, which rows hold as indices of `categories`.
+
+    `num_missing` counts its missing values; `first_missing_row` is the first of them, the first row being 1.
+    """
+
+    name: str
+    kind: Literal["number", "category"] = "number"
+    categories: tuple[str, ...] = ()
+    num_missing: int = 0
+    first_missing_row: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """What a client may know of a dataset before any row is read.
 
     `input_shape` is [F] for tables, [C, L] for signals, [C, H, W] for images and [C, D, H, W] for volumes. `predefined_rows`
-    counts the rows of the dataset's own division, where it has one. `class_counts` follow `class_labels`. A dataset that
-    cannot be loaded here has `available` False and says why; then counts and `content_hash` are None or 0.
+    counts the rows of the dataset's own division, where it has one. `class_counts` follow `class_labels`. `columns` are
+    the features of a table. A dataset that cannot be loaded here has `available` False and says why; then counts and
+    `content_hash` are None or 0.
     """
 
     id: str
@@ -39,6 +55,10 @@ class DatasetInfo:
     licence: str
     source: str
     description: str
+    columns: tuple[Column, ...] | None = None
+    group_name: str | None = None
+    num_groups: int | None = None
+    time_name: str | None = None
     predefined_rows: Mapping[str, int] | None = None
     available: bool = True
     unavailable_reason: str | None = None
@@ -50,18 +70,45 @@ class DatasetInfo:
         return self.num_classes or 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Rows: `x` [n, *input_shape] in raw units (divide by `x_unit` for [0, 1] images), `y` [n] int64 class or float64.
+    """What decides how rows are divided, and a way to their features, which most readers never need.
 
-    `parts` [n] is the dataset's own division (`TRAIN`, `VAL`, `TEST`), or None.
+    `y` [n] is int64 class or float64. `parts` [n] is the dataset's own division (`TRAIN`, `VAL`, `TEST`), `groups` [n] int64
+    what belongs together, `times` [n] what orders rows; each None if the dataset has none. `x` [n, *input_shape] is in raw
+    units (divide by `x_unit` for [0, 1] images); in tables a missing value is NaN and a word the index of its category.
     """
 
     info: DatasetInfo
-    x: Array
     y: Array
+    read: Callable[[], Array]
+    read_column: Callable[[int], Array] | None = None
     x_unit: float = 1.0
     parts: Array | None = None
+    groups: Array | None = None
+    times: Array | None = None
+
+    @cached_property
+    def x(self) -> Array:
+        """Read all features, once."""
+        return self.read()
+
+    def column(self, position: int) -> Array:
+        """Read one column [n] of a table, without the others where the storage allows."""
+        return self.x[:, position] if self.read_column is None else self.read_column(position)
+
+
+class DatasetSource(Protocol):
+    """Where datasets are found by id."""
+
+    def info(self, dataset_id: str) -> DatasetInfo:
+        """Describe a dataset; KeyError if there is none of this id."""
+
+    def load(self, dataset_id: str) -> Dataset:
+        """Open a dataset; KeyError if there is none of this id, OSError if its files are not there."""
+
+    def suggestions(self) -> Sequence[str]:
+        """Name datasets for a message to somebody who named one that is not there."""
 
 
 def content_hash(*arrays: Array) -> str:

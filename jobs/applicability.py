@@ -40,17 +40,28 @@ def technique_problems(spec: JobSpec, dataset: DatasetInfo) -> Iterator[Problem]
         yield Problem(
             "/loss", "does_not_apply", f"{spec.loss.name} does not apply to {dataset.task}; {dataset.id} needs {loss_for(dataset).name}"
         )
-    if dataset.task == "classification" and spec.preprocessing.target == "none":
-        yield Problem("/preprocessing/target", "no_effect", "a class is never standardised: leave preprocessing.target out")
     yield from _network_problems(spec)
     yield from _following_problems(spec, dataset)
     yield from _schedule_problems(spec)
     yield from _class_problems(spec, dataset)
     yield from _mixing_problems(spec, dataset)
     for i, augmentation in enumerate(spec.regularization.augmentations):
-        reason = misfit(augmentation, dataset.input_shape)
+        reason = misfit(augmentation, _shape(spec, dataset))
         if reason is not None:
             yield Problem(f"/regularization/augmentations/{i}", "does_not_apply", reason)
+
+
+def _shape(spec: JobSpec, dataset: DatasetInfo) -> tuple[int, ...]:
+    """Give the shape of the rows that are augmented."""
+    size = spec.preprocessing.resize
+    return dataset.input_shape if size is None or dataset.kind != "image" else (dataset.input_shape[0], *size)
+
+
+def class_problems(labels: Array) -> Iterator[Problem]:
+    """Refuse training rows, whose classes are `labels` [n], that hold nothing to tell apart."""
+    if len(np.unique(labels)) < 2:
+        message = "the training rows are all of one class; at least 2 are needed: hold out by rows, or another share"
+        yield Problem("/split", "single_class", message)
 
 
 def row_problems(spec: JobSpec, labels: Array) -> Iterator[Problem]:

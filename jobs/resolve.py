@@ -5,16 +5,17 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data.builtin import catalog, info
-from data.dataset import DatasetInfo
-from data.splits.build import SplitProblem, stratifies
+from data.builtin import BUILTINS
+from data.dataset import Dataset, DatasetInfo, DatasetSource
+from data.splits.build import SplitProblem, grain, stratifies
 from data.splits.spec import HoldoutSpec
-from jobs.applicability import has_validation, idle_techniques, loss_for, row_problems, technique_problems
+from jobs.applicability import class_problems, has_validation, idle_techniques, loss_for, row_problems, technique_problems
+from jobs.fitness import data_problems, data_warnings, missing_problems
 from jobs.limits import Limits
 from jobs.plans.fits import Conclusion, PlannedFit
 from jobs.plans.replay import replay
 from jobs.problems import Problem, SpecProblems
-from jobs.rows import batch_rows, division_of
+from jobs.rows import batch_rows, division_of, input_shape_of
 from jobs.spec import JobSpec
 from models.shapes import Layer, ShapeProblem, layers, num_parameters
 
@@ -31,49 +32,61 @@ class Resolved:
     fits: tuple[PlannedFit, ...]
 
 
-def resolve(spec: JobSpec, limits: Limits | None = None) -> Resolved:
-    """Fill in what the client left open (seed, loss, stratification, kept weights) and check all that can be known.
+def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource = BUILTINS) -> Resolved:
+    """Fill in what the client left open (seed, loss, split, kept weights) and check all that can be known.
 
     Raises:
         SpecProblems: with every problem found.
     """
     limits = limits or Limits()
-    dataset = _dataset(spec.dataset)
-    table = _layers(spec, dataset)
-    problems = [*technique_problems(spec, dataset), *_size_problems(spec, table, limits)]
+    dataset = _dataset(spec.dataset, source)
+    info = dataset.info
+    problems = [*technique_problems(spec, info), *data_problems(spec, info)]
     if problems:
         raise SpecProblems(*problems)
     resolved, warnings = _filled(spec, dataset)
     try:
-        rows, division = division_of(resolved)
+        division = division_of(resolved, dataset)
     except SplitProblem as problem:
         raise SpecProblems(Problem(problem.pointer, problem.code, str(problem))) from problem
-    problems = [*row_problems(resolved, rows.y[division.train]), *_cost_problems(resolved, len(division.train), table, limits)]
+    problems = list(missing_problems(dataset, division))
     if problems:
         raise SpecProblems(*problems)
-    warnings += idle_techniques(resolved, len(division.train))
-    fits = replay(resolved, ())
+    table = _layers(resolved, info, input_shape_of(resolved, dataset))
+    labels = dataset.y[division.train]
+    problems = [
+        *_size_problems(resolved, table, limits),
+        *row_problems(resolved, labels),
+        *_cost_problems(resolved, len(labels), table, limits),
+    ]
+    if info.task == "classification":
+        problems += class_problems(labels)
+    if problems:
+        raise SpecProblems(*problems)
+    warnings += idle_techniques(resolved, len(labels))
+    warnings += data_warnings(resolved, dataset, division)
+    fits = replay(resolved, dataset, ())
     if isinstance(fits, Conclusion):
         raise SpecProblems(Problem("/plan", "no_fits", "this plan has nothing to train"))
     return Resolved(
-        spec=resolved, info=dataset, warnings=tuple(warnings), layers=table, num_parameters=num_parameters(table), fits=tuple(fits)
+        spec=resolved, info=info, warnings=tuple(warnings), layers=table, num_parameters=num_parameters(table), fits=tuple(fits)
     )
 
 
-def _dataset(dataset_id: str) -> DatasetInfo:
+def _dataset(dataset_id: str, source: DatasetSource) -> Dataset:
     try:
-        found = info(dataset_id)
+        found = source.info(dataset_id)
+        if found.available:
+            return source.load(dataset_id)
     except KeyError:
-        known = ", ".join(entry.id for entry in catalog() if entry.available)
+        known = ", ".join(source.suggestions())
         raise SpecProblems(Problem("/dataset", "unknown_dataset", f"no dataset has this id; there are {known}")) from None
-    if not found.available:
-        raise SpecProblems(Problem("/dataset", "dataset_unavailable", f"{found.id} cannot be used here: {found.unavailable_reason}"))
-    return found
+    raise SpecProblems(Problem("/dataset", "dataset_unavailable", f"{found.id} cannot be used here: {found.unavailable_reason}"))
 
 
-def _layers(spec: JobSpec, dataset: DatasetInfo) -> tuple[Layer, ...]:
+def _layers(spec: JobSpec, info: DatasetInfo, input_shape: tuple[int, ...]) -> tuple[Layer, ...]:
     try:
-        return layers(spec.network, dataset.input_shape, dataset.num_outputs)
+        return layers(spec.network, input_shape, info.num_outputs)
     except ShapeProblem as problem:
         raise SpecProblems(Problem(problem.pointer, problem.code, str(problem))) from problem
 
@@ -115,19 +128,20 @@ def _values_per_row(table: tuple[Layer, ...]) -> int:
     return sum(math.prod(layer.output_shape) for layer in table)
 
 
-def _filled(spec: JobSpec, dataset: DatasetInfo) -> tuple[JobSpec, list[str]]:
+def _filled(spec: JobSpec, dataset: Dataset) -> tuple[JobSpec, list[str]]:
     warnings = []
     training = spec.training
-    if not has_validation(spec, dataset) and training.kept_weights == "best":
+    if not has_validation(spec, dataset.info) and training.kept_weights == "best":
         training = training.model_copy(update={"kept_weights": "last"})
         warnings.append("without validation rows no epoch can be called best: the weights of the last epoch are kept")
-    split = spec.split
+    by = grain(spec.split, dataset)
+    split = spec.split.model_copy(update={"by": by})
     if isinstance(split, HoldoutSpec):
-        split = split.model_copy(update={"stratify": stratifies(split, dataset.task)})
+        split = split.model_copy(update={"stratify": stratifies(split, dataset), "shuffle": split.shuffle and by != "time"})
     resolved = spec.model_copy(
         update={
             "seed": secrets.randbelow(2**32) if spec.seed is None else spec.seed,
-            "loss": loss_for(dataset),
+            "loss": loss_for(dataset.info),
             "split": split,
             "training": training,
         }

@@ -2,34 +2,51 @@
 
 import hashlib
 import math
-from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from data.builtin import load
 from data.dataset import Dataset
+from data.preprocessing.build import prepared_shape
 from data.splits.build import Division, divide
-from data.splits.spec import SplitSpec
 from jobs.plans.fits import PlannedFit
 from jobs.spec import JobSpec
 from models.normalizations.spec import BatchNormSpec
 from models.shapes import layers, num_parameters
 
+_divided: WeakKeyDictionary[Dataset, dict[str, Division]] = WeakKeyDictionary()
+_shapes: WeakKeyDictionary[Dataset, dict[str, tuple[int, ...]]] = WeakKeyDictionary()
+_KEPT_FOR_ONE_DATASET = 8
 
-def division_of(spec: JobSpec) -> tuple[Dataset, Division]:
-    """Load the dataset and divide its rows.
+
+def division_of(spec: JobSpec, dataset: Dataset) -> Division:
+    """Divide the dataset's rows.
 
     Raises:
         SplitProblem: the split cannot be made.
     """
-    dataset = load(spec.dataset)
-    return dataset, _divided(spec.dataset, spec.split, seed_of(spec))
+    known = _divided.setdefault(dataset, {})
+    key = f"{spec.split.model_dump_json()} {seed_of(spec)}"
+    if key not in known:
+        _make_room(known)
+        known[key] = divide(spec.split, dataset, seed_of(spec))
+    return known[key]
 
 
-@lru_cache(maxsize=8)
-def _divided(dataset_id: str, split: SplitSpec, seed: int) -> Division:
-    dataset = load(dataset_id)
-    return divide(split, dataset.y, dataset.info.task, seed, dataset.parts)
+def input_shape_of(spec: JobSpec, dataset: Dataset) -> tuple[int, ...]:
+    """Give the shape of a prepared row: what the network is built for."""
+    known = _shapes.setdefault(dataset, {})
+    key = f"{spec.split.model_dump_json()} {seed_of(spec)} {spec.preprocessing.model_dump_json()}"
+    if key not in known:
+        _make_room(known)
+        known[key] = prepared_shape(spec.preprocessing, dataset, division_of(spec, dataset).train)
+    return known[key]
+
+
+def _make_room(known: dict[str, Any]) -> None:
+    while len(known) >= _KEPT_FOR_ONE_DATASET:
+        known.pop(next(iter(known)), None)
 
 
 def seed_of(spec: JobSpec) -> int:
@@ -68,9 +85,9 @@ def batch_rows(spec: JobSpec, rows: int) -> int:
     return rows if size == "full" else min(size, rows)
 
 
-def planned_fit(spec: JobSpec, number: int, label: str) -> PlannedFit:
+def planned_fit(spec: JobSpec, dataset: Dataset, number: int, label: str) -> PlannedFit:
     """Describe the fit that trains on the rows of the job's split."""
-    dataset, division = division_of(spec)
+    division = division_of(spec, dataset)
     steps = steps_per_epoch(spec, len(division.train))
     return PlannedFit(
         number=number,
@@ -80,5 +97,5 @@ def planned_fit(spec: JobSpec, number: int, label: str) -> PlannedFit:
         num_rows={"train": len(division.train), "val": len(division.val), "test": len(division.test)},
         steps_per_epoch=steps,
         steps_planned=steps * spec.training.max_epochs,
-        num_parameters=num_parameters(layers(spec.network, dataset.info.input_shape, dataset.info.num_outputs)),
+        num_parameters=num_parameters(layers(spec.network, input_shape_of(spec, dataset), dataset.info.num_outputs)),
     )

@@ -1,8 +1,12 @@
-"""Files that jobs leave: weights. Kept under one URL that fsspec understands; keys are made by the service, never by a client."""
+"""Files: datasets that were uploaded, weights that jobs leave. Kept under one URL that fsspec understands; keys are made by the service, never by a client."""
 
+import contextlib
+import datetime as dt
 import re
+import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -30,6 +34,57 @@ class Artifacts:
         files.mv(unfinished, path)
         return key
 
+    def put(self, key: str, file: Path) -> str:
+        """Store a file whole or not at all, without reading it into memory; give the key back.
+
+        Raises:
+            ValueError: the key is not of the service's making.
+        """
+        files, path = self._place(key)
+        files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        unfinished = f"{path}.{uuid.uuid4().hex}"
+        files.put_file(str(file), unfinished)
+        files.mv(unfinished, path)
+        return key
+
+    def local(self, key: str) -> Path:
+        """Give a file on this machine with an artifact's content: itself, or a copy that a later call finds again.
+
+        Raises:
+            FileNotFoundError: there is none of this key.
+        """
+        files, path = self._place(key)
+        if "file" in (files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)):
+            if not Path(path).is_file():
+                raise FileNotFoundError(key)
+            return Path(path)
+        copy = Path(tempfile.gettempdir()) / "holdout-artifacts" / key  # keys name content that never changes
+        if not copy.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = copy.with_name(f"{copy.name}.{uuid.uuid4().hex}")
+            files.get_file(path, str(unfinished))
+            unfinished.rename(copy)
+        return copy
+
+    def old(self, folder: str, age: dt.timedelta) -> Iterator[str]:
+        """List what lies two levels below a folder (`folder/owner/file`) and was last written longer than `age` ago, unfinished files too."""
+        files, root = url_to_fs(f"{self._url}/{folder}")
+        if not files.exists(root):
+            return
+        limit = dt.datetime.now(dt.UTC) - age
+        for owner in files.ls(root, detail=False):
+            for entry in files.ls(owner, detail=True) if files.isdir(owner) else ():
+                written = files.modified(entry["name"])
+                if entry["type"] == "file" and (written if written.tzinfo else written.replace(tzinfo=dt.UTC)) < limit:
+                    yield "/".join([folder, *str(entry["name"]).rsplit("/", 2)[1:]])
+
+    def discard(self, names: Sequence[str]) -> None:
+        """Delete files that `old` listed, and folders that are empty then."""
+        for name in names:
+            files, path = url_to_fs(f"{self._url}/{name}")
+            files.rm_file(path)
+            self._drop_if_empty(files, path.rsplit("/", 1)[0])
+
     def read(self, key: str) -> bytes:
         """Read an artifact.
 
@@ -46,6 +101,13 @@ class Artifacts:
             files, path = self._place(key)
             if files.exists(path):
                 files.rm_file(path)
+                self._drop_if_empty(files, path.rsplit("/", 1)[0])
+
+    def _drop_if_empty(self, files: fsspec.AbstractFileSystem, folder: str) -> None:
+        """Leave no empty folder behind; object stores have none."""
+        with contextlib.suppress(OSError):
+            if files.isdir(folder) and not files.ls(folder, detail=False):
+                files.rmdir(folder)
 
     def _place(self, key: str) -> tuple[fsspec.AbstractFileSystem, str]:
         if _KEY.fullmatch(key) is None:

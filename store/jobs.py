@@ -14,7 +14,7 @@ from store.engine import Database, is_duplicate
 from store.errors import Conflict, NotFound
 from store.events import ending, tell, transitions
 from store.ids import new_id
-from store.tables import FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, table
+from store.tables import DatasetRow, FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, table
 
 _JOBS = table(JobRow)
 
@@ -274,6 +274,16 @@ def _known(connection: Connection, key: str | None, body_hash: str) -> JobState 
     return _read(connection, row.job_id)
 
 
+def _hold_dataset(connection: Connection, dataset_id: str) -> str | None:
+    """Keep an uploaded dataset from being deleted while a job that names it is made; None for built-in ones."""
+    if not dataset_id.startswith("ds_"):
+        return None
+    query = select(DatasetRow.id).where(DatasetRow.id == dataset_id).with_for_update(read=True)
+    if connection.scalar(query) is None:
+        raise Conflict("dataset_deleted", f"dataset {dataset_id} was deleted while this request ran")
+    return dataset_id
+
+
 def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: str, now: dt.datetime) -> None:
     spec = resolved.spec
     connection.execute(
@@ -283,6 +293,7 @@ def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: s
             status=JobStatus.QUEUED,
             plan=spec.plan.name,
             dataset=spec.dataset,
+            uploaded_dataset=_hold_dataset(connection, spec.dataset),
             device=spec.device,
             spec=spec.model_dump(mode="json"),
             warnings=list(resolved.warnings),

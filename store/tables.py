@@ -71,6 +71,23 @@ class Base(DeclarativeBase):
     }
 
 
+class DatasetRow(Base):
+    """An uploaded dataset. `identity` names content and schema: an equal upload is the same dataset. `files` are artifact keys by role."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    identity: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[dt.datetime]
+    file_name: Mapped[str] = mapped_column(String(200))
+    num_bytes: Mapped[int] = mapped_column(BigInteger)
+    info: Mapped[dict[str, Any]]
+    upload_schema: Mapped[dict[str, Any]]
+    x_unit: Mapped[float]
+    files: Mapped[dict[str, Any]]
+    profile: Mapped[dict[str, Any]]
+
+
 class JobRow(Base):
     """A job. `version` rises in every transaction that writes an epoch or a state, under this row's lock."""
 
@@ -82,6 +99,7 @@ class JobRow(Base):
     status: Mapped[JobStatus] = mapped_column(_words(JobStatus, "status"))
     plan: Mapped[str] = mapped_column(String(32))
     dataset: Mapped[str] = mapped_column(String(64), index=True)
+    uploaded_dataset: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)  # the same, where it is not built in
     device: Mapped[str] = mapped_column(String(8))
     spec: Mapped[dict[str, Any]]
     warnings: Mapped[list[Any]]

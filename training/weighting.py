@@ -13,10 +13,10 @@ from training.seeding import generator
 def class_weights(asked: Literal["balanced"] | Sequence[float], labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Give the weight of each class [K] so that the mean over the rows `labels` [n] is 1.
 
-    `balanced` is n / (K * n_c), K the classes present: every class then weighs the same in sum.
+    `balanced` is n / (K * n_c), K the classes present: every class then weighs the same in sum, an absent one nothing.
     """
     counts = np.bincount(labels, minlength=num_classes)
-    weights = 1 / np.maximum(counts, 1) if asked == "balanced" else np.asarray(asked, dtype=np.float64)
+    weights = (counts > 0) / np.maximum(counts, 1) if asked == "balanced" else np.asarray(asked, dtype=np.float64)
     scaled: np.ndarray = weights * (len(labels) / float((weights * counts).sum()))
     return scaled
 

@@ -19,6 +19,7 @@ from celery.exceptions import WorkerLostError
 
 from jobs.messages import TASK
 from store.artifacts import Artifacts
+from store.datasets import Datasets
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
@@ -62,10 +63,12 @@ def _prepare_parent(**_: Any) -> None:
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _prepare_child(**_: Any) -> None:
     torch.set_num_threads(1)
+    db, artifacts = Database(create_engine(settings.database_url)), Artifacts(settings.artifacts_url)
     _place[:] = [
         Workplace(
-            db=Database(create_engine(settings.database_url)),
-            artifacts=Artifacts(settings.artifacts_url),
+            db=db,
+            artifacts=artifacts,
+            datasets=Datasets(db, artifacts),
             worker_id=f"{WORKER_NAME}/{os.getpid()}",
             lease_seconds=settings.lease_seconds,
             flush_seconds=settings.flush_seconds,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import structlog
 import torch
 
+from data.dataset import DatasetSource
+from data.preprocessing.state import Preparation
 from jobs.materialize import materialize
 from jobs.plans.fits import Conclusion, FitResult
 from jobs.plans.replay import replay
@@ -32,6 +34,7 @@ class Workplace:
 
     db: Database
     artifacts: Artifacts
+    datasets: DatasetSource
     worker_id: str
     lease_seconds: float
     flush_seconds: float
@@ -78,13 +81,16 @@ class _Shard:
         self._began = time.monotonic()
         self._buffer = _Buffer()
         self._ended: list[FitResult] = []
+        self._preparations: dict[int, Preparation] = {}
 
     def run(self) -> str:
         """Train to the end, or to the first order to stop."""
         try:
-            fits = [materialize(self._spec, fit.number, expected_row_hash=fit.row_hash) for fit in self._claim.fits]
+            dataset = self._place.datasets.load(self._spec.dataset)
+            made = [materialize(self._spec, dataset, fit.number, expected_row_hash=fit.row_hash) for fit in self._claim.fits]
+            self._preparations = {one.fit.number: one.preparation for one in made}
             device = "cuda" if self._spec.device != "cpu" and torch.cuda.is_available() else "cpu"
-            stack = Stack(fits, device)
+            stack = Stack([one.fit for one in made], device)
             return self._train(stack, device)
         except (LeaseLost, DatabaseUnavailable):
             raise
@@ -160,7 +166,7 @@ class _Shard:
     def _conclude(self, device: str) -> str:
         """Replay the plan on the results and end the job."""
         epochs, ends = self._take()
-        conclusion = replay(self._spec, self._ended)
+        conclusion = replay(self._spec, self._place.datasets.load(self._spec.dataset), self._ended)
         if not isinstance(conclusion, Conclusion):
             raise TypeError("the plan asks for another round, which no plan does yet")
         if conclusion.failure is None:
@@ -223,6 +229,7 @@ class _Shard:
             "fit": str(outcome.fit),
             "epoch": str(outcome.kept_epoch),
             "network": self._spec.network.model_dump_json(),
+            "preparation": self._preparations[outcome.fit].model_dump_json(),
         }
         return self._place.artifacts.write(
             f"jobs/{self._claim.job_id}/fit-{outcome.fit}.safetensors", save_safetensors(outcome.weights, metadata)

@@ -4,12 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.dependencies import Db, Everything, JobId
+from api.dependencies import Db, Everything, JobId, Resources
 from api.errors import ProblemError, responses
 from api.strict import StrictRoute
 from api.views.fits import FitList, FitView, guess_accuracy
-from data.builtin import info
-from store.engine import Database
 from store.fits import get_fit, list_fits
 from store.jobs import get_job
 
@@ -17,16 +15,16 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
 
 
 @router.get("/fits", summary="List the fits of a job", responses=responses(404, 422))
-def read_all(job_id: JobId, db: Db) -> FitList:
+def read_all(job_id: JobId, resources: Everything) -> FitList:
     """List fits with their best and last figures, gap, diagnosis and final evaluation."""
-    guess = _guess(db, job_id)
-    return FitList(items=[FitView.of(fit, guess) for fit in list_fits(db, job_id)])
+    guess = _guess(resources, job_id)
+    return FitList(items=[FitView.of(fit, guess) for fit in list_fits(resources.db, job_id)])
 
 
 @router.get("/fits/{number}", summary="Read a fit", responses=responses(404, 422))
-def read(job_id: JobId, number: Annotated[int, Path(ge=1, le=1_000_000)], db: Db) -> FitView:
+def read(job_id: JobId, number: Annotated[int, Path(ge=1, le=1_000_000)], resources: Everything) -> FitView:
     """Read one fit."""
-    return FitView.of(get_fit(db, job_id, number), _guess(db, job_id))
+    return FitView.of(get_fit(resources.db, job_id, number), _guess(resources, job_id))
 
 
 @router.get("/result", summary="Read the conclusion of a job", responses=responses(404, 409, 422))
@@ -60,5 +58,5 @@ def read_model(job_id: JobId, resources: Everything, fit: Annotated[int, Query(g
     )
 
 
-def _guess(db: Database, job_id: str) -> float | None:
-    return guess_accuracy(info(get_job(db, job_id).dataset))
+def _guess(resources: Resources, job_id: str) -> float | None:
+    return guess_accuracy(resources.datasets.info(get_job(resources.db, job_id).dataset))

@@ -54,7 +54,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
     # What was accepted once is answered again, though the queue be full or the GPU gone by now.
     job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash)
     if job is None:
-        resolved = resolve(spec, resources.settings.limits)
+        resolved = resolve(spec, resources.settings.limits, resources.datasets)
         check_device(spec, resources)
         _check_room(resources)
         created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)

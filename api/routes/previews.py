@@ -16,4 +16,4 @@ router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute
 def preview(spec: JobBody, resources: Everything) -> PreviewView:
     """Resolve a spec as submitting it would, creating nothing: defaults, split sizes, layers, parameters, steps, warnings."""
     check_device(spec, resources)
-    return PreviewView.of(resolve(spec, resources.settings.limits))
+    return PreviewView.of(resolve(spec, resources.settings.limits, resources.datasets))

@@ -9,8 +9,6 @@ from api.errors import responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.pictures import picture
 from api.strict import StrictRoute
-from data.builtin import info
-from store.engine import Database
 from store.epochs import curves
 from store.jobs import JobState, get_job, job_version
 
@@ -47,16 +45,16 @@ def _picture(job_id: str, resources: Resources, kind: Literal["png", "svg"], if_
         return unchanged(version, f"-{kind}")
     content = resources.bodies.get((job_id, kind), version)
     if content is None:
-        version, content = _drawn(job_id, resources.db, kind)
+        version, content = _drawn(job_id, resources, kind)
         resources.bodies.put((job_id, kind), version, content)
     return Response(content, media_type=_TYPES[kind], headers=headers(version, f"-{kind}"))
 
 
-def _drawn(job_id: str, db: Database, kind: Literal["png", "svg"]) -> tuple[int, bytes]:
-    job = get_job(db, job_id)  # read first, its version is never newer than what is drawn
-    found = curves(db, job_id)
+def _drawn(job_id: str, resources: Resources, kind: Literal["png", "svg"]) -> tuple[int, bytes]:
+    job = get_job(resources.db, job_id)  # read first, its version is never newer than what is drawn
+    found = curves(resources.db, job_id)
     sharpness = (job.result or {}).get("sharpness")
-    unit = info(job.dataset).target_unit
+    unit = resources.datasets.info(job.dataset).target_unit
     return job.version, picture(job.name or job.id, _subtitle(job), found.fits, kind=kind, unit=unit, sharpness=sharpness)
 
 

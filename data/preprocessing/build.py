@@ -1,17 +1,25 @@
 """Preparation of rows. Everything learned is learned from the training rows and applied to all parts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import assert_never
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import MinMaxScaler, OrdinalEncoder, StandardScaler
 
-from data.dataset import Array, Dataset
+from data.dataset import Array, Column, Dataset, DatasetInfo
+from data.preprocessing.apply import UNKNOWN, apply, filled, in_unit_range
 from data.preprocessing.spec import PreprocessingSpec
+from data.preprocessing.state import CategoryColumn, GridPreparation, NumberColumn, Preparation, TablePreparation, Target
 from data.splits.build import Division
 
 _CHUNK = 4096
 """Rows prepared at once: bounds the float64 copies, whatever the size of the dataset."""
+
+
+class MissingValues(ValueError):
+    """Values are missing in a way that the spec does not provide for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,80 +32,195 @@ class PreparedPart:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSplit:
-    """The three parts. A standardised target times `target_scale` plus the mean in `state` is in original units.
-
-    `state` is JSON-ready: what was learned, per feature of a table or channel of an image.
-    """
+    """The three parts, and what was learned from the first to prepare them all."""
 
     train: PreparedPart
     val: PreparedPart | None
     test: PreparedPart | None
-    target_scale: float
-    state: dict[str, Any]
+    state: Preparation
 
 
 def prepare(spec: PreprocessingSpec, dataset: Dataset, division: Division, dtype: type[np.float32] | type[np.float64]) -> PreparedSplit:
-    """Scale images to [0, 1], then standardise features and a numeric target as asked."""
-    features = _Features(dataset)
-    scaler = features.learn(division.train) if spec.features == "standardize" else None
-    target_mean, target_scale = _learn_target(spec, dataset, division.train)
+    """Learn from the training rows, then prepare all parts.
+
+    Raises:
+        MissingValues: a value is missing where the spec rejects it, or a column has none in the training rows.
+    """
+    state = learn(spec, dataset, division.train)
+    codes = (
+        None
+        if not isinstance(state.inputs, TablePreparation)
+        else [_positions(dataset.info, i, c) for i, c in enumerate(state.inputs.columns)]
+    )
 
     def part(rows: Array) -> PreparedPart | None:
         if len(rows) == 0:
             return None
         y = dataset.y[rows]
         if dataset.info.task == "regression":
-            y = (y - target_mean) / target_scale
-        return PreparedPart(x=features.apply(rows, scaler, dtype), y=y)
+            y = (y - state.target.offset) / state.target.scale
+        x = np.empty((len(rows), *state.input_shape), dtype=dtype)
+        for start in range(0, len(rows), _CHUNK):
+            raw = dataset.x[rows[start : start + _CHUNK]]
+            x[start : start + _CHUNK] = apply(state, raw if codes is None else _recoded(raw, codes))
+        return PreparedPart(x=x, y=y)
 
     train = part(division.train)
     if train is None:
         raise ValueError("a split without training rows")
-    state = {
-        "x_unit": dataset.x_unit,
-        "feature_mean": None if scaler is None else scaler.mean_.tolist(),
-        "feature_scale": None if scaler is None else scaler.scale_.tolist(),
-        "target_mean": target_mean,
-        "target_scale": target_scale,
-    }
-    return PreparedSplit(train=train, val=part(division.val), test=part(division.test), target_scale=target_scale, state=state)
+    return PreparedSplit(train=train, val=part(division.val), test=part(division.test), state=state)
 
 
-class _Features:
-    """Rows seen as [n * positions, features]: a feature is a column of a table or a channel of an image."""
+def learn(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> Preparation:
+    """Learn from the training rows `train` (indices).
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._x = dataset.x
-        self._unit = dataset.x_unit
-        self._is_table = dataset.x.ndim == 2
-
-    def learn(self, rows: Array) -> StandardScaler:
-        """Mean and population standard deviation; a constant feature gets scale 1."""
-        scaler = StandardScaler()
-        for start in range(0, len(rows), _CHUNK):
-            scaler.partial_fit(self._columns(self._raw(rows[start : start + _CHUNK])))
-        return scaler
-
-    def apply(self, rows: Array, scaler: StandardScaler | None, dtype: type[np.float32] | type[np.float64]) -> Array:
-        out = np.empty((len(rows), *self._x.shape[1:]), dtype=dtype)
-        for start in range(0, len(rows), _CHUNK):
-            raw = self._raw(rows[start : start + _CHUNK])
-            out[start : start + _CHUNK] = raw if scaler is None else self._rows(scaler.transform(self._columns(raw)), raw.shape)
-        return out
-
-    def _raw(self, rows: Array) -> Array:
-        return self._x[rows].astype(np.float64) / self._unit
-
-    def _columns(self, raw: Array) -> Array:
-        return raw if self._is_table else np.moveaxis(raw, 1, -1).reshape(-1, raw.shape[1])
-
-    def _rows(self, columns: Array, shape: tuple[int, ...]) -> Array:
-        return columns if self._is_table else np.moveaxis(columns.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+    Raises:
+        MissingValues: as `prepare`.
+    """
+    info = dataset.info
+    inputs = _learn_table(spec, dataset, train) if info.kind == "table" else _learn_grid(spec, dataset, train)
+    offset, scale = 0.0, 1.0
+    if info.task == "regression" and spec.target == "standardize":
+        y = dataset.y[train]
+        offset, scale = float(y.mean()), float(y.std()) or 1.0
+    target = Target(name=info.target_name, task=info.task, labels=info.class_labels, offset=offset, scale=scale, unit=info.target_unit)
+    return Preparation(inputs=inputs, target=target)
 
 
-def _learn_target(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> tuple[float, float]:
-    if dataset.info.task == "classification" or spec.target == "none":
-        return 0.0, 1.0
-    y = dataset.y[train]
-    deviation = float(y.std())
-    return float(y.mean()), deviation if deviation > 0 else 1.0
+def prepared_shape(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> tuple[int, ...]:
+    """Give the shape of a prepared row, reading only the columns that decide it: words, and numbers whose absence is indicated."""
+    info = dataset.info
+    if info.kind != "table":
+        return info.input_shape if spec.resize is None else (info.input_shape[0], *spec.resize)
+    width = 0
+    for i, column in enumerate(info.columns or ()):
+        if column.kind == "category" and spec.categories == "one_hot":
+            width += len(_training_words(dataset.column(i)[train])) + 1
+        else:
+            width += 1
+        if column.kind == "number" and spec.missing == "indicator" and column.num_missing:
+            width += int(np.isnan(dataset.column(i)[train]).any())
+    return (width,)
+
+
+def _learn_table(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> TablePreparation:
+    found: list[NumberColumn | CategoryColumn] = []
+    for i, column in enumerate(dataset.info.columns or ()):
+        values = dataset.x[train, i].astype(np.float64)
+        _check_missing(spec, column, values)
+        found.append(_number(spec, column, values) if column.kind == "number" else _category(spec, column, values))
+    return TablePreparation(columns=_scaled(spec, dataset, train, found))
+
+
+def _check_missing(spec: PreprocessingSpec, column: Column, values: Array) -> None:
+    if spec.missing == "reject" and column.num_missing:
+        message = f"column {column.name} lacks {column.num_missing} values (first in row {column.first_missing_row})"
+        raise MissingValues(f"{message}: set preprocessing.missing to median, most_frequent or indicator")
+    if np.isnan(values).all():
+        raise MissingValues(f"column {column.name} has no value in the training rows: leave it out of the features")
+
+
+def _number(spec: PreprocessingSpec, column: Column, values: Array) -> NumberColumn:
+    fill = None
+    if spec.missing != "reject":
+        strategy = "most_frequent" if spec.missing == "most_frequent" else "median"
+        fill = float(SimpleImputer(strategy=strategy).fit(values.reshape(-1, 1)).statistics_[0])
+    indicator = spec.missing == "indicator" and bool(np.isnan(values).any())
+    return NumberColumn(name=column.name, fill=fill, indicator=indicator, offset=0.0, scale=1.0)
+
+
+def _category(spec: PreprocessingSpec, column: Column, values: Array) -> CategoryColumn:
+    words = _training_words(values)
+    fill = None
+    if spec.missing == "indicator":
+        fill = UNKNOWN
+    elif spec.missing != "reject":
+        present = values[~np.isnan(values)]
+        fill = int(np.searchsorted(words, SimpleImputer(strategy="most_frequent").fit(present.reshape(-1, 1)).statistics_[0]))
+    categories = tuple(column.categories[int(word)] for word in words)
+    return CategoryColumn(name=column.name, categories=categories, encoding=spec.categories, fill=fill, offset=0.0, scale=1.0)
+
+
+def _training_words(values: Array) -> Array:
+    """List the category indices that occur, in order: `categories` are sorted, so this is alphabetical."""
+    return np.unique(values[~np.isnan(values)])
+
+
+def _scaled(
+    spec: PreprocessingSpec, dataset: Dataset, train: Array, columns: list[NumberColumn | CategoryColumn]
+) -> tuple[NumberColumn | CategoryColumn, ...]:
+    """Learn offset and scale of each column that is a number by now, after imputation."""
+    numeric = [i for i, column in enumerate(columns) if isinstance(column, NumberColumn) or column.encoding == "ordinal"]
+    if spec.features == "none" or not numeric:
+        return tuple(columns)
+    codes = [_positions(dataset.info, i, columns[i]) for i in range(len(columns))]
+
+    def chunks() -> Iterator[Array]:
+        for start in range(0, len(train), _CHUNK):
+            raw = _recoded(dataset.x[train[start : start + _CHUNK]], codes)
+            yield np.column_stack([filled(columns[i], raw[:, i]) for i in numeric])
+
+    offsets, scales = _learned_scale(spec, chunks())
+    for i, offset, scale in zip(numeric, offsets, scales, strict=True):
+        columns[i] = columns[i].model_copy(update={"offset": offset, "scale": scale})
+    return tuple(columns)
+
+
+def _positions(info: DatasetInfo, i: int, column: NumberColumn | CategoryColumn) -> Array | None:
+    """Give for each category of the dataset its position among those of the training rows, -1 for those not among them."""
+    if isinstance(column, NumberColumn):
+        return None
+    encoder = OrdinalEncoder(
+        categories=[list(column.categories)], handle_unknown="use_encoded_value", unknown_value=UNKNOWN, dtype=np.float64
+    )
+    words = np.array((info.columns or ())[i].categories, dtype=object).reshape(-1, 1)
+    positions: Array = encoder.fit(np.array(column.categories, dtype=object).reshape(-1, 1)).transform(words)[:, 0]
+    return positions
+
+
+def _recoded(raw: Array, codes: list[Array | None]) -> Array:
+    """Turn indices of a dataset's categories into positions among those of the training rows."""
+    out = raw.astype(np.float64)  # a copy
+    for i, positions in enumerate(codes):
+        if positions is not None:
+            absent = np.isnan(out[:, i])
+            out[:, i] = np.where(absent, np.nan, positions[np.where(absent, 0, out[:, i]).astype(np.int64)])
+    return out
+
+
+def _learn_grid(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> GridPreparation:
+    info = dataset.info
+    assert info.kind != "table"
+    channels = info.input_shape[0]
+    plain = GridPreparation(
+        kind=info.kind, shape=info.input_shape, unit=dataset.x_unit, resize=spec.resize, offset=(0.0,) * channels, scale=(1.0,) * channels
+    )
+    if spec.features == "none":
+        return plain
+
+    def chunks() -> Iterator[Array]:
+        for start in range(0, len(train), _CHUNK):
+            x = in_unit_range(plain, dataset.x[train[start : start + _CHUNK]])
+            yield np.moveaxis(x, 1, -1).reshape(-1, channels)
+
+    offsets, scales = _learned_scale(spec, chunks())
+    return plain.model_copy(update={"offset": offsets, "scale": scales})
+
+
+def _learned_scale(spec: PreprocessingSpec, chunks: Iterator[Array]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Give offset and scale per column: a prepared value is (value - offset) / scale."""
+    match spec.features:
+        case "standardize":
+            standard = StandardScaler()
+            for chunk in chunks:
+                standard.partial_fit(chunk)
+            return tuple(standard.mean_.tolist()), tuple(standard.scale_.tolist())
+        case "min_max":
+            extent = MinMaxScaler()
+            for chunk in chunks:
+                extent.partial_fit(chunk)
+            return tuple(extent.data_min_.tolist()), tuple(np.where(extent.data_range_ > 0, extent.data_range_, 1.0).tolist())
+        case "none":
+            raise ValueError("nothing is scaled")
+        case _:
+            assert_never(spec.features)

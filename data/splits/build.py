@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import assert_never
+from typing import Literal, assert_never
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from data.dataset import TEST, TRAIN, VAL, Array, Task
+from data.dataset import TEST, TRAIN, VAL, Array, Dataset
 from data.splits.spec import HoldoutSpec, PredefinedSpec, SplitSpec
 
 
@@ -30,64 +30,138 @@ class Division:
     test: Array
 
 
-def stratifies(spec: HoldoutSpec, task: Task) -> bool:
-    """Tell whether class shares are kept: as asked, else for shuffled classes."""
-    return spec.stratify if spec.stratify is not None else (spec.shuffle and task == "classification")
+def grain(spec: SplitSpec, dataset: Dataset) -> Literal["rows", "group", "time"]:
+    """Tell what is held out: as asked, else by time or group where the dataset has such a column."""
+    if spec.by is not None:
+        return spec.by
+    if isinstance(spec, HoldoutSpec) and not spec.shuffle:
+        return "rows"
+    if dataset.times is not None:
+        return "time"
+    return "rows" if dataset.groups is None else "group"
 
 
-def divide(spec: SplitSpec, y: Array, task: Task, seed: int, parts: Array | None = None) -> Division:
-    """Divide the rows whose targets are `y` [n]; `seed` (32 bits) decides the order when rows are shuffled.
+def stratifies(spec: SplitSpec, dataset: Dataset) -> bool:
+    """Tell whether class shares are kept: as asked, else for shuffled rows of classes."""
+    is_possible = grain(spec, dataset) == "rows" and dataset.info.task == "classification"
+    if isinstance(spec, PredefinedSpec):
+        return is_possible
+    return spec.stratify if spec.stratify is not None else (spec.shuffle and is_possible)
 
-    `parts` [n] is the dataset's own division: `TRAIN`, `VAL` or `TEST` for each row.
+
+def divide(spec: SplitSpec, dataset: Dataset, seed: int) -> Division:
+    """Divide a dataset's rows; `seed` (32 bits) decides the order when rows are shuffled.
 
     Raises:
-        SplitProblem: too few rows, a stratification that cannot be had, or no division of the dataset's own.
+        SplitProblem: too few rows or groups, a stratification that cannot be had, or a column that the dataset lacks.
     """
     match spec:
         case HoldoutSpec():
-            return _holdout(spec, y, task, seed)
+            return _holdout(spec, dataset, seed)
         case PredefinedSpec():
-            return _predefined(spec, y, task, seed, parts)
+            return _predefined(spec, dataset, seed)
         case _:
             assert_never(spec)
 
 
-def _predefined(spec: PredefinedSpec, y: Array, task: Task, seed: int, parts: Array | None) -> Division:
-    if parts is None:
+def _predefined(spec: PredefinedSpec, dataset: Dataset, seed: int) -> Division:
+    if dataset.parts is None:
         raise SplitProblem("this dataset has no division of its own: use holdout", pointer="/split/name", code="no_predefined_split")
-    train, val, test = (np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST))
+    train, val, test = (np.flatnonzero(dataset.parts == part) for part in (TRAIN, VAL, TEST))
     if len(val) == 0:
-        num_val = _count(spec.val_fraction, len(y))
-        if num_val >= len(train):
-            message = f"{num_val} validation rows leave none of the {len(train)} training rows"
-            raise SplitProblem(message, pointer="/split/val_fraction", code="no_training_rows")
-        train, val = _cut(train, num_val, y if task == "classification" else None, seed, "/split/val_fraction")
+        train, val = _Cutter(spec, dataset, seed).cut(train, spec.val_fraction, "/split/val_fraction")
     return Division(train=train, val=val, test=test)
 
 
-def _holdout(spec: HoldoutSpec, y: Array, task: Task, seed: int) -> Division:
-    num_val, num_test = _count(spec.val_fraction, len(y)), _count(spec.test_fraction, len(y))
-    num_train = len(y) - num_val - num_test
-    if num_train < 1:
-        message = f"{len(y)} rows leave no training row beside {num_val} validation and {num_test} test rows"
-        raise SplitProblem(message, pointer="/split", code="no_training_rows")
-    if not spec.shuffle:
-        if spec.stratify:
-            raise SplitProblem(
-                "rows kept in file order cannot be stratified: set shuffle to true or stratify to false",
-                pointer="/split/stratify",
-                code="no_effect",
-            )
-        rows = np.arange(len(y))
-        return Division(train=rows[:num_train], val=rows[num_train : num_train + num_val], test=rows[num_train + num_val :])
-    if spec.stratify and task == "regression":
+def _holdout(spec: HoldoutSpec, dataset: Dataset, seed: int) -> Division:
+    rows = np.arange(dataset.info.num_rows)
+    by = grain(spec, dataset)
+    if by == "rows" and not spec.shuffle:
+        return _in_file_order(spec, rows)
+    if by == "rows" and spec.stratify and dataset.info.task == "regression":
         raise SplitProblem(
             "only classes can be stratified; this dataset's target is a number", pointer="/split/stratify", code="does_not_apply"
         )
-    labels = y if stratifies(spec, task) else None
-    rest, test = _cut(np.arange(len(y)), num_test, labels, seed, "/split/test_fraction")
-    train, val = _cut(rest, num_val, labels, seed, "/split/val_fraction")
+    if by != "rows" and spec.stratify:
+        message = f"rows held out by {by} cannot be stratified: set stratify to false or by to rows"
+        raise SplitProblem(message, pointer="/split/stratify", code="does_not_apply")
+    cutter = _Cutter(spec, dataset, seed)
+    rest, test = cutter.cut(rows, spec.test_fraction, "/split/test_fraction")
+    train, val = cutter.cut(rest, spec.val_fraction, "/split/val_fraction")
     return Division(train=train, val=val, test=test)
+
+
+def _in_file_order(spec: HoldoutSpec, rows: Array) -> Division:
+    if spec.stratify:
+        raise SplitProblem(
+            "rows kept in file order cannot be stratified: set shuffle to true or stratify to false",
+            pointer="/split/stratify",
+            code="no_effect",
+        )
+    num_val, num_test = _count(spec.val_fraction, len(rows)), _count(spec.test_fraction, len(rows))
+    num_train = len(rows) - num_val - num_test
+    _check_left(num_train, num_val + num_test, "rows", "/split")
+    return Division(train=rows[:num_train], val=rows[num_train : num_train + num_val], test=rows[num_train + num_val :])
+
+
+class _Cutter:
+    """Draws parts one after another. Fractions are of everything there is, not of what is left."""
+
+    def __init__(self, spec: SplitSpec, dataset: Dataset, seed: int) -> None:
+        self._by = grain(spec, dataset)
+        self._seed = seed
+        self._num_rows = dataset.info.num_rows
+        self._labels = dataset.y if stratifies(spec, dataset) else None
+        self._groups, self._times = dataset.groups, dataset.times
+        for by, values in (("group", self._groups), ("time", self._times)):
+            if self._by == by and values is None:
+                raise SplitProblem(f"this dataset has no {by} column", pointer="/split/by", code=f"no_{by}_column")
+
+    def cut(self, rows: Array, fraction: float, pointer: str) -> tuple[Array, Array]:
+        """Draw a part of `rows`; what stays and what was drawn, both in the order they are to have."""
+        match self._by:
+            case "rows":
+                num_out = _count(fraction, self._num_rows)
+                _check_left(len(rows) - num_out, num_out, "rows", pointer)
+                return _cut(rows, num_out, self._labels, self._seed, pointer)
+            case "group":
+                return self._cut_groups(rows, fraction, pointer)
+            case "time":
+                return self._cut_latest(rows, fraction, pointer)
+            case _:
+                assert_never(self._by)
+
+    def _cut_groups(self, rows: Array, fraction: float, pointer: str) -> tuple[Array, Array]:
+        assert self._groups is not None
+        if fraction == 0:
+            return rows, rows[:0]
+        num_all = len(np.unique(self._groups))
+        num_out, num_here = _count(fraction, num_all), len(np.unique(self._groups[rows]))
+        _check_left(num_here - num_out, num_out, "groups", pointer)
+        splitter = GroupShuffleSplit(1, test_size=num_out, train_size=num_here - num_out, random_state=self._seed)
+        [(kept, drawn)] = splitter.split(rows, groups=self._groups[rows])
+        return rows[kept], rows[drawn]
+
+    def _cut_latest(self, rows: Array, fraction: float, pointer: str) -> tuple[Array, Array]:
+        """Cut in order of time. Rows of one instant stay together: the cut moves to before them, or after if nothing would be left."""
+        assert self._times is not None
+        ordered = rows[np.argsort(self._times[rows], kind="stable")]
+        if fraction == 0:
+            return ordered, ordered[:0]
+        num_out = _count(fraction, self._num_rows)
+        _check_left(len(rows) - num_out, num_out, "rows", pointer)
+        times = self._times[ordered]
+        instant = times[len(rows) - num_out]
+        at = int(np.searchsorted(times, instant, side="left")) or int(np.searchsorted(times, instant, side="right"))
+        if at == len(rows):
+            raise SplitProblem("all rows are of one time: hold out by rows", pointer=pointer, code="no_training_rows")
+        return ordered[:at], ordered[at:]
+
+
+def _check_left(left: int, out: int, what: str, pointer: str) -> None:
+    if left < 1:
+        message = f"holding out {out} {what} leaves none of {left + out} to train on"
+        raise SplitProblem(message, pointer=pointer, code="no_training_rows")
 
 
 def _count(fraction: float, rows: int) -> int:

@@ -1,0 +1,157 @@
+"""Tables as they come in: batches of rows, each column words or numbers. Read twice: once to understand, once to write."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+from pyarrow import compute as pc
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from data.uploads.limits import UploadLimits
+from data.uploads.problems import UploadProblem, shown
+from data.uploads.text import Dialect, check_names
+
+_BLOCK = 4_194_304
+_BATCH_VALUES = 2_000_000
+
+
+class TableSource(Protocol):
+    """A table that can be read again. Columns come as strings, float64 or timestamps; null is missing."""
+
+    names: tuple[str, ...]
+
+    def batches(self) -> Iterator[list[pa.Array]]:
+        """Read from the first row on, a list of columns for each batch."""
+
+
+@dataclass(frozen=True)
+class CsvSource:
+    """A text file."""
+
+    file: BinaryIO
+    dialect: Dialect
+    missing: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name the columns."""
+        return self.dialect.names
+
+    def batches(self) -> Iterator[list[pa.Array]]:
+        """Read all cells as text, trimmed, missing ones as null.
+
+        Raises:
+            UploadProblem: a row has another number of cells than the first, or text is not of the encoding.
+        """
+        missing = pa.array(self.missing, pa.string())
+        for batch in self._raw():
+            cells = [pc.utf8_trim_whitespace(column) for column in batch.columns]
+            yield [pc.if_else(pc.is_in(column, value_set=missing), pa.scalar(None, pa.string()), column) for column in cells]
+
+    def _raw(self) -> Iterator[pa.RecordBatch]:
+        self.file.seek(0)
+        odd: list[tuple[int, int, int | None, str]] = []
+
+        def note(row: Any) -> str:
+            odd.append((row.expected_columns, row.actual_columns, row.number, row.text))
+            return "error"
+
+        columns = [f"c{i}" for i in range(len(self.names))]
+        try:
+            reader = arrow_csv.open_csv(
+                pa.PythonFile(self.file, mode="r"),
+                arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=_BLOCK,
+                    column_names=columns,
+                    skip_rows=int(self.dialect.header),
+                    encoding="utf8" if self.dialect.encoding in {"utf-8", "utf-8-sig"} else self.dialect.encoding,
+                ),
+                arrow_csv.ParseOptions(delimiter=self.dialect.delimiter, newlines_in_values=True, invalid_row_handler=note),
+                arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=True, null_values=[]
+                ),
+            )
+            yield from reader
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            raise self._problem(error, odd) from error
+
+    def _problem(self, error: Exception, odd: list[tuple[int, int, int | None, str]]) -> UploadProblem:
+        if odd:
+            expected, actual, line, text = odd[0]
+            where = "a row" if line is None else f"row {line - int(self.dialect.header)}"
+            message = f"{where} has {actual} cells, not {expected} as the first: {shown(text)} (delimiter {self.dialect.delimiter!r})"
+            return UploadProblem(message, code="ragged_row")
+        if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+            return UploadProblem(
+                f"some text is not {self.dialect.encoding}: set csv.encoding", code="wrong_encoding", pointer="/csv/encoding"
+            )
+        if "straddling" in str(error):
+            return UploadProblem("a row is longer than 4 MB: is a quotation mark left open?", code="row_too_long")
+        return UploadProblem(f"the file cannot be read as CSV: {shown(str(error).splitlines()[0])}", code="unreadable_csv")
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """A Parquet file of flat columns."""
+
+    file: BinaryIO
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, file: BinaryIO, limits: UploadLimits) -> "ParquetSource":
+        """Check what the file says of itself before anything is unpacked.
+
+        Raises:
+            UploadProblem: it is no Parquet file, or too large.
+        """
+        file.seek(0)
+        try:
+            opened = parquet.ParquetFile(pa.PythonFile(file, mode="r"))
+            found, schema = opened.metadata, opened.schema_arrow
+            unpacked = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UploadProblem("the file cannot be read as Parquet: it is damaged or cut short", code="unreadable_parquet") from error
+        if unpacked > limits.max_unpacked_bytes or found.num_rows > limits.max_rows:
+            message = f"{found.num_rows} rows of {unpacked} bytes are more than {limits.max_rows} rows or {limits.max_unpacked_bytes} bytes"
+            raise UploadProblem(message, code="too_large")
+        names = tuple(schema.names)
+        if not names:
+            raise UploadProblem("the file has no columns", code="empty_file")
+        check_names(names)
+        return cls(file, names)
+
+    def batches(self) -> Iterator[list[pa.Array]]:
+        """Read numbers as float64, words as strings, instants as timestamps.
+
+        Raises:
+            UploadProblem: a column is of a kind that no network takes, or damaged.
+        """
+        self.file.seek(0)
+        try:
+            opened = parquet.ParquetFile(pa.PythonFile(self.file, mode="r"))
+            for batch in opened.iter_batches(batch_size=max(1000, _BATCH_VALUES // len(self.names)), use_threads=False):
+                yield [_flat(name, column) for name, column in zip(self.names, batch.columns, strict=True)]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, UploadProblem):
+                raise
+            raise UploadProblem("the file cannot be read as Parquet: it is damaged or cut short", code="unreadable_parquet") from error
+
+
+def _flat(name: str, column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _flat(name, column.dictionary_decode())
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column, "true", "false")
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return column.cast(pa.float64(), safe=False)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return column.cast(pa.timestamp("us"), safe=False)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    if pa.types.is_null(kind):
+        return column.cast(pa.float64())
+    raise UploadProblem(f"column {shown(name)} holds {kind}: only numbers, words and instants can be used", code="unsupported_column")

@@ -1,0 +1,61 @@
+"""Whether a dataset's columns are fit for what a spec does with them, and what its author should know of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from data.dataset import Dataset, DatasetInfo
+from data.preprocessing.spec import PreprocessingSpec
+from data.splits.build import Division
+from jobs.problems import Problem
+from jobs.spec import JobSpec
+
+
+def data_problems(spec: JobSpec, info: DatasetInfo) -> Iterator[Problem]:
+    """Find preparation that a dataset lacks or has no use for."""
+    asked, columns = spec.preprocessing, info.columns or ()
+    if info.task == "classification" and asked.target == "none":
+        yield Problem("/preprocessing/target", "no_effect", "a class is never standardised: leave preprocessing.target out")
+    if asked.resize is not None:
+        if info.kind != "image":
+            yield Problem("/preprocessing/resize", "does_not_apply", f"only images are resized; {info.id} holds rows of kind {info.kind}")
+        elif asked.resize == info.input_shape[1:]:
+            yield Problem("/preprocessing/resize", "no_effect", f"the images are of size {list(asked.resize)} already")
+    if asked.missing != "reject" and info.kind != "table":
+        yield Problem("/preprocessing/missing", "does_not_apply", f"only tables lack values; {info.id} holds rows of kind {info.kind}")
+    if asked.categories != PreprocessingSpec().categories and not any(column.kind == "category" for column in columns):
+        yield Problem("/preprocessing/categories", "no_effect", f"{info.id} has no column of words")
+    incomplete = [column for column in columns if column.num_missing]
+    if asked.missing == "reject" and incomplete:
+        first = incomplete[0]
+        others = f", and {len(incomplete) - 1} more columns lack some" if len(incomplete) > 1 else ""
+        message = f"column {first.name} lacks {first.num_missing} values (the first in row {first.first_missing_row}){others}"
+        yield Problem("/preprocessing/missing", "missing_values", f"{message}: choose median, most_frequent or indicator")
+
+
+def missing_problems(dataset: Dataset, division: Division) -> Iterator[Problem]:
+    """Refuse columns that have no value in any training row: nothing could stand for what is missing."""
+    for i, column in enumerate(dataset.info.columns or ()):
+        if column.num_missing and np.isnan(dataset.column(i)[division.train]).all():
+            message = f"column {column.name} has no value in any training row: leave it out of the features"
+            yield Problem("/preprocessing/missing", "empty_column", message)
+
+
+def data_warnings(spec: JobSpec, dataset: Dataset, division: Division) -> Iterator[str]:
+    """Say what is no error but should not come as a surprise. `spec` is resolved."""
+    info = dataset.info
+    if spec.preprocessing.missing != "reject" and not any(column.num_missing for column in info.columns or ()):
+        yield f"no value is missing in {info.id}: preprocessing.missing acts on predictions only"
+    if dataset.groups is not None and spec.split.by != "group":
+        yield f"rows of one {info.group_name} may be on both sides of the split: it is by {spec.split.by}"
+    if dataset.times is not None and spec.split.by != "time":
+        yield f"rows are not held out by {info.time_name}: training rows may be later than those they are measured on"
+    if info.task == "classification":
+        yield from _absent_classes(dataset, division)
+
+
+def _absent_classes(dataset: Dataset, division: Division) -> Iterator[str]:
+    labels, trained = dataset.info.class_labels or (), np.unique(dataset.y[division.train])
+    held_out = np.unique(dataset.y[np.concatenate([division.val, division.test])])
+    for number in np.setdiff1d(held_out, trained):
+        yield f"class {labels[number]} has no training row: it cannot be learned, and counts nothing in balanced class weights"

@@ -1,0 +1,218 @@
+"""Uploaded datasets: stored once, listed, opened, deleted when no job uses them; and all datasets as one source."""
+
+import datetime as dt
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from data.builtin import BUILTINS
+from data.dataset import Dataset, DatasetInfo
+from data.uploads.stored import StoredFiles, open_stored
+from store.artifacts import Artifacts
+from store.engine import Database, is_duplicate
+from store.errors import Conflict, NotFound
+from store.ids import new_id
+from store.tables import DatasetRow, JobRow, table
+
+_DATASETS = table(DatasetRow)
+_INFO = TypeAdapter(DatasetInfo)
+_OPEN = 4
+PREFIX = "ds_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A dataset ready to be stored: `info` has its content's hash, `files` are local files by role."""
+
+    info: DatasetInfo
+    schema: dict[str, Any]
+    profile: dict[str, Any]
+    files: dict[str, Path]
+    x_unit: float
+    file_name: str
+    num_bytes: int
+
+    @property
+    def identity(self) -> str:
+        """Name content and schema, apart from titles (SHA-256, hex)."""
+        schema = {name: value for name, value in self.schema.items() if name not in {"name", "description", "licence"}}
+        return hashlib.sha256(f"{self.info.content_hash} {json.dumps(schema, sort_keys=True)}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetState:
+    """An uploaded dataset as it is stored. `profile` is None where it was not asked for."""
+
+    info: DatasetInfo
+    schema: dict[str, Any]
+    profile: dict[str, Any] | None
+    created_at: dt.datetime
+    file_name: str
+    num_bytes: int
+
+
+def store_dataset(db: Database, artifacts: Artifacts, upload: Upload) -> tuple[DatasetState, bool]:
+    """Store files, then the row that names them; an equal upload is found again. Give the dataset and whether it is new.
+
+    What fails leaves no file; a process that dies in between leaves some that no row names, which the sweeper collects.
+    """
+    known = _of_identity(db, upload.identity)
+    if known is not None:
+        return known, False
+    dataset_id = new_id("ds")
+    keys: dict[str, str] = {}
+    try:
+        for role, path in upload.files.items():
+            keys[role] = artifacts.put(f"datasets/{dataset_id}/{role}.npy", path)
+        with db.write() as connection:
+            now = db.now(connection)
+            info = replace(upload.info, id=dataset_id)
+            values = {"id": dataset_id, "identity": upload.identity, "created_at": now, "files": keys}
+            values |= {"info": _INFO.dump_python(info, mode="json"), "upload_schema": upload.schema, "profile": upload.profile}
+            values |= {"x_unit": upload.x_unit, "file_name": upload.file_name, "num_bytes": upload.num_bytes}
+            connection.execute(insert(_DATASETS).values(**values))
+    except IntegrityError as error:
+        artifacts.delete(list(keys.values()))
+        known = _of_identity(db, upload.identity)
+        if known is None or not is_duplicate(error):
+            raise
+        return known, False  # an equal upload was committed first
+    except BaseException:
+        artifacts.delete(list(keys.values()))
+        raise
+    return get_dataset(db, dataset_id), True
+
+
+def get_dataset(db: Database, dataset_id: str) -> DatasetState:
+    """Read an uploaded dataset.
+
+    Raises:
+        NotFound: none has this id.
+    """
+    with db.read() as connection:
+        row = connection.execute(select(_DATASETS).where(_DATASETS.c.id == dataset_id)).first()
+    if row is None:
+        raise NotFound(dataset_id)
+    return _state(row)
+
+
+def list_datasets(db: Database, *, before: str | None = None, limit: int = 100) -> list[DatasetState]:
+    """List uploaded datasets without their profiles, newest first, from before an id on."""
+    columns = [column for column in _DATASETS.c if column.name != "profile"]
+    query = select(*columns).order_by(_DATASETS.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_DATASETS.c.id < before)
+    with db.read() as connection:
+        return [_state(row) for row in connection.execute(query)]
+
+
+def delete_dataset(db: Database, artifacts: Artifacts, dataset_id: str) -> None:
+    """Delete a dataset that no job uses, with its files.
+
+    Raises:
+        NotFound: none has this id.
+        Conflict: `dataset_in_use`, jobs name it.
+    """
+    with db.write() as connection:
+        row = connection.execute(select(_DATASETS.c.files).where(_DATASETS.c.id == dataset_id).with_for_update()).first()
+        if row is None:
+            raise NotFound(dataset_id)
+        uses = connection.execute(select(func.count()).where(JobRow.uploaded_dataset == dataset_id)).scalar_one()
+        if uses:
+            raise Conflict("dataset_in_use", f"{uses} jobs use dataset {dataset_id}: delete them first (GET /v1/jobs?dataset={dataset_id})")
+        connection.execute(delete(_DATASETS).where(_DATASETS.c.id == dataset_id))
+    artifacts.delete(list(row.files.values()))
+
+
+class Datasets:
+    """Built-in and uploaded datasets as one source. Those opened last stay open; an upload never changes."""
+
+    def __init__(self, db: Database, artifacts: Artifacts) -> None:
+        """Look into a database and its artifacts; nothing connects yet."""
+        self._db = db
+        self._artifacts = artifacts
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, Dataset] = OrderedDict()
+
+    def info(self, dataset_id: str) -> DatasetInfo:
+        """Describe a dataset; KeyError if there is none of this id."""
+        if not dataset_id.startswith(PREFIX):
+            return BUILTINS.info(dataset_id)
+        try:
+            return get_dataset(self._db, dataset_id).info
+        except NotFound as error:
+            raise KeyError(dataset_id) from error
+
+    def load(self, dataset_id: str) -> Dataset:
+        """Open a dataset; KeyError if there is none of this id, OSError if its files are not there."""
+        if not dataset_id.startswith(PREFIX):
+            return BUILTINS.load(dataset_id)
+        with self._lock:
+            if dataset_id in self._open:
+                self._open.move_to_end(dataset_id)
+                return self._open[dataset_id]
+        opened = self._opened(dataset_id)
+        with self._lock:
+            self._open[dataset_id] = opened
+            while len(self._open) > _OPEN:
+                self._open.popitem(last=False)
+        return opened
+
+    def suggestions(self) -> Sequence[str]:
+        """Name the built-in datasets that can be used here, and the uploads made last."""
+        return [*BUILTINS.suggestions(), *(state.info.id for state in list_datasets(self._db, limit=3))]
+
+    def _opened(self, dataset_id: str) -> Dataset:
+        with self._db.read() as connection:
+            row = connection.execute(select(_DATASETS).where(_DATASETS.c.id == dataset_id)).first()
+        if row is None:
+            raise KeyError(dataset_id)
+        files = StoredFiles(**{role: self._artifacts.local(key) for role, key in row.files.items()})
+        return open_stored(_INFO.validate_python(row.info), files, row.x_unit)
+
+
+def collect_garbage(db: Database, artifacts: Artifacts, *, age: dt.timedelta = dt.timedelta(hours=1)) -> list[str]:
+    """Delete files older than `age` that no row names; give their names. Younger ones may belong to work that is not committed yet."""
+    gone: list[str] = []
+    for folder, owners in (("datasets", _DATASETS), ("jobs", table(JobRow))):
+        for name in artifacts.old(folder, age):
+            owner = name.split("/")[1]
+            with db.read() as connection:
+                if not _names(connection, owners, owner, name):
+                    gone.append(name)
+    artifacts.discard(gone)
+    return gone
+
+
+def _names(connection: Connection, owners: Any, owner: str, name: str) -> bool:
+    """Tell whether a row names a file: a dataset's row names its files, a job's row all in its folder."""
+    row = connection.execute(select(owners).where(owners.c.id == owner)).first()
+    if row is None:
+        return False
+    return owners is not _DATASETS or name in row.files.values()
+
+
+def _of_identity(db: Database, identity: str) -> DatasetState | None:
+    with db.read() as connection:
+        row = connection.execute(select(_DATASETS).where(_DATASETS.c.identity == identity)).first()
+    return None if row is None else _state(row)
+
+
+def _state(row: Any) -> DatasetState:
+    return DatasetState(
+        info=_INFO.validate_python(row.info),
+        schema=row.upload_schema,
+        profile=getattr(row, "profile", None),
+        created_at=row.created_at,
+        file_name=row.file_name,
+        num_bytes=row.num_bytes,
+    )
