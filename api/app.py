@@ -13,6 +13,7 @@ from api.errors import Problem, install
 from api.routes import curves, datasets, events, fits, health, jobs, previews, report, techniques
 from api.settings import ApiSettings
 from api.strict import RequestIds
+from api.uploading import sweep_scratch
 from data.builtin import catalog
 from store.engine import Database, create_engine
 from store.logs import configure_logs
@@ -29,7 +30,8 @@ Training jobs that measure how well networks generalize. Submit a spec, follow i
 _TAGS = [
     {"name": "jobs", "description": "Submit, preview, list, cancel, delete."},
     {"name": "results", "description": "Fits, curves, events, pictures, weights."},
-    {"name": "catalog", "description": "Datasets and techniques."},
+    {"name": "datasets", "description": "Upload, look at, delete; built-in ones beside them."},
+    {"name": "catalog", "description": "Techniques and limits."},
     {"name": "health", "description": "Alive, ready, metrics."},
 ]
 
@@ -62,6 +64,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configure_logs()
     resources: Resources = app.state.resources
+    sweep_scratch()
     catalog()  # read built-in rows now, not in somebody's first request
     listening = asyncio.create_task(resources.nudges.run())
     try:

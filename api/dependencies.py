@@ -1,5 +1,6 @@
 """What routes are given."""
 
+import threading
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -25,6 +26,7 @@ class Resources:
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)
         self.bodies = Bodies()
+        self.uploading = threading.BoundedSemaphore(settings.max_uploads_at_once)
 
 
 def _resources(request: Request) -> Resources:
@@ -38,4 +40,5 @@ def _database(request: Request) -> Database:
 
 Everything = Annotated[Resources, Depends(_resources)]
 Db = Annotated[Database, Depends(_database)]
+DatasetId = Annotated[str, Path(description="Id of a dataset.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 JobId = Annotated[str, Path(description="Id of a job.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

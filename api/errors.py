@@ -11,7 +11,9 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from data.uploads.problems import UploadProblem
 from jobs.problems import SpecProblems
 from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
 
@@ -64,6 +66,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _problem_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(SpecProblems, _spec_problems)
+    app.add_exception_handler(UploadProblem, _upload_problem)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(NotFound, lambda request, _: _answer(request, 404, "not_found", "nothing has this id"))
     app.add_exception_handler(Conflict, _conflict)
     app.add_exception_handler(BadCursor, _bad_cursor)
@@ -161,6 +165,16 @@ def _spec_problems(request: Request, error: Exception) -> Response:
     assert isinstance(error, SpecProblems)
     errors = [ProblemDetail(pointer=problem.pointer, code=problem.code, message=problem.message) for problem in error.problems]
     return _answer(request, 422, "invalid_spec", f"{errors[0].pointer}: {errors[0].message}", errors)
+
+
+def _upload_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UploadProblem)
+    detail = ProblemDetail(pointer=error.pointer, code=error.code, message=_clean(str(error)))
+    return _answer(request, 422, "invalid_upload", f"{error.pointer}: {error}", [detail])
+
+
+def _disconnected(request: Request, _error: Exception) -> Response:
+    return _answer(request, 400, "disconnected", "the client went away before its request was complete")  # for the log: nobody reads it
 
 
 def _conflict(request: Request, error: Exception) -> Response:

@@ -4,37 +4,42 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Form
 from fastapi.routing import APIRoute
+from starlette.datastructures import FormData, ImmutableMultiDict
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ProblemDetail, ProblemError
 
+_FORM = "multipart/form-data"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class _StrictRequest(Request):
-    """A request whose body is bounded and whose JSON is JSON."""
+    """A request whose body is bounded and whose JSON is JSON. `form_fields` are those that its form may have."""
 
-    async def body(self) -> bytes:
-        """Read the body, counting the bytes received.
+    form_fields: Sequence[str] = ()
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Receive the body, counting the bytes: more may come of a form, which goes to disk, than of JSON.
 
         Raises:
             ProblemError: 413, it is larger than the service takes.
         """
-        if not hasattr(self, "_body"):
-            limit = self.app.state.resources.settings.max_body_bytes
-            received = bytearray()
-            async for chunk in self.stream():
-                received += chunk
-                if len(received) > limit:
-                    raise ProblemError(413, "body_too_large", f"the body is larger than {limit} bytes")
-            self._body = bytes(received)
-        return self._body
+        settings = self.app.state.resources.settings
+        is_form = _media_type(self) == _FORM
+        limit = settings.max_upload_bytes if is_form else settings.max_body_bytes
+        received = 0
+        async for chunk in super().stream():
+            received += len(chunk)
+            if received > limit:
+                raise ProblemError(413, "body_too_large", f"the body is larger than {limit} bytes")
+            yield chunk
 
     async def json(self) -> Any:
         """Parse the body.
@@ -42,21 +47,43 @@ class _StrictRequest(Request):
         Raises:
             ProblemError: 422, it is not strict JSON in UTF-8, repeats a key, or is nested too deeply.
         """
-        body = await self.body()
-        try:
-            return json.loads(body.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-        except RecursionError:
-            reason = "it is nested too deeply"
-        except UnicodeDecodeError:
-            reason = "it is not UTF-8"
-        except json.JSONDecodeError as error:
-            reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        except _NotStrictError as error:
-            reason = str(error)
-        except ValueError:  # Python reads no integer of more than 4300 digits
-            reason = "a number is too long"
-        detail = ProblemDetail(pointer="", code="json_invalid", message=reason)
-        raise ProblemError(422, "invalid_json", f"the body is not JSON: {reason}", errors=[detail])
+        return strict_json(await self.body(), "the body")
+
+    async def form(self, **_limits: Any) -> FormData:  # type: ignore[override]  # FastAPI awaits it, and closes what it gives
+        """Read a form: files go to disk, there is one, and no field that is not known or comes twice.
+
+        Raises:
+            ProblemError: 422, as said.
+        """
+        found = await super().form(max_files=1, max_fields=8, max_part_size=1_000_000)
+        bad = _misnamed(found, "form field", dict.fromkeys(self.form_fields, False))
+        if bad:
+            await found.close()
+            details = [ProblemDetail(pointer=name, code="bad_parameter", message=text) for name, text in bad]
+            raise ProblemError(422, "invalid_request", f"{bad[0][0]}: {bad[0][1]}", errors=details)
+        return found
+
+
+def strict_json(text: bytes, what: str) -> Any:
+    """Parse JSON that is JSON. `what` names it in the answer.
+
+    Raises:
+        ProblemError: 422, it is not strict JSON in UTF-8, repeats a key, or is nested too deeply.
+    """
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except _NotStrictError as error:
+        reason = str(error)
+    except ValueError:  # Python reads no integer of more than 4300 digits
+        reason = "a number is too long"
+    detail = ProblemDetail(pointer="", code="json_invalid", message=reason)
+    raise ProblemError(422, "invalid_json", f"{what} is not JSON: {reason}", errors=[detail])
 
 
 class _NotStrictError(ValueError):
@@ -82,33 +109,47 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         parameters = {parameter.alias: "list" in str(parameter.field_info.annotation) for parameter in self.dependant.query_params}
         takes_body = bool(self.dependant.body_params)
+        form_fields = [parameter.alias for parameter in self.dependant.body_params if isinstance(parameter.field_info, Form)]
 
         async def strict(request: Request) -> Response:
             _check_query(request, parameters)
-            if takes_body and not _is_json(request.headers.get("content-type", "")):
+            if form_fields and _media_type(request) != _FORM:
+                raise ProblemError(415, "not_a_form", "send the file as multipart/form-data, as curl -F file=@table.csv does")
+            if takes_body and not form_fields and not _is_json(_media_type(request)):
                 raise ProblemError(415, "not_json", "send the body as application/json")
-            return await handle(_StrictRequest(request.scope, request.receive))
+            read = _StrictRequest(request.scope, request.receive)
+            read.form_fields = form_fields
+            return await handle(read)
 
         return strict
 
 
 def _check_query(request: Request, parameters: Mapping[str, bool]) -> None:
     """Refuse query parameters that are unknown, or repeated where one value is meant. `parameters` says which may be repeated."""
-    found = []
-    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
-        is_metadata = "metadata" in parameters and name.startswith("metadata.")
-        if name not in parameters and not is_metadata:
-            found.append((name, "unknown query parameter"))
-        elif count > 1 and not parameters.get(name, False):
-            found.append((name, "must not be repeated"))
+    found = _misnamed(request.query_params, "query parameter", parameters)
     if found:
         raise RequestValidationError(
             [{"type": "bad_parameter", "loc": ("query", name), "msg": text, "input": None} for name, text in found]
         )
 
 
-def _is_json(content_type: str) -> bool:
-    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
+def _misnamed(given: ImmutableMultiDict[str, Any], what: str, known: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """List names that are unknown, or come twice though one value is meant, each with what is wrong."""
+    found = []
+    for name, count in Counter(name for name, _ in given.multi_items()).items():
+        is_metadata = "metadata" in known and name.startswith("metadata.")
+        if name not in known and not is_metadata:
+            found.append((name, f"unknown {what}"))
+        elif count > 1 and not known.get(name, False):
+            found.append((name, "must not be repeated"))
+    return found
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";", maxsplit=1)[0].strip().lower()
+
+
+def _is_json(kind: str) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 

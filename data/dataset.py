@@ -20,11 +20,12 @@ TRAIN, VAL, TEST = 0, 1, 2
 class Column:
     """A column of a table that a network may be given: numbers, or words, which rows hold as indices of `categories`.
 
+    The words of an ordinal column are in their own order, lowest first, and are prepared as the numbers 0, 1, 2, ...
     `num_missing` counts its missing values; `first_missing_row` is the first of them, the first row being 1.
     """
 
     name: str
-    kind: Literal["number", "category"] = "number"
+    kind: Literal["number", "category", "ordinal"] = "number"
     categories: tuple[str, ...] = ()
     num_missing: int = 0
     first_missing_row: int | None = None

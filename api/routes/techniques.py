@@ -29,7 +29,14 @@ def read_limits(resources: Everything) -> LimitsView:
 
 def _limits(resources: Resources) -> LimitsView:
     settings = resources.settings
-    return LimitsView(**settings.limits.model_dump(), max_body_bytes=settings.max_body_bytes, max_queued_jobs=settings.max_queued_jobs)
+    return LimitsView(
+        **settings.limits.model_dump(),
+        uploads=settings.upload_limits,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_prediction_rows=settings.max_prediction_rows,
+        max_body_bytes=settings.max_body_bytes,
+        max_queued_jobs=settings.max_queued_jobs,
+    )
 
 
 @lru_cache(maxsize=1)

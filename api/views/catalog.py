@@ -1,11 +1,11 @@
 """What a job may be made of, and what it would be."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field
 
 from api.views.base import View
-from data.dataset import DatasetInfo, Kind
+from data.uploads.limits import UploadLimits
 from jobs.limits import Limits
 from jobs.resolve import Resolved
 from models.shapes import Layer
@@ -87,42 +87,6 @@ class PreviewView(View):
         )
 
 
-class DatasetView(View):
-    """A dataset that jobs may name."""
-
-    id: str
-    title: str
-    description: str
-    kind: Kind
-    task: Literal["classification", "regression"]
-    num_rows: int
-    input_shape: list[int]
-    num_classes: int | None
-    class_labels: list[str] | None
-    class_counts: list[int] | None
-    feature_names: list[str] | None
-    target_name: str
-    target_unit: str | None
-    predefined_rows: dict[str, int] | None = Field(description="Rows of the dataset's own division, which the split `predefined` uses.")
-    licence: str
-    source: str
-    content_hash: str | None
-    available: bool
-    unavailable_reason: str | None
-
-    @classmethod
-    def of(cls, info: DatasetInfo) -> Self:
-        """Shape a dataset."""
-        return cls.model_validate({name: getattr(info, name) for name in cls.model_fields}, from_attributes=True)
-
-
-class DatasetList(View):
-    """Every dataset: those that can be used, and those that cannot, with the reason."""
-
-    items: list[DatasetView]
-    unavailable: list[DatasetView]
-
-
 class TechniqueView(View):
     """A member of a union of the spec."""
 
@@ -138,6 +102,10 @@ class TechniqueView(View):
 class LimitsView(View, Limits):
     """The published limits."""
 
+    uploads: UploadLimits = Field(description="Caps on one dataset.")
+    max_upload_bytes: int = Field(description="Largest upload, counted on bytes received (413).")
+    max_prediction_rows: int = Field(description="Most rows of one request for predictions (422).")
+
     max_body_bytes: int = Field(description="Largest request body, counted on bytes received (413).")
     max_queued_jobs: int = Field(description="Jobs that may wait (429).")
 
@@ -146,5 +114,5 @@ class TechniqueList(View):
     """Everything a job spec may ask for."""
 
     items: list[TechniqueView]
-    limits: dict[str, int] = Field(description="Published limits, as at /v1/limits.")
+    limits: dict[str, Any] = Field(description="Published limits, as at /v1/limits.")
     job_schema: dict[str, Any] = Field(description="The JSON schema of a whole job spec.")

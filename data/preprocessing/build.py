@@ -98,7 +98,7 @@ def prepared_shape(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> t
             width += len(_training_words(dataset.column(i)[train])) + 1
         else:
             width += 1
-        if column.kind == "number" and spec.missing == "indicator" and column.num_missing:
+        if column.kind != "category" and spec.missing == "indicator" and column.num_missing:
             width += int(np.isnan(dataset.column(i)[train]).any())
     return (width,)
 
@@ -108,7 +108,7 @@ def _learn_table(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> Tab
     for i, column in enumerate(dataset.info.columns or ()):
         values = dataset.x[train, i].astype(np.float64)
         _check_missing(spec, column, values)
-        found.append(_number(spec, column, values) if column.kind == "number" else _category(spec, column, values))
+        found.append(_category(spec, column, values) if column.kind == "category" else _number(spec, column, values))
     return TablePreparation(columns=_scaled(spec, dataset, train, found))
 
 
@@ -126,7 +126,7 @@ def _number(spec: PreprocessingSpec, column: Column, values: Array) -> NumberCol
         strategy = "most_frequent" if spec.missing == "most_frequent" else "median"
         fill = float(SimpleImputer(strategy=strategy).fit(values.reshape(-1, 1)).statistics_[0])
     indicator = spec.missing == "indicator" and bool(np.isnan(values).any())
-    return NumberColumn(name=column.name, fill=fill, indicator=indicator, offset=0.0, scale=1.0)
+    return NumberColumn(name=column.name, order=column.categories or None, fill=fill, indicator=indicator, offset=0.0, scale=1.0)
 
 
 def _category(spec: PreprocessingSpec, column: Column, values: Array) -> CategoryColumn:

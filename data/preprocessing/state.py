@@ -16,10 +16,11 @@ class _State(BaseModel):
 
 
 class NumberColumn(_State):
-    """A column of numbers. `fill` stands for a missing value (None: none is accepted); `indicator` adds an input that is 1 where one was missing."""
+    """A column of numbers, or of words in the `order` that makes them 0, 1, 2, ... `fill` stands for a missing value (None: none is accepted); `indicator` adds an input that is 1 where one was missing."""
 
     kind: Literal["number"] = "number"
     name: str
+    order: tuple[str, ...] | None = None
     fill: float | None
     indicator: bool
     offset: float

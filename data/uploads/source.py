@@ -20,7 +20,9 @@ _BATCH_VALUES = 2_000_000
 class TableSource(Protocol):
     """A table that can be read again. Columns come as strings, float64 or timestamps; null is missing."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name the columns."""
 
     def batches(self) -> Iterator[list[pa.Array]]:
         """Read from the first row on, a list of columns for each batch."""

@@ -1,0 +1,89 @@
+"""From a form to a stored dataset."""
+
+import dataclasses
+import math
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from api.dependencies import Resources
+from api.errors import ProblemError
+from api.strict import strict_json
+from data.uploads.ingest import ingest
+from data.uploads.spec import UploadSpec
+from store.datasets import DatasetState, Upload, store_dataset
+
+_SCRATCH = "holdout-upload-"
+_WAIT_SECONDS = 60
+_STALE_SECONDS = 86_400
+
+
+def schema_of(text: str) -> UploadSpec:
+    """Read the form's schema as strictly as any body.
+
+    Raises:
+        ProblemError: 422, it is not JSON.
+        RequestValidationError: it is no schema.
+    """
+    body = strict_json(text.encode("utf-8", "surrogatepass"), "schema")
+    try:
+        return UploadSpec.model_validate(body)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False, include_context=True)]
+        raise RequestValidationError(found, body=body) from error
+
+
+def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tuple[DatasetState, bool]:
+    """Understand an uploaded file and store it; give the dataset and whether it is new. Nothing is left of one that fails.
+
+    Raises:
+        UploadProblem: it cannot become a dataset.
+        ProblemError: 429, too many uploads are being read.
+    """
+    if not resources.uploading.acquire(timeout=_WAIT_SECONDS):
+        raise ProblemError(429, "busy", "too many uploads are being read at once; try again later", headers={"Retry-After": "30"})
+    name = _display_name(file.filename)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
+            ingested = ingest(file.file, spec, Path(folder), resources.settings.upload_limits)
+            title = spec.name or name
+            upload = Upload(
+                info=dataclasses.replace(ingested.info, title=title),
+                schema=ingested.spec.model_dump(mode="json"),
+                profile=_finite(dataclasses.asdict(ingested.profile)),
+                files=ingested.files,
+                x_unit=ingested.x_unit,
+                file_name=name,
+                num_bytes=file.size or 0,
+            )
+            return store_dataset(resources.db, resources.artifacts, upload)
+    finally:
+        resources.uploading.release()
+
+
+def sweep_scratch() -> None:
+    """Remove what a process that died in the middle of an upload left, a day later."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _display_name(name: str | None) -> str:
+    """Keep a file's name as text to show: its last part, printable."""
+    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable()).encode("utf-8", "replace").decode()[:200].strip() or "unnamed"
+
+
+def _finite(value: Any) -> Any:
+    """Put null for what is not finite: a range that overflows is not known."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,400 @@
+"""NPZ files: arrays of rows, read entry by entry without ever unpickling and never whole in memory."""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Kind
+from data.uploads.archives import check_sizes, open_zip
+from data.uploads.findings import Findings
+from data.uploads.ingested import ColumnProfile, Ingested, Profile
+from data.uploads.limits import UploadLimits
+from data.uploads.problems import UploadProblem, shown
+from data.uploads.scan import number_label
+from data.uploads.spec import UploadSpec
+from data.uploads.table import PARTS
+from data.uploads.target import check_classes, class_warnings, task_of
+from data.uploads.writing import ColumnFile, RowFile
+
+_CHUNK_BYTES = 4_194_304
+_KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "image", 5: "volume"}
+_MANY_CHANNELS = 16
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An array in the archive, of which only the header was read."""
+
+    archive: zipfile.ZipFile
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def chunks(self) -> Iterator[Array]:
+        """Read some rows at a time."""
+        row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        at_once = max(1, _CHUNK_BYTES // max(1, row))
+        with self.archive.open(f"{self.name}.npy") as file:
+            _header(file, self.name)
+            for start in range(0, self.shape[0], at_once):
+                rows = min(at_once, self.shape[0] - start)
+                content = _exactly(file, rows * row, self.name)
+                yield np.frombuffer(content, self.dtype).reshape(rows, *self.shape[1:])
+
+    def whole(self) -> Array:
+        """Read all of it: for arrays of one value a row."""
+        return np.concatenate(list(self.chunks())) if self.shape[0] else np.empty(self.shape, self.dtype)
+
+
+def ingest_npz(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLimits, warnings: list[str], content_hash: str) -> Ingested:
+    """Understand the arrays of an NPZ file and write them to `folder`.
+
+    Raises:
+        UploadProblem: it is damaged, holds objects, or cannot become a dataset as the schema asks.
+    """
+    for field in ("columns", "csv", "images"):
+        if getattr(spec, field) != getattr(UploadSpec(), field):
+            raise UploadProblem(f"{field} says nothing of arrays: leave it out", code="does_not_apply", pointer=f"/{field}")
+    with open_zip(file) as archive:
+        check_sizes(archive, file, limits)
+        entries = {entry.name: entry for entry in _entries(archive)}
+        x = _named(entries, spec.features[0] if spec.features else "x", "/features/0")
+        if spec.features is not None and len(spec.features) > 1:
+            raise UploadProblem("features names one array", code="several_features", pointer="/features")
+        y = _named(entries, spec.target or "y", "/target")
+        divided = {
+            role: _named(entries, name, f"/{role}") for role in ("group", "time", "split") if (name := getattr(spec, role)) is not None
+        }
+        _check_shapes(x, [y, *divided.values()], limits)
+        unused = sorted(set(entries) - {x.name, y.name} - {entry.name for entry in divided.values()})
+        if unused:
+            warnings.append(f"arrays that are not used: {', '.join(unused[:10])}")
+        return _Arrays(x, y, divided, spec, limits, warnings).write(folder, content_hash)
+
+
+class _Arrays:
+    """The arrays of one file on their way in."""
+
+    def __init__(
+        self, x: _Entry, y: _Entry, divided: dict[str, _Entry], spec: UploadSpec, limits: UploadLimits, warnings: list[str]
+    ) -> None:
+        self.x, self.divided, self.spec, self.warnings = x, divided, spec, warnings
+        self.kind = _KINDS[len(x.shape)]
+        self.y_name = y.name
+        self.y, self.labels, self.counts = _target(y, spec, limits, warnings)
+        if self.kind == "signal" and x.shape[1] > _MANY_CHANNELS:
+            warnings.append(
+                f"x {list(x.shape)} is read as signals of {x.shape[1]} channels and {x.shape[2]} positions; gray images are [n, 1, height, width]"
+            )
+
+    def write(self, folder: Path, content_hash: str) -> Ingested:
+        """Write every role's array."""
+        rows, is_table = self.x.shape[0], self.kind == "table"
+        files = {"x": folder / "x.npy"}
+        names = tuple(f"x{i}" for i in range(1, self.x.shape[1] + 1)) if is_table else ()
+        scale = _Extent(self.x, is_table=is_table)
+        findings = Findings([Column(name=name) for name in names], len(self.labels), rows) if is_table else None
+        with (
+            ColumnFile(files["x"], rows, len(names))
+            if is_table
+            else RowFile(files["x"], rows, self.x.shape[1:], _stored(self.x.dtype)) as out
+        ):
+            for chunk in self.x.chunks():
+                block = scale.see(chunk)
+                if findings is not None:
+                    findings.see(block, self.y[scale.rows - len(block) : scale.rows])
+                out.append(block)
+        arrays = {"y": self.y, **self._dividers()}
+        for role, array in arrays.items():
+            files[role] = folder / f"{role}.npy"
+            np.save(files[role], array, allow_pickle=False)
+        columns = tuple(scale.columns(names)) if is_table else None
+        if findings is not None:
+            self.warnings.extend(findings.warnings())
+        unit = scale.unit() if self.kind == "image" else 1.0
+        return Ingested(
+            info=self._info(names, columns, arrays, content_hash),
+            spec=self.spec.model_copy(
+                update={"task": "classification" if self.labels else "regression", "features": (self.x.name,), "target": self.y_name}
+            ),
+            profile=self._profile(scale, columns, findings, unit),
+            files=files,
+            x_unit=unit,
+        )
+
+    def _dividers(self) -> dict[str, Array]:
+        found: dict[str, Array] = {}
+        for role, entry in self.divided.items():
+            values = entry.whole()
+            match role:
+                case "group":
+                    found["groups"] = np.unique(values, return_inverse=True)[1].astype(np.int64)
+                case "time":
+                    found["times"] = _times(values)
+                case _:
+                    found["parts"] = _parts(values)
+        return found
+
+    def _info(self, names: tuple[str, ...], columns: tuple[Column, ...] | None, arrays: dict[str, Array], content_hash: str) -> DatasetInfo:
+        parts, spec = arrays.get("parts"), self.spec
+        return DatasetInfo(
+            id="",
+            title=spec.name or "",
+            kind=self.kind,
+            task="classification" if self.labels else "regression",
+            input_shape=self.x.shape[1:],
+            num_rows=self.x.shape[0],
+            num_classes=len(self.labels) or None,
+            class_labels=self.labels or None,
+            class_counts=self.counts or None,
+            feature_names=names or None,
+            target_name=self.y_name,
+            target_unit=spec.unit,
+            licence=spec.licence or "",
+            source="uploaded",
+            description=spec.description or "",
+            columns=columns,
+            group_name=spec.group,
+            num_groups=len(np.unique(arrays["groups"])) if "groups" in arrays else None,
+            time_name=spec.time,
+            predefined_rows=None
+            if parts is None
+            else {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
+            content_hash=content_hash,
+        )
+
+    def _profile(self, scale: "_Extent", columns: tuple[Column, ...] | None, findings: Findings | None, unit: float) -> Profile:
+        profiles = [
+            ColumnProfile(
+                name=column.name,
+                role="feature",
+                kind="number",
+                num_missing=column.num_missing,
+                first_missing_row=column.first_missing_row,
+                low=scale.finite(scale.low, i),
+                high=scale.finite(scale.high, i),
+                notes=tuple(findings.notes.get(column.name, ())) if findings is not None else (),
+            )
+            for i, column in enumerate((columns or ())[:1000])
+        ]
+        return Profile(
+            num_rows=self.x.shape[0],
+            columns=tuple(profiles),
+            num_duplicate_rows=None if findings is None else findings.num_duplicate_rows,
+            warnings=tuple(self.warnings),
+            facts={
+                "type": str(self.x.dtype),
+                "low": scale.finite(scale.low),
+                "high": scale.finite(scale.high),
+                "unit": unit,
+                "arrays": sorted({self.x.name, self.y_name, *(entry.name for entry in self.divided.values())}),
+            },
+        )
+
+
+class _Extent:
+    """Smallest and largest values, per column of a table; refuses what is not finite elsewhere."""
+
+    def __init__(self, entry: _Entry, *, is_table: bool) -> None:
+        self._is_table = is_table
+        self._is_whole = entry.dtype.kind in "uib"
+        self._type = entry.dtype
+        columns = entry.shape[1] if is_table else 1
+        self.low, self.high = np.full(columns, np.inf), np.full(columns, -np.inf)
+        self.missing = np.zeros(columns, dtype=np.int64)
+        self.first_missing = np.zeros(columns, dtype=np.int64)
+        self.rows = 0
+
+    def see(self, chunk: Array) -> Array:
+        """Take the next rows; give them as they are stored."""
+        if self._is_table:
+            values = chunk.astype(np.float64)
+            values[~np.isfinite(values)] = np.nan
+            absent = np.isnan(values)
+            first = (self.missing == 0) & absent.any(axis=0)
+            self.first_missing[first] = self.rows + absent.argmax(axis=0)[first] + 1
+            self.missing += absent.sum(axis=0)
+            self.low = np.minimum(self.low, np.where(absent, np.inf, values).min(axis=0))
+            self.high = np.maximum(self.high, np.where(absent, -np.inf, values).max(axis=0))
+            self.rows += len(values)
+            return values
+        if not self._is_whole and not np.isfinite(chunk).all():
+            row = self.rows + int(np.argmax(~np.isfinite(chunk).reshape(len(chunk), -1).all(axis=1))) + 1
+            message = f"row {row} of the array holds a value that is not finite: signals, images and volumes may lack none"
+            raise UploadProblem(message, code="not_finite", pointer="/features/0")
+        self.low, self.high = np.minimum(self.low, float(chunk.min())), np.maximum(self.high, float(chunk.max()))
+        self.rows += len(chunk)
+        return chunk.astype(_stored(chunk.dtype), copy=False)
+
+    def columns(self, names: tuple[str, ...]) -> Iterator[Column]:
+        """Describe a table's columns.
+
+        Raises:
+            UploadProblem: one has no value.
+        """
+        for i, name in enumerate(names):
+            missing = int(self.missing[i])
+            if missing == self.rows:
+                raise UploadProblem(
+                    f"column {i + 1} of the array has no value in any row: leave it out", code="empty_column", pointer="/features/0"
+                )
+            yield Column(name=name, num_missing=missing, first_missing_row=int(self.first_missing[i]) if missing else None)
+
+    def unit(self) -> float:
+        """Give what divides pixels to lie in [0, 1]: the type's range for 8 and 16 bits, else the values' own."""
+        if self._type == np.uint8 or (self._is_whole and 1 < self.high.max() <= 255):
+            return 255.0
+        if self._type == np.uint16:
+            return 65535.0
+        high = float(self.high.max())
+        return 1.0 if high <= 1 else 255.0 if high <= 255 else high
+
+    def finite(self, values: Array, i: int | None = None) -> float | None:
+        """Give one value, or the extreme of all, if it is finite."""
+        value = float(values[i]) if i is not None else float(values.min() if values is self.low else values.max())
+        return value if np.isfinite(value) else None
+
+
+def _entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name == info.filename:
+            raise UploadProblem(f"{shown(info.filename)} is no array: an NPZ file holds .npy entries only", code="not_an_array")
+        with archive.open(info) as file:
+            shape, is_fortran, dtype = _header(file, name)
+        if dtype.hasobject:
+            message = f"array {shown(name)} holds Python objects, which are never unpickled: save numbers, or words of a fixed length"
+            raise UploadProblem(message, code="holds_objects")
+        if is_fortran and len(shape) > 1:
+            message = f"array {shown(name)} is in column order: save it through numpy.ascontiguousarray"
+            raise UploadProblem(message, code="column_order")
+        yield _Entry(archive, name, shape, dtype)
+
+
+def _header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        version = npy.read_magic(file)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0, (3, 0): npy.read_array_header_2_0}[version]
+        shape, is_fortran, dtype = read(file)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, SyntaxError, TypeError, KeyError) as error:
+        raise UploadProblem(f"array {shown(name)} is damaged: its header cannot be read", code="damaged_array") from error
+    if any(size < 0 for size in shape) or len(shape) > 32:
+        raise UploadProblem(f"array {shown(name)} is damaged: its shape is impossible", code="damaged_array")
+    return shape, is_fortran, dtype
+
+
+def _exactly(file: Any, size: int, name: str) -> bytes:
+    try:
+        content: bytes = file.read(size)
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+        raise UploadProblem(f"array {shown(name)} is damaged: it cannot be unpacked", code="damaged_array") from error
+    if len(content) != size:
+        raise UploadProblem(f"array {shown(name)} is shorter than its header says", code="damaged_array")
+    return content
+
+
+def _named(entries: dict[str, _Entry], name: str, pointer: str) -> _Entry:
+    if name not in entries:
+        known = ", ".join(shown(one) for one in list(entries)[:20]) or "none"
+        raise UploadProblem(f"there is no array {shown(name)}; the file has {known}", code="unknown_array", pointer=pointer)
+    return entries[name]
+
+
+def _check_shapes(x: _Entry, others: list[_Entry], limits: UploadLimits) -> None:
+    if len(x.shape) not in _KINDS or 0 in x.shape:
+        message = f"array {shown(x.name)} is of shape {list(x.shape)}: rows are [n, features], [n, C, L], [n, C, H, W] or [n, C, D, H, W]"
+        raise UploadProblem(message, code="wrong_shape", pointer="/features/0")
+    if x.dtype.kind not in "uibf" or x.dtype.itemsize > 8:
+        raise UploadProblem(
+            f"array {shown(x.name)} holds {x.dtype}: numbers of at most 64 bits are needed", code="wrong_type", pointer="/features/0"
+        )
+    values = int(np.prod([int(size) for size in x.shape], dtype=object))
+    if x.shape[0] > limits.max_rows or values > limits.max_values:
+        message = f"{list(x.shape)} is more than {limits.max_rows} rows or {limits.max_values} numbers"
+        raise UploadProblem(message, code="too_large", pointer="/features/0")
+    if len(x.shape) == 2 and x.shape[1] > limits.max_columns:
+        raise UploadProblem(
+            f"{x.shape[1]} columns are more than the {limits.max_columns} allowed", code="too_many_columns", pointer="/features/0"
+        )
+    if x.shape[0] < 2:
+        raise UploadProblem("the file has one row; at least 2 are needed", code="too_few_rows", pointer="/features/0")
+    for other in others:
+        if other.shape != (x.shape[0],):
+            message = f"array {shown(other.name)} is of shape {list(other.shape)}; {shown(x.name)} has {x.shape[0]} rows, so it must be [{x.shape[0]}]"
+            raise UploadProblem(message, code="wrong_shape")
+        if other.dtype.kind not in "uibfUSM" or other.dtype.itemsize > 1000:
+            raise UploadProblem(f"array {shown(other.name)} holds {other.dtype}: only numbers and words can be used", code="wrong_type")
+
+
+def _target(entry: _Entry, spec: UploadSpec, limits: UploadLimits, warnings: list[str]) -> tuple[Array, tuple[str, ...], tuple[int, ...]]:
+    """Give targets [n], and labels and counts of classes."""
+    values = entry.whole()
+    is_numeric = values.dtype.kind in "uibf"
+    if is_numeric:
+        values = values.astype(np.float64)
+        if not np.isfinite(values).all():
+            row = int(np.argmax(~np.isfinite(values))) + 1
+            raise UploadProblem(
+                f"row {row} of array {shown(entry.name)} is not finite: every row needs a target", code="missing_target", pointer="/target"
+            )
+    elif values.dtype.kind == "M":
+        raise UploadProblem("a target cannot be an instant", code="wrong_type", pointer="/target")
+    else:
+        values = _words(values, entry.name)
+    different, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    all_whole = is_numeric and bool((values == np.floor(values)).all())
+    if task_of(asked=spec.task, is_numeric=is_numeric, all_whole=all_whole, distinct=len(different), rows=len(values)) == "regression":
+        return values, (), ()
+    check_classes(len(different), limits)
+    labels = tuple(number_label(float(one)) if is_numeric else str(one) for one in different)
+    warnings.extend(class_warnings(labels, counts.tolist()))
+    return inverse.astype(np.int64), labels, tuple(counts.tolist())
+
+
+def _words(values: Array, name: str) -> Array:
+    if values.dtype.kind == "S":
+        try:
+            values = np.char.decode(values, "utf-8")
+        except UnicodeDecodeError as error:
+            raise UploadProblem(f"words of array {shown(name)} are not UTF-8", code="wrong_encoding") from error
+    try:
+        "".join(np.unique(values)[:1000].tolist()).encode()
+    except (UnicodeEncodeError, ValueError) as error:
+        raise UploadProblem(f"words of array {shown(name)} are not Unicode text", code="wrong_encoding") from error
+    return values
+
+
+def _times(values: Array) -> Array:
+    if values.dtype.kind == "M":
+        found = values.astype("datetime64[us]").astype(np.int64)
+        if np.isnat(values).any():
+            raise UploadProblem(f"row {int(np.argmax(np.isnat(values))) + 1} has no time", code="missing_time", pointer="/time")
+        return found
+    if values.dtype.kind not in "uibf" or not np.isfinite(values.astype(np.float64)).all():
+        raise UploadProblem("times are finite numbers or datetime64", code="not_a_time", pointer="/time")
+    return values.astype(np.float64)
+
+
+def _parts(values: Array) -> Array:
+    words = [str(one).lower() for one in (_words(values, "split") if values.dtype.kind in "US" else values).tolist()]
+    strange = next((word for word in words if word not in PARTS), None)
+    if strange is not None:
+        raise UploadProblem(f"the split holds {shown(strange)}; rows are train, val or test", code="unknown_part", pointer="/split")
+    found = np.array([PARTS[word] for word in words], dtype=np.int8)
+    if not (found == TRAIN).any():
+        raise UploadProblem("the split leaves no row to train on", code="no_training_rows", pointer="/split")
+    return found
+
+
+def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Give the type that is written: small whole numbers as they are, others as floats of their size."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind in "ui":
+        return dtype.newbyteorder("=") if dtype.itemsize <= 2 else np.dtype(np.float64)
+    return np.dtype(np.float64) if dtype.itemsize == 8 else np.dtype(np.float32)

@@ -1,0 +1,369 @@
+"""Tables: which column plays which role, then one array file for each role, written as the rows are read a second time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo
+from data.uploads.findings import Findings
+from data.uploads.ingested import ColumnProfile, Ingested, Profile
+from data.uploads.limits import UploadLimits
+from data.uploads.problems import UploadProblem, shown
+from data.uploads.scan import Scan, instants, number_label, numbers, positions
+from data.uploads.source import TableSource
+from data.uploads.spec import Decimal, OrdinalSpec, UploadSpec
+from data.uploads.target import check_classes, class_warnings, task_of
+from data.uploads.writing import ColumnFile
+
+PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
+_PREVIEW_ROWS = 10
+_ROW_NUMBER = "counts upwards like a row number"
+_SHOWN_VALUES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Feature:
+    """A column that is learned from."""
+
+    position: int
+    column: Column
+
+
+class _Ingestion:
+    """One table on its way in."""
+
+    def __init__(self, source: TableSource, spec: UploadSpec, decimal: Decimal, limits: UploadLimits, warnings: list[str]) -> None:
+        self.source, self.spec, self.decimal, self.limits, self.warnings = source, spec, decimal, limits, warnings
+        self.names = source.names
+        self.preview: list[dict[str, str | None]] = []
+        if len(self.names) > limits.max_columns:
+            raise UploadProblem(f"{len(self.names)} columns are more than the {limits.max_columns} allowed", code="too_many_columns")
+        self._check_mentioned()
+        self.scans = self._scanned()
+        self.num_rows = self.scans[self.names[0]].rows
+        if self.num_rows < 2:
+            raise UploadProblem(f"the file has {self.num_rows} rows; at least 2 are needed", code="too_few_rows")
+
+    def _check_mentioned(self) -> None:
+        spec = self.spec
+        if spec.target is None:
+            message = f"name the column to be learned in target; the file has {_listed(self.names)}"
+            raise UploadProblem(message, code="no_target", pointer="/target")
+        roles = {role: getattr(spec, role) for role in ("target", "group", "time", "split") if getattr(spec, role) is not None}
+        mentioned = [(f"/{role}", name) for role, name in roles.items()]
+        mentioned += [(f"/features/{i}", name) for i, name in enumerate(spec.features or ())]
+        mentioned += [(f"/columns/{name.replace('~', '~0').replace('/', '~1')}", name) for name in spec.columns]
+        for pointer, name in mentioned:
+            if name not in self.names:
+                message = f"there is no column {shown(name)}; the file has {_listed(self.names)}"
+                raise UploadProblem(message, code="unknown_column", pointer=pointer)
+        if len(set(roles.values())) < len(roles):
+            raise UploadProblem("one column cannot be two of target, group, time and split", code="two_roles", pointer="/target")
+        for i, name in enumerate(spec.features or ()):
+            if name in roles.values():
+                message = f"{shown(name)} is the {next(role for role, own in roles.items() if own == name)} column and cannot be a feature"
+                raise UploadProblem(message, code="two_roles", pointer=f"/features/{i}")
+            if name in (spec.features or ())[:i]:
+                raise UploadProblem(f"{shown(name)} is named twice", code="repeated_feature", pointer=f"/features/{i}")
+
+    def _scanned(self) -> dict[str, Scan]:
+        scans = {name: Scan(name, self.decimal) for name in self.names}
+        rows = 0
+        for batch in self.source.batches():
+            rows += len(batch[0])
+            if rows > self.limits.max_rows:
+                raise UploadProblem(f"the file has more than the {self.limits.max_rows} rows allowed", code="too_many_rows")
+            for name, column in zip(self.names, batch, strict=True):
+                scans[name].see(column)
+            if len(self.preview) < _PREVIEW_ROWS:
+                self._keep_preview(batch)
+        return scans
+
+    def _keep_preview(self, batch: list[pa.Array]) -> None:
+        for i in range(min(len(batch[0]), _PREVIEW_ROWS - len(self.preview))):
+            cells = [column[i].as_py() for column in batch[:100]]
+            row = {name: None if cell is None else _cell(cell) for name, cell in zip(self.names, cells, strict=False)}
+            self.preview.append(row)
+
+    def features(self) -> list[_Feature]:
+        """Choose the columns to learn from, and say which were left out and why."""
+        taken = {self.spec.target, self.spec.group, self.spec.time, self.spec.split}
+        wanted = self.spec.features or [name for name in self.names if name not in taken and self.spec.columns.get(name) != "ignore"]
+        found = []
+        for name in wanted:
+            feature, reason = self._feature(name)
+            if feature is not None:
+                found.append(feature)
+            elif self.spec.features is not None or name in self.spec.columns:
+                pointer = "/features" if self.spec.features is not None else "/columns"
+                raise UploadProblem(f"column {shown(name)} {reason}", code="unusable_column", pointer=pointer)
+            else:
+                self.warnings.append(f"column {name} is not used: it {reason}")
+        if not found:
+            raise UploadProblem("no column is left to learn from", code="no_features", pointer="/features")
+        if len(found) * self.num_rows > self.limits.max_values:
+            message = f"{self.num_rows} rows of {len(found)} numbers are more than the {self.limits.max_values} numbers allowed"
+            raise UploadProblem(message, code="too_large")
+        return found
+
+    def _feature(self, name: str) -> tuple[_Feature | None, str]:
+        scan, declared, position = self.scans[name], self.spec.columns.get(name), self.names.index(name)
+        facts = {"name": name, "num_missing": scan.missing, "first_missing_row": scan.first_missing}
+        if isinstance(declared, OrdinalSpec):
+            strange = None if scan.values is None else [word for word, _ in scan.counts() if word not in declared.order]
+            if strange is None or strange:
+                held = "too many values" if strange is None else shown(strange[0])
+                message = f"column {shown(name)} holds {held}, which is not in its order"
+                raise UploadProblem(message, code="unknown_word", pointer=f"/columns/{name}/order")
+            return _Feature(position=position, column=Column(**facts, kind="ordinal", categories=declared.order)), ""  # type: ignore[arg-type]
+        if scan.present == 0:
+            return None, "has no value in any row"
+        if declared == "number" and not scan.is_numeric:
+            assert scan.first_word is not None
+            row, word = scan.first_word
+            message = f"row {row} of column {shown(name)} holds {shown(word)}, which is no number"
+            raise UploadProblem(message, code="not_a_number", pointer=f"/columns/{name}")
+        if declared != "category" and scan.is_numeric:
+            return _Feature(position=position, column=Column(**facts)), ""  # type: ignore[arg-type]  # facts of a Column
+        if declared is None and scan.all_instants:
+            return None, "holds instants: name it as time, or give their parts as numbers"
+        if scan.distinct is None or scan.distinct > self.limits.max_categories:
+            return None, f"holds words of more than {self.limits.max_categories} kinds: an id, or free text"
+        self._warn_of_words(scan)
+        categories = tuple(value for value, _ in scan.counts())
+        return _Feature(position=position, column=Column(**facts, kind="category", categories=categories)), ""  # type: ignore[arg-type]
+
+    def _warn_of_words(self, scan: Scan) -> None:
+        if scan.first_word is not None and scan.words * 20 <= scan.present and scan.name not in self.spec.columns:
+            row, word = scan.first_word
+            self.warnings.append(
+                f"column {scan.name} is read as words, for {scan.words} of {scan.present} values are no numbers "
+                f"(row {row}: {shown(word)}): if they mean missing, add them to csv.missing_values"
+            )
+        elif scan.distinct is not None and scan.distinct * 2 > scan.present > 20:
+            self.warnings.append(f"column {scan.name} looks like an identifier: {scan.distinct} different words in {scan.present} rows")
+
+    def complete(self, role: str) -> Scan | None:
+        """Give the scan of a column that may lack no value, if the schema names one for this role."""
+        name = getattr(self.spec, role)
+        if name is None:
+            return None
+        scan = self.scans[name]
+        if scan.missing:
+            what = {"target": "target", "group": "group", "time": "time", "split": "part"}[role]
+            message = (
+                f"row {scan.first_missing} has no {what} ({scan.missing} of {scan.rows} rows in column {shown(name)}): remove such rows"
+            )
+            raise UploadProblem(message, code=f"missing_{role}", pointer=f"/{role}")
+        return scan
+
+
+def ingest_table(
+    source: TableSource, spec: UploadSpec, decimal: Decimal, folder: Path, limits: UploadLimits, warnings: list[str], content_hash: str
+) -> Ingested:
+    """Understand a table and write it to `folder`.
+
+    Raises:
+        UploadProblem: it cannot become a dataset as the schema asks.
+    """
+    work = _Ingestion(source, spec, decimal, limits, warnings)
+    target, group, time, split = (work.complete(role) for role in ("target", "group", "time", "split"))
+    assert target is not None
+    task = task_of(asked=spec.task, is_numeric=target.is_numeric, all_whole=target.all_whole, distinct=target.distinct, rows=work.num_rows)
+    counts: list[tuple[str, int]] = []
+    if task == "classification":
+        check_classes(target.distinct, limits)
+        counts = target.counts()
+        check_classes(len(counts), limits)
+        work.warnings.extend(class_warnings([label for label, _ in counts], [count for _, count in counts]))
+    _check_dividers(time, split)
+    features = work.features()
+    written = _write(work, features, target, tuple(label for label, _ in counts), (group, time, split), folder)
+    work.warnings.extend(written.findings.warnings())
+    info = DatasetInfo(
+        id="",
+        title=spec.name or "",
+        kind="table",
+        task=task,
+        input_shape=(len(features),),
+        num_rows=work.num_rows,
+        num_classes=len(counts) or None,
+        class_labels=tuple(label for label, _ in counts) or None,
+        class_counts=tuple(count for _, count in counts) or None,
+        feature_names=tuple(feature.column.name for feature in features),
+        target_name=target.name,
+        target_unit=spec.unit,
+        licence=spec.licence or "",
+        source="uploaded",
+        description=spec.description or "",
+        columns=tuple(feature.column for feature in features),
+        group_name=None if group is None else group.name,
+        num_groups=written.num_groups,
+        time_name=None if time is None else time.name,
+        predefined_rows=written.part_sizes,
+        content_hash=content_hash,
+    )
+    resolved = spec.model_copy(update={"task": task, "features": tuple(feature.column.name for feature in features)})
+    columns = tuple(_profiles(work, features, written.findings))
+    work.warnings.extend(
+        f"column {column.name} {_ROW_NUMBER}: leave it out of the features unless the order means something"
+        for column in columns
+        if _ROW_NUMBER in column.notes and column.role == "feature"
+    )
+    profile = Profile(
+        num_rows=work.num_rows,
+        columns=columns,
+        num_duplicate_rows=written.findings.num_duplicate_rows,
+        warnings=tuple(work.warnings),
+        preview=tuple(work.preview),
+    )
+    return Ingested(info=info, spec=resolved, profile=profile, files=written.files)
+
+
+def _check_dividers(time: Scan | None, split: Scan | None) -> None:
+    if time is not None and not time.is_numeric and not time.all_instants:
+        where = "" if time.first_word is None else f" (row {time.first_word[0]}: {shown(time.first_word[1])})"
+        message = f"column {shown(time.name)} holds neither numbers nor ISO 8601 instants such as 2026-01-31 or 2026-01-31T12:00:00Z{where}"
+        raise UploadProblem(message, code="not_a_time", pointer="/time")
+    if split is not None:
+        words = {word for word, _ in split.counts()} if split.distinct is not None else {"too many values"}
+        strange = sorted(word for word in words if word.lower() not in PARTS)
+        if strange:
+            message = f"column {shown(split.name)} holds {shown(strange[0])}; rows are train, val or test"
+            raise UploadProblem(message, code="unknown_part", pointer="/split")
+        if not any(PARTS[word.lower()] == TRAIN for word in words):
+            raise UploadProblem(f"column {shown(split.name)} leaves no row to train on", code="no_training_rows", pointer="/split")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    files: dict[str, Path]
+    findings: Findings
+    num_groups: int | None
+    part_sizes: Mapping[str, int] | None
+
+
+def _write(
+    work: _Ingestion,
+    features: list[_Feature],
+    target: Scan,
+    labels: tuple[str, ...],
+    dividers: tuple[Scan | None, Scan | None, Scan | None],
+    folder: Path,
+) -> _Written:
+    """Read the rows a second time and write every role's array."""
+    group, time, split = dividers
+    rows = work.num_rows
+    findings = Findings([feature.column for feature in features], len(labels), rows)
+    kept: dict[str, list[Array]] = {"y": [], "times": [], "parts": []}
+    group_numbers: dict[object, int] = {}
+    grouped: list[Array] = []
+    with ColumnFile(folder / "x.npy", rows, len(features)) as file:
+        for batch in work.source.batches():
+            column_of = dict(zip(work.names, batch, strict=True))
+            y = _target(column_of[target.name], target, labels)
+            block = np.column_stack([_values(batch[feature.position], feature, work.scans[feature.column.name]) for feature in features])
+            file.append(block)
+            findings.see(block, y)
+            kept["y"].append(y)
+            if group is not None:
+                grouped.append(_group_numbers(column_of[group.name], group_numbers))
+            if time is not None:
+                kept["times"].append(_times(column_of[time.name], time))
+            if split is not None:
+                kept["parts"].append(np.array([PARTS[word.lower()] for word in column_of[split.name].to_pylist()], dtype=np.int8))
+    arrays = {role: np.concatenate(parts) for role, parts in kept.items() if parts}
+    if grouped:
+        arrays["groups"] = _ordered(np.concatenate(grouped), group_numbers)
+    files = {"x": folder / "x.npy"}
+    for role, array in arrays.items():
+        files[role] = folder / f"{role}.npy"
+        np.save(files[role], array, allow_pickle=False)
+    sizes = None
+    if "parts" in arrays:
+        sizes = {name: int((arrays["parts"] == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))}
+    return _Written(files=files, findings=findings, num_groups=len(group_numbers) or None, part_sizes=sizes)
+
+
+def _values(column: pa.Array, feature: _Feature, scan: Scan) -> Array:
+    """Read a feature as float64, NaN where missing; words as their positions."""
+    words = feature.column.categories
+    return positions(column, scan, words) if words else numbers(column, scan.decimal)[0]
+
+
+def _target(column: pa.Array, scan: Scan, labels: tuple[str, ...]) -> Array:
+    return positions(column, scan, labels).astype(np.int64) if labels else numbers(column, scan.decimal)[0]
+
+
+def _times(column: pa.Array, scan: Scan) -> Array:
+    if scan.is_numeric:
+        return numbers(column, scan.decimal)[0]
+    found = instants(column)
+    if found is None:
+        raise UploadProblem(f"column {shown(scan.name)} holds instants with and without a zone", code="not_a_time", pointer="/time")
+    return found
+
+
+def _group_numbers(column: pa.Array, known: dict[object, int]) -> Array:
+    encoded = column.dictionary_encode()
+    numbers_of = np.array([known.setdefault(value, len(known)) for value in encoded.dictionary.to_pylist()], dtype=np.int64)
+    found: Array = numbers_of[encoded.indices.to_numpy(zero_copy_only=False)]
+    return found
+
+
+def _ordered(numbers_of: Array, known: dict[object, int]) -> Array:
+    """Give groups numbers in the order of their names, so that the file's order of rows says nothing."""
+    order = {value: place for place, value in enumerate(sorted(known, key=lambda value: (str(type(value)), value)))}
+    place = np.array([order[value] for value in known], dtype=np.int64)
+    return place[numbers_of]
+
+
+def _profiles(work: _Ingestion, features: list[_Feature], findings: Findings) -> Iterator[ColumnProfile]:
+    spec, kinds = work.spec, {feature.column.name: feature for feature in features}
+    roles = {spec.target: "target", spec.group: "group", spec.time: "time", spec.split: "split"}
+    for name in work.names:
+        scan, feature = work.scans[name], kinds.get(name)
+        has_numbers = scan.is_numeric and scan.counted > 0
+        kind = "number" if scan.is_numeric else "time" if scan.all_instants and scan.present else "category" if scan.present else "empty"
+        if feature is not None:
+            kind = feature.column.kind
+        shown_counts = None
+        if scan.distinct is not None and scan.present and (not has_numbers or scan.distinct <= _SHOWN_VALUES):
+            shown_counts = dict(sorted(scan.counts(), key=lambda pair: -pair[1])[:_SHOWN_VALUES])
+        yield ColumnProfile(
+            name=name,
+            role=roles.get(name) or ("feature" if feature is not None else "unused"),
+            kind=kind,
+            num_missing=scan.missing,
+            first_missing_row=scan.first_missing,
+            num_distinct=len(scan.counts()) if scan.distinct is not None else None,
+            low=scan.low if has_numbers else None,
+            high=scan.high if has_numbers else None,
+            mean=scan.mean if has_numbers else None,
+            deviation=scan.deviation if has_numbers else None,
+            most_frequent=shown_counts,
+            notes=tuple(_notes(work, scan, findings)),
+        )
+
+
+def _notes(work: _Ingestion, scan: Scan, findings: Findings) -> Iterator[str]:
+    if scan.infinite:
+        yield f"{scan.infinite} infinite or undefined values count as missing"
+    if scan.present and scan.distinct is not None and len(scan.counts()) == 1:
+        yield "constant"
+    if scan.is_numeric and scan.all_whole and scan.is_increasing and work.num_rows > 20 and scan.name != work.spec.time:
+        yield _ROW_NUMBER
+    yield from findings.notes.get(scan.name, ())
+
+
+def _cell(value: object) -> str:
+    text = number_label(value) if isinstance(value, float) else str(value)
+    return text if len(text) <= 100 else f"{text[:99]}..."
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(shown(name) for name in names[:20]) + more
