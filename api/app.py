@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from api.dependencies import Resources
 from api.errors import Problem, install
-from api.routes import curves, datasets, events, fits, health, jobs, previews, report, techniques
+from api.routes import curves, datasets, events, fits, health, jobs, models, previews, report, techniques
 from api.settings import ApiSettings
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
@@ -29,7 +29,8 @@ Training jobs that measure how well networks generalize. Submit a spec, follow i
 """
 _TAGS = [
     {"name": "jobs", "description": "Submit, preview, list, cancel, delete."},
-    {"name": "results", "description": "Fits, curves, events, pictures, weights."},
+    {"name": "results", "description": "Fits, curves, events, pictures."},
+    {"name": "models", "description": "Weights, ONNX, preparation, model card, predictions."},
     {"name": "datasets", "description": "Upload, look at, delete; built-in ones beside them."},
     {"name": "catalog", "description": "Techniques and limits."},
     {"name": "health", "description": "Alive, ready, metrics."},
@@ -51,7 +52,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url)))
     app.add_middleware(RequestIds)
     install(app)
-    modules = (jobs, fits, curves, events, report, previews, datasets, techniques, health)
+    modules = (jobs, fits, curves, events, report, models, previews, datasets, techniques, health)
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]

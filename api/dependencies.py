@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from api.bodies import Bodies
+from api.kept import KeptModels
 from api.nudges import Nudges
 from api.queue import Queue
 from api.settings import ApiSettings
@@ -25,6 +26,7 @@ class Resources:
         self.nudges = Nudges(settings.broker_url)
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)
+        self.models = KeptModels(self.artifacts)
         self.bodies = Bodies()
         self.uploading = threading.BoundedSemaphore(settings.max_uploads_at_once)
 

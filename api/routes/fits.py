@@ -1,8 +1,8 @@
-"""Fits of a job, its result and its weights."""
+"""Fits of a job, and its result."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path
 
 from api.dependencies import Db, Everything, JobId, Resources
 from api.errors import ProblemError, responses
@@ -34,28 +34,6 @@ def read_result(job_id: JobId, db: Db) -> dict[str, Any]:
     if job.result is None:
         raise ProblemError(409, "no_result", f"job {job_id} is {job.status.value} and has no result")
     return job.result
-
-
-@router.get(
-    "/model",
-    summary="Download the kept weights",
-    response_class=Response,
-    responses={**responses(404, 409, 422), 200: {"content": {"application/octet-stream": {}}, "description": "A safetensors file."}},
-)
-def read_model(job_id: JobId, resources: Everything, fit: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
-    """Download a fit's kept weights and running statistics as safetensors."""
-    found = get_fit(resources.db, job_id, fit)
-    if found.weights_url is None:
-        raise ProblemError(409, "no_model", f"fit {fit} is {found.status.value} and has kept no weights")
-    try:
-        content = resources.artifacts.read(found.weights_url)
-    except FileNotFoundError:
-        raise ProblemError(404, "model_missing", "the stored weights are gone") from None
-    return Response(
-        content,
-        media_type="application/octet-stream",
-        headers={"Content-Disposition": f'attachment; filename="{job_id}-fit-{fit}.safetensors"'},
-    )
 
 
 def _guess(resources: Resources, job_id: str) -> float | None:

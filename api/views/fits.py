@@ -58,16 +58,7 @@ class FitView(View):
     @classmethod
     def of(cls, fit: FitState, guess_accuracy: float | None) -> Self:
         """Shape a fit."""
-        diagnosis = diagnose(
-            status=fit.status,
-            best_epoch=fit.best_epoch,
-            last_epoch=fit.last_epoch,
-            best=fit.best,
-            last=fit.last,
-            evaluation=fit.evaluation,
-            guess_accuracy=guess_accuracy,
-            earlier=fit.earlier,
-        )
+        diagnosis = diagnosis_of(fit, guess_accuracy)
         return cls(
             number=fit.number,
             label=fit.label,
@@ -148,6 +139,20 @@ class CurvesView(View):
     def of(cls, found: Curves, fits: list[CurveView], *, sampled: bool) -> "CurvesView":
         """Shape curves."""
         return cls.model_construct(fits=fits, version=found.version, sampled=sampled)
+
+
+def diagnosis_of(fit: FitState, guess_accuracy: float | None) -> Diagnosis | None:
+    """Diagnose a fit from its curve's figures."""
+    return diagnose(
+        status=fit.status,
+        best_epoch=fit.best_epoch,
+        last_epoch=fit.last_epoch,
+        best=fit.best,
+        last=fit.last,
+        evaluation=fit.evaluation,
+        guess_accuracy=guess_accuracy,
+        earlier=fit.earlier,
+    )
 
 
 def guess_accuracy(info: DatasetInfo) -> float | None:

@@ -1,0 +1,113 @@
+"""Kept models, opened: weights, the network they belong to, and how its rows are prepared. Run by ONNX Runtime, without torch."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+from pydantic import TypeAdapter
+
+from api.errors import ProblemError
+from data.dataset import Array
+from data.preprocessing.state import Preparation
+from models.graph import onnx_model
+from models.spec import NetworkSpec
+from store.artifacts import Artifacts
+from store.fits import FitState
+from training.export import load_safetensors, safetensors_metadata
+
+_NETWORK: TypeAdapter[NetworkSpec] = TypeAdapter(NetworkSpec)
+_OPEN = 16
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptModel:
+    """A fit's kept model. `content` is its safetensors file, `epoch` the epoch whose weights it holds."""
+
+    content: bytes
+    network: NetworkSpec
+    preparation: Preparation
+    epoch: int
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """Write the network as ONNX, from prepared rows to logits and probabilities or a standardised number."""
+        target = self.preparation.target
+        graph = onnx_model(
+            self.network,
+            self.preparation.input_shape,
+            len(target.labels or (None,)),
+            load_safetensors(self.content),
+            task=target.task,
+            metadata=safetensors_metadata(self.content),
+        )
+        content: bytes = graph.SerializeToString()
+        return content
+
+    def outputs(self, prepared: Array) -> Array:
+        """Give probabilities [n, classes], or numbers [n] in original units, for prepared rows [n, *input_shape]."""
+        target = self.preparation.target
+        name = "probabilities" if target.task == "classification" else "standardized"
+        rows = prepared.astype(np.float32)
+        parts = [self._session.run([name], {"rows": rows[at : at + _ROWS_AT_ONCE]})[0] for at in range(0, len(rows), _ROWS_AT_ONCE)]
+        found: Array = np.concatenate(parts).astype(np.float64)
+        return found if target.task == "classification" else found[:, 0] * target.scale + target.offset
+
+    @cached_property
+    def _session(self) -> InferenceSession:
+        options = SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # requests run beside one another
+        return InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
+
+
+class KeptModels:
+    """Opens kept models; those used last stay open."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        """Look into artifacts; nothing is opened yet."""
+        self._artifacts = artifacts
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, KeptModel] = OrderedDict()
+
+    def content(self, fit: FitState) -> bytes:
+        """Read a fit's safetensors file.
+
+        Raises:
+            ProblemError: 409 or 404, it has kept none, or the file is gone.
+        """
+        if fit.weights_url is None:
+            raise ProblemError(409, "no_model", f"fit {fit.number} is {fit.status.value} and has kept no weights")
+        try:
+            return self._artifacts.read(fit.weights_url)
+        except FileNotFoundError:
+            raise ProblemError(404, "model_missing", "the stored weights are gone") from None
+
+    def open(self, job_id: str, fit: FitState) -> KeptModel:
+        """Open a fit's kept model.
+
+        Raises:
+            ProblemError: as `content`; 409, it was stored before preparations were.
+        """
+        key = f"{job_id}/{fit.number}"
+        with self._lock:
+            if key in self._open and fit.weights_url is not None:
+                self._open.move_to_end(key)
+                return self._open[key]
+        content = self.content(fit)
+        metadata = safetensors_metadata(content)
+        if "preparation" not in metadata:
+            raise ProblemError(409, "no_preparation", "this model was stored before preparations were: run the job again")
+        opened = KeptModel(
+            content=content,
+            network=_NETWORK.validate_json(metadata["network"]),
+            preparation=Preparation.model_validate_json(metadata["preparation"]),
+            epoch=int(metadata["epoch"]),
+        )
+        with self._lock:
+            self._open[key] = opened
+            while len(self._open) > _OPEN:
+                self._open.popitem(last=False)
+        return opened
