@@ -26,7 +26,7 @@ _DRAWABLE = 1e100
 def sample_picture(dataset: Dataset) -> bytes:
     """Draw a sample of a dataset as PNG."""
     info = dataset.info
-    figure = Figure(figsize=(10, 6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(10, 0.6 + _height(info)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(
         _shortened(info.title or info.id, _MAX_TITLE), fontsize=13, fontweight="bold", color=_INK, x=0.01, ha="left", parse_math=False
@@ -38,6 +38,13 @@ def sample_picture(dataset: Dataset) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()
+
+
+def _height(info: DatasetInfo) -> float:
+    """Give the panels' height in inches, by their number."""
+    if info.kind == "table":
+        return 2.4 * -(-(min(_COLUMNS_SHOWN, len(info.columns or ())) + 1) // 4)
+    return 1.1 * min(_CLASSES_SHOWN, info.num_classes or 4)
 
 
 def _grid(figure: Figure, dataset: Dataset) -> None:
@@ -56,13 +63,19 @@ def _grid(figure: Figure, dataset: Dataset) -> None:
 
 
 def _examples(dataset: Dataset) -> list[tuple[str, list[int]]]:
-    """Choose rows to show: the first ones of each class, or the first ones in order of a numeric target."""
+    """Choose rows to show: some of each class, or some in order of a numeric target."""
     y, labels = dataset.y, dataset.info.class_labels
     if labels is None:
         chosen = np.argsort(y, kind="stable")[np.linspace(0, len(y) - 1, min(len(y), 4)).astype(int)]
         return [(f"{y[number]:.4g}", [int(number)]) for number in chosen]
-    firsts = [(labels[k], np.flatnonzero(y == k)[:_ROWS_SHOWN].tolist()) for k in range(min(len(labels), _CLASSES_SHOWN))]
-    return [(label, numbers) for label, numbers in firsts if numbers]
+    chosen_rows = [(labels[k], _spread(np.flatnonzero(y == k))) for k in range(min(len(labels), _CLASSES_SHOWN))]
+    return [(label, numbers) for label, numbers in chosen_rows if numbers]
+
+
+def _spread(rows: Array) -> list[int]:
+    """Choose rows that lie apart, for neighbours are often alike."""
+    places = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS_SHOWN)).astype(int)
+    return [int(rows[place]) for place in places]
 
 
 def _draw(axes: Axes, row: Array, dataset: Dataset) -> None:
@@ -82,8 +95,7 @@ def _draw(axes: Axes, row: Array, dataset: Dataset) -> None:
 
 def _table(figure: Figure, dataset: Dataset) -> None:
     columns = list(dataset.info.columns or ())[:_COLUMNS_SHOWN]
-    across = min(4, len(columns) + 1)
-    panels = figure.subplots(-(-(len(columns) + 1) // across), across, squeeze=False).reshape(-1)
+    panels = figure.subplots(-(-(len(columns) + 1) // 4), 4, squeeze=False).reshape(-1)
     _target(panels[0], dataset.info, dataset.y[:_ROWS_READ])
     for i, (axes, column) in enumerate(zip(panels[1:], columns, strict=False)):
         _column(axes, column, np.asarray(dataset.column(i)[:_ROWS_READ], dtype=np.float64))

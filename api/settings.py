@@ -14,6 +14,7 @@ class ApiSettings(StoreSettings):
     max_body_bytes: int = Field(1_000_000, ge=1, description="Largest request body, counted on bytes received.")
     max_upload_bytes: int = Field(4_000_000_000, ge=1, description="Largest upload, counted on bytes received.")
     max_uploads_at_once: int = Field(2, ge=1, description="Uploads read at once; more wait their turn, up to a minute.")
+    max_prediction_bytes: int = Field(32_000_000, ge=1, description="Largest body of a request for predictions.")
     max_prediction_rows: int = Field(10_000, ge=1, description="Most rows of one request for predictions.")
     max_queued_jobs: int = Field(10_000, ge=1, description="Jobs that may wait; beyond it a new one is refused with 429.")
     limits: Limits = Field(Limits(), description="Caps on one job.")

@@ -17,23 +17,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import ProblemDetail, ProblemError
 
 _FORM = "multipart/form-data"
+_LIMITS = {"predictions": "max_prediction_bytes"}
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class _StrictRequest(Request):
-    """A request whose body is bounded and whose JSON is JSON. `form_fields` are those that its form may have."""
+    """A request whose body is bounded and whose JSON is JSON.
+
+    `form_fields` are those that its form may have; `limit_name` is the setting that bounds its bytes.
+    """
 
     form_fields: Sequence[str] = ()
+    limit_name = "max_body_bytes"
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Receive the body, counting the bytes: more may come of a form, which goes to disk, than of JSON.
+        """Receive the body, counting the bytes.
 
         Raises:
             ProblemError: 413, it is larger than the service takes.
         """
-        settings = self.app.state.resources.settings
-        is_form = _media_type(self) == _FORM
-        limit = settings.max_upload_bytes if is_form else settings.max_body_bytes
+        limit: int = getattr(self.app.state.resources.settings, self.limit_name)
         received = 0
         async for chunk in super().stream():
             received += len(chunk)
@@ -110,6 +113,7 @@ class StrictRoute(APIRoute):
         parameters = {parameter.alias: "list" in str(parameter.field_info.annotation) for parameter in self.dependant.query_params}
         takes_body = bool(self.dependant.body_params)
         form_fields = [parameter.alias for parameter in self.dependant.body_params if isinstance(parameter.field_info, Form)]
+        limit_name = "max_upload_bytes" if form_fields else _LIMITS.get(self.path.rsplit("/", 1)[-1], "max_body_bytes")
 
         async def strict(request: Request) -> Response:
             _check_query(request, parameters)
@@ -118,7 +122,7 @@ class StrictRoute(APIRoute):
             if takes_body and not form_fields and not _is_json(_media_type(request)):
                 raise ProblemError(415, "not_json", "send the body as application/json")
             read = _StrictRequest(request.scope, request.receive)
-            read.form_fields = form_fields
+            read.form_fields, read.limit_name = form_fields, limit_name
             return await handle(read)
 
         return strict

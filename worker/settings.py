@@ -14,4 +14,5 @@ class WorkerSettings(StoreSettings):
     flush_seconds: float = Field(0.2, gt=0, description="Longest time that finished epochs wait to be stored.")
     beat_seconds: float = Field(5.0, gt=0, description="Between a worker's signs of life.")
     sweep_seconds: float = Field(0.5, gt=0, description="Between a sweeper's rounds.")
+    collect_seconds: float = Field(600.0, gt=0, description="Between a sweeper's searches for files that no row names.")
     concurrency: int = Field(max(1, (os.cpu_count() or 1) - 1), ge=1, description="Fits trained at once by one worker, each on one thread.")

@@ -1,4 +1,4 @@
-"""The sweeper: sends what was not sent, sends again what a dead worker held, ends what cannot progress.
+"""The sweeper: sends what was not sent, sends again what a dead worker held, ends what cannot progress, deletes files of nobody.
 
 The one recovery mechanism of the service, in a small process of its own (`python -m worker.sweeper`). Any number may
 run; live leases are never touched.
@@ -6,11 +6,14 @@ run; live leases are never touched.
 
 import signal
 import threading
+import time
 
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from store.artifacts import Artifacts
+from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
@@ -39,6 +42,17 @@ def sweep(db: Database, celery: Celery, nudge: Nudge) -> None:
         _log.info("shards_sent", shards=sent)
 
 
+def collect(db: Database, artifacts: Artifacts) -> None:
+    """Delete files that no row names, which a process that died may have left."""
+    try:
+        gone = collect_garbage(db, artifacts)
+    except OSError as error:
+        _log.warning("artifacts_unreachable", reason=type(error).__name__)
+        return
+    if gone:
+        _log.info("files_collected", files=gone)
+
+
 def main() -> None:
     """Sweep until asked to stop."""
     configure_logs()
@@ -47,10 +61,14 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     db, celery, nudge = Database(create_engine(settings.database_url)), make_celery(settings.broker_url), Nudge(settings.broker_url)
-    wait = settings.sweep_seconds
+    artifacts = Artifacts(settings.artifacts_url)
+    wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
             sweep(db, celery, nudge)
+            if time.monotonic() >= collect_at:
+                collect_at = time.monotonic() + settings.collect_seconds
+                collect(db, artifacts)
             wait = settings.sweep_seconds
         except DatabaseUnavailable:
             wait = min(10.0, wait * 2)

@@ -33,6 +33,7 @@ def _limits(resources: Resources) -> LimitsView:
         **settings.limits.model_dump(),
         uploads=settings.upload_limits,
         max_upload_bytes=settings.max_upload_bytes,
+        max_prediction_bytes=settings.max_prediction_bytes,
         max_prediction_rows=settings.max_prediction_rows,
         max_body_bytes=settings.max_body_bytes,
         max_queued_jobs=settings.max_queued_jobs,

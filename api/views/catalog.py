@@ -104,6 +104,7 @@ class LimitsView(View, Limits):
 
     uploads: UploadLimits = Field(description="Caps on one dataset.")
     max_upload_bytes: int = Field(description="Largest upload, counted on bytes received (413).")
+    max_prediction_bytes: int = Field(description="Largest body of a request for predictions (413).")
     max_prediction_rows: int = Field(description="Most rows of one request for predictions (422).")
 
     max_body_bytes: int = Field(description="Largest request body, counted on bytes received (413).")
