@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 import re
 import tempfile
 import uuid
@@ -58,7 +59,9 @@ class Artifacts:
             if not Path(path).is_file():
                 raise FileNotFoundError(key)
             return Path(path)
-        copy = Path(tempfile.gettempdir()) / "holdout-artifacts" / key  # keys name content that never changes
+        folder = Path(tempfile.gettempdir()) / f"holdout-artifacts-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        copy = folder / key  # keys name content that never changes
         if not copy.is_file():
             copy.parent.mkdir(parents=True, exist_ok=True)
             unfinished = copy.with_name(f"{copy.name}.{uuid.uuid4().hex}")

@@ -17,6 +17,7 @@ class PredictionRequest(Spec):
         list[dict[str, Any] | Values],
         Field(
             min_length=1,
+            examples=[[{"petal length (cm)": 1.4, "petal width (cm)": 0.2, "sepal length (cm)": 5.1, "sepal width (cm)": 3.5}]],
             description="Tables: an object by column name, or a list in the columns' order; null or absent is missing. Signals, images, volumes: nested lists of the dataset's input_shape, in its raw units.",
         ),
     ]
