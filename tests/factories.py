@@ -1,8 +1,15 @@
-"""Small valid objects for tests of the store and the API."""
+"""Small valid objects for tests: datasets, and what the store and the API hold."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from data.builtin import part_sizes
+from data.dataset import Column, Dataset, DatasetInfo, Kind, Task, content_hash
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
 from jobs.states import FitStatus, JobStatus
@@ -12,6 +19,80 @@ from store.shards import Claim, Finish, FitEnd, claim, commit
 from training.records import EpochRecord
 
 LEASE = 30.0
+_KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "image", 5: "volume"}
+
+
+def a_dataset(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    task: Task | None = None,
+    columns: Sequence[Column] | None = None,
+    groups: ArrayLike | None = None,
+    times: ArrayLike | None = None,
+    parts: ArrayLike | None = None,
+    x_unit: float = 1.0,
+    name: str = "small",
+) -> Dataset:
+    """Make a dataset of arrays: whole numbers are classes, what `columns` lack is counted, rows of 2 and more axes are no table."""
+    features, target = np.asarray(x), np.asarray(y)
+    kind = _KINDS[features.ndim]
+    if task is None:
+        task = "classification" if target.dtype.kind in "iu" else "regression"
+    target = target.astype(np.int64 if task == "classification" else np.float64)
+    num_classes = int(target.max()) + 1 if task == "classification" else None
+    if kind == "table":
+        columns = columns or [Column(name=f"x{i + 1}") for i in range(features.shape[1])]
+        gaps = [np.flatnonzero(np.isnan(features[:, i])) for i in range(features.shape[1])]
+        columns = [
+            replace(column, num_missing=len(rows), first_missing_row=int(rows[0]) + 1 if len(rows) else None)
+            for column, rows in zip(columns, gaps, strict=True)
+        ]
+    owned = {role: None if found is None else np.asarray(found) for role, found in (("groups", groups), ("times", times), ("parts", parts))}
+    info = DatasetInfo(
+        id=name,
+        title=name,
+        kind=kind,
+        task=task,
+        input_shape=features.shape[1:],
+        num_rows=len(features),
+        num_classes=num_classes,
+        class_labels=None if num_classes is None else tuple(f"class {i}" for i in range(num_classes)),
+        class_counts=None if num_classes is None else tuple(np.bincount(target, minlength=num_classes).tolist()),
+        feature_names=None if columns is None else tuple(column.name for column in columns),
+        target_name="y",
+        target_unit=None,
+        licence="none",
+        source="a test",
+        description="",
+        columns=None if columns is None else tuple(columns),
+        group_name=None if groups is None else "group",
+        num_groups=None if groups is None else len(np.unique(np.asarray(groups))),
+        time_name=None if times is None else "time",
+        predefined_rows=part_sizes(owned["parts"]),
+        content_hash=content_hash(features, target, *(found for found in owned.values() if found is not None)),
+    )
+    return Dataset(info=info, y=target, read=lambda: features, x_unit=x_unit, **owned)
+
+
+class Source:
+    """Datasets of a test as a source."""
+
+    def __init__(self, *datasets: Dataset) -> None:
+        """Hold them by id."""
+        self._known = {dataset.info.id: dataset for dataset in datasets}
+
+    def info(self, dataset_id: str) -> DatasetInfo:
+        """Describe one."""
+        return self._known[dataset_id].info
+
+    def load(self, dataset_id: str) -> Dataset:
+        """Open one."""
+        return self._known[dataset_id]
+
+    def suggestions(self) -> Sequence[str]:
+        """Name all."""
+        return list(self._known)
 
 
 def a_resolved(**fields: Any) -> Resolved:

@@ -68,8 +68,9 @@ def _predefined(spec: PredefinedSpec, dataset: Dataset, seed: int) -> Division:
     if dataset.parts is None:
         raise SplitProblem("this dataset has no division of its own: use holdout", pointer="/split/name", code="no_predefined_split")
     train, val, test = (np.flatnonzero(dataset.parts == part) for part in (TRAIN, VAL, TEST))
+    cutter = _Cutter(spec, dataset, seed)  # refuses a column that is not there, whether or not anything is drawn
     if len(val) == 0:
-        train, val = _Cutter(spec, dataset, seed).cut(train, spec.val_fraction, "/split/val_fraction")
+        train, val = cutter.cut(train, spec.val_fraction, "/split/val_fraction")
     return Division(train=train, val=val, test=test)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from data import builtin
 from jobs.materialize import materialize
 from jobs.resolve import resolve
 from jobs.spec import JobSpec
@@ -41,7 +42,7 @@ FIGURES = {"gap": "gap (loss)", "val_loss": "validation loss", "val_accuracy": "
 def measured(fields: dict[str, Any], seed: int) -> dict[str, float]:
     """Train one fit; give its final figures."""
     resolved = resolve(JobSpec.model_validate({**OVERFITTING, **fields, "seed": seed}))
-    fit = materialize(resolved.spec, 1, expected_row_hash=resolved.fits[0].row_hash)
+    fit = materialize(resolved.spec, builtin.load("digits"), 1, expected_row_hash=resolved.fits[0].row_hash).fit
     [outcome] = [event for event in train(Stack([fit])) if isinstance(event, FitOutcome)]
     if outcome.evaluation is None:
         raise RuntimeError(f"seed {seed} diverged")

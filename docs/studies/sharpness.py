@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from data import builtin
 from jobs.materialize import materialize
 from jobs.resolve import resolve
 from jobs.spec import JobSpec
@@ -39,7 +40,7 @@ def spec(batch_size: int | str, seed: int) -> dict[str, Any]:
 def measured(batch_size: int | str, seed: int) -> list[float]:
     """Train one fit; give training loss, validation loss, gap, largest eigenvalue and epsilon-sharpness."""
     resolved = resolve(JobSpec.model_validate(spec(batch_size, seed)))
-    fit = materialize(resolved.spec, 1, expected_row_hash=resolved.fits[0].row_hash)
+    fit = materialize(resolved.spec, builtin.load("digits"), 1, expected_row_hash=resolved.fits[0].row_hash).fit
     [outcome] = [event for event in train(Stack([fit])) if isinstance(event, FitOutcome)]
     if outcome.evaluation is None:
         raise RuntimeError("a fit diverged")

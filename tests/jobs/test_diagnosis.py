@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from data import builtin
 from jobs.diagnosis import Diagnosis, diagnose, window
 from jobs.materialize import materialize
 from jobs.resolve import resolve
@@ -105,7 +106,7 @@ REAL: dict[str, dict[str, Any]] = {
 def test_real_jobs_show_each_verdict(verdict: str) -> None:
     """B022: divergence on demand is one of them."""
     resolved = resolve(JobSpec.model_validate({"seed": 0, "evaluation": {"resamples": 200}, **REAL[verdict]}))
-    fit = materialize(resolved.spec, 1, expected_row_hash=resolved.fits[0].row_hash)
+    fit = materialize(resolved.spec, builtin.load(resolved.spec.dataset), 1, expected_row_hash=resolved.fits[0].row_hash).fit
     curves, outcomes = run(fit)
     outcome, counts = outcomes[1], resolved.info.class_counts
     at = {

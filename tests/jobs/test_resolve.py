@@ -104,7 +104,7 @@ REFUSED = {
     "target of classes": ({"preprocessing": {"target": "none"}}, "/preprocessing/target", "no_effect"),
     "split without training rows": (
         {"split": {"name": "holdout", "val_fraction": 0.6, "test_fraction": 0.4}},
-        "/split",
+        "/split/val_fraction",
         "no_training_rows",
     ),
     "too few rows for the classes": ({"split": {"name": "holdout", "val_fraction": 0.001}}, "/split/val_fraction", "part_too_small"),

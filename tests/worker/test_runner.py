@@ -10,6 +10,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 import worker.runner
+from data.builtin import BUILTINS
 from jobs.states import JobStatus
 from store.artifacts import Artifacts
 from store.engine import Database
@@ -27,7 +28,7 @@ LONG = {"dataset": "iris", "training": {"max_epochs": 5000}}
 
 def _place(db: Database, tmp_path: Path, nudge: Callable[[str], None] = lambda _: None, **fields: Any) -> Workplace:
     values = {"worker_id": "host/1", "lease_seconds": 5.0, "flush_seconds": 0.05, **fields}
-    return Workplace(db=db, artifacts=Artifacts(f"file://{tmp_path}/files"), nudge=nudge, **values)
+    return Workplace(db=db, artifacts=Artifacts(f"file://{tmp_path}/files"), datasets=BUILTINS, nudge=nudge, **values)
 
 
 def test_a_shard_is_trained_to_success_and_its_weights_are_stored(db: Database, tmp_path: Path) -> None:
