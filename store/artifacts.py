@@ -72,6 +72,7 @@ class Artifacts:
     def old(self, folder: str, age: dt.timedelta) -> Iterator[str]:
         """List what lies two levels below a folder (`folder/owner/file`) and was last written longer than `age` ago, unfinished files too."""
         files, root = url_to_fs(f"{self._url}/{folder}")
+        files.invalidate_cache()  # other processes write too
         if not files.exists(root):
             return
         limit = dt.datetime.now(dt.UTC) - age
