@@ -77,16 +77,18 @@ class Artifacts:
             return
         limit = dt.datetime.now(dt.UTC) - age
         for owner in files.ls(root, detail=False):
-            for entry in files.ls(owner, detail=True) if files.isdir(owner) else ():
-                written = files.modified(entry["name"])
-                if entry["type"] == "file" and (written if written.tzinfo else written.replace(tzinfo=dt.UTC)) < limit:
-                    yield "/".join([folder, *str(entry["name"]).rsplit("/", 2)[1:]])
+            with contextlib.suppress(FileNotFoundError):  # another sweeper was here first
+                for entry in files.ls(owner, detail=True) if files.isdir(owner) else ():
+                    written = files.modified(entry["name"])
+                    if entry["type"] == "file" and (written if written.tzinfo else written.replace(tzinfo=dt.UTC)) < limit:
+                        yield "/".join([folder, *str(entry["name"]).rsplit("/", 2)[1:]])
 
     def discard(self, names: Sequence[str]) -> None:
-        """Delete files that `old` listed, and folders that are empty then."""
+        """Delete files that `old` listed, and folders that are empty then; one that is gone already is no error."""
         for name in names:
             files, path = url_to_fs(f"{self._url}/{name}")
-            files.rm_file(path)
+            with contextlib.suppress(FileNotFoundError):
+                files.rm_file(path)
             self._drop_if_empty(files, path.rsplit("/", 1)[0])
 
     def read(self, key: str) -> bytes:
@@ -104,7 +106,8 @@ class Artifacts:
         for key in keys:
             files, path = self._place(key)
             if files.exists(path):
-                files.rm_file(path)
+                with contextlib.suppress(FileNotFoundError):
+                    files.rm_file(path)
                 self._drop_if_empty(files, path.rsplit("/", 1)[0])
 
     def _drop_if_empty(self, files: fsspec.AbstractFileSystem, folder: str) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from data.dataset import Column, Dataset, DatasetInfo, Kind, Task, content_hash
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
 from jobs.states import FitStatus, JobStatus
+from store.datasets import Upload
 from store.engine import Database
 from store.jobs import Created, create_job
 from store.shards import Claim, Finish, FitEnd, claim, commit
@@ -93,6 +95,29 @@ class Source:
     def suggestions(self) -> Sequence[str]:
         """Name all."""
         return list(self._known)
+
+
+def an_upload(folder: Path, dataset: Dataset | None = None, **schema: Any) -> Upload:
+    """Write a small dataset, or another one, to files below a folder, ready to be stored."""
+    if dataset is None:
+        x = np.arange(80, dtype=np.float64).reshape(40, 2) % 7
+        dataset = a_dataset(x, np.arange(40) % 2, groups=np.arange(40) // 4, name="upload")
+    arrays = {"x": dataset.x, "y": dataset.y, "groups": dataset.groups, "times": dataset.times, "parts": dataset.parts}
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for role, values in arrays.items():
+        if values is not None:
+            files[role] = folder / f"{role}.npy"
+            np.save(files[role], values)
+    return Upload(
+        info=dataset.info,
+        schema={"target": "y", **schema},
+        profile={"rows": 40},
+        files=files,
+        x_unit=dataset.x_unit,
+        file_name="a.csv",
+        num_bytes=99,
+    )
 
 
 def a_resolved(**fields: Any) -> Resolved:

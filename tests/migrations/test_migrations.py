@@ -1,6 +1,7 @@
 """Migrations make exactly the tables, can be undone, and lose no row."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -8,10 +9,15 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Text, inspect
 
+from jobs.resolve import resolve
+from jobs.spec import JobSpec
+from jobs.states import JobStatus
+from store.artifacts import Artifacts
+from store.datasets import Datasets, list_datasets, store_dataset
 from store.engine import Database, create_engine
-from store.jobs import get_job
+from store.jobs import create_job, get_job
 from store.migrate import alembic_config, upgrade
-from tests.factories import a_succeeded_job
+from tests.factories import a_succeeded_job, an_upload
 from tests.system import fresh_database
 
 
@@ -34,6 +40,63 @@ def test_upgrading_makes_the_tables_that_the_code_declares(url: str) -> None:
     assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
     engine.dispose()
     upgrade(url)
+
+
+def _rows(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table that there is, without what revision 0002 adds."""
+    found = {}
+    with database.read() as connection:
+        for name in sorted(set(inspect(connection).get_table_names()) - {"alembic_version", "datasets"}):
+            rows = connection.exec_driver_sql(f"SELECT * FROM {name}").mappings().all()
+            found[name] = sorted(({k: v for k, v in row.items() if k != "uploaded_dataset"} for row in rows), key=str)
+    return found
+
+
+def _at(url: str) -> tuple[set[str], set[str | None], set[str | None]]:
+    engine = create_engine(url)
+    look = inspect(engine)
+    found = (
+        {column["name"] for column in look.get_columns("jobs")} & {"uploaded_dataset"},
+        {key["referred_table"] for key in look.get_foreign_keys("jobs")},
+        {index["name"] for index in look.get_indexes("jobs")} & {"ix_jobs_uploaded_dataset"},
+    )
+    engine.dispose()
+    return found
+
+
+def test_jobs_survive_that_datasets_come_and_go(url: str, tmp_path: Path) -> None:
+    """B120: from 0001 to 0002 to 0001 and back no row of a job, its fits, curves or events is lost or changed."""
+    config = alembic_config(url)
+    upgrade(url)
+    database = Database(create_engine(url))
+    job_id = a_succeeded_job(database, name="kept", metadata={"owner": "vision"})
+    artifacts = Artifacts(f"file://{tmp_path}/files")
+    dataset_id = store_dataset(database, artifacts, an_upload(tmp_path / "upload"))[0].info.id
+    spec = JobSpec.model_validate({"dataset": dataset_id, "seed": 0})
+    using = create_job(database, resolve(spec, source=Datasets(database, artifacts))).job.id
+    before, job = _rows(database), get_job(database, job_id)
+    assert {name: len(rows) for name, rows in before.items() if name in {"jobs", "fits", "epochs"}} == {"jobs": 2, "fits": 2, "epochs": 5}
+    database.dispose()
+
+    command.downgrade(config, "0001")
+    assert _at(url) == (set(), set(), set())
+    database = Database(create_engine(url))
+    assert _rows(database) == before
+    database.dispose()
+    upgrade(url)
+    assert _at(url) == ({"uploaded_dataset"}, {"datasets"}, {"ix_jobs_uploaded_dataset"})
+    command.check(config)
+    database = Database(create_engine(url))
+    assert _rows(database) == before
+    assert get_job(database, job_id) == job
+    assert get_job(database, using).status is JobStatus.QUEUED
+    assert list_datasets(database) == []
+    database.dispose()
+
+    command.downgrade(config, "0001")
+    database = Database(create_engine(url))
+    assert _rows(database) == before
+    database.dispose()
 
 
 def test_rebuilding_a_parent_table_keeps_its_children(sqlite_db: Database) -> None:

@@ -1,5 +1,10 @@
 """Artifacts: whole or not at all, and only under keys of the service's making."""
 
+import datetime as dt
+import os
+import tempfile
+import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -32,6 +37,76 @@ def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
         artifacts.read(key)
     with pytest.raises(ValueError, match="not an artifact key"):
         artifacts.write(key, b"x")
+    with pytest.raises(ValueError, match="not an artifact key"):
+        artifacts.put(key, tmp_path / "secret.txt")
+    with pytest.raises(ValueError, match="not an artifact key"):
+        artifacts.local(key)
+    with pytest.raises(ValueError, match="not an artifact key"):
+        artifacts.delete([key])
+    assert (tmp_path / "secret.txt").read_text() == "canary"
+
+
+@pytest.fixture(params=["file", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
+    """Give a folder of this machine, and a store that is none: its artifacts are copied to be opened."""
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    return Artifacts(f"file://{tmp_path}/files" if request.param == "file" else f"memory://{uuid.uuid4().hex}")
+
+
+def test_a_file_is_stored_whole_and_opened_here(place: Artifacts, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(b"content")
+    key = place.put("datasets/ds_1/x.npy", tmp_path / "x.npy")
+    assert key == "datasets/ds_1/x.npy"
+    assert place.read(key) == place.local(key).read_bytes() == b"content"
+    assert place.local(key) == place.local(key)
+    assert (tmp_path / "x.npy").read_bytes() == b"content"
+    assert list(place.old("datasets", dt.timedelta(seconds=-60))) == [key]
+    place.delete([key])
+    assert list(place.old("datasets", dt.timedelta(seconds=-60))) == []
+    with pytest.raises(FileNotFoundError):
+        place.read(key)
+
+
+def test_what_is_not_there_is_not_opened_and_leaves_no_copy(place: Artifacts, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        place.local("datasets/ds_1/x.npy")
+    assert [path for path in (tmp_path / "copies").rglob("*") if path.is_file()] == []
+
+
+def test_a_file_that_cannot_be_read_is_not_stored(place: Artifacts, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        place.put("datasets/ds_1/x.npy", tmp_path / "nothing.npy")
+    assert list(place.old("datasets", dt.timedelta(seconds=-60))) == []
+
+
+def test_files_are_old_when_they_were_written_long_ago(tmp_path: Path) -> None:
+    artifacts, root = Artifacts(f"file://{tmp_path}/files/"), tmp_path / "files"
+    assert list(artifacts.old("jobs", dt.timedelta())) == []
+    artifacts.write("jobs/job_1/fit-0.safetensors", b"young")
+    for name in ("job_1/fit-1.safetensors", "job_1/fit-2.safetensors.0123456789abcdef", "job_2/fit-1.safetensors"):
+        (root / "jobs" / name).parent.mkdir(exist_ok=True)
+        (root / "jobs" / name).write_bytes(b"x")
+        os.utime(root / "jobs" / name, (time.time() - 90, time.time() - 90))
+    (root / "jobs" / "lost.txt").write_bytes(b"lies on another level")
+    assert list(artifacts.old("jobs", dt.timedelta(seconds=100))) == []
+    found = list(artifacts.old("jobs", dt.timedelta(seconds=80)))
+    assert sorted(found) == [
+        "jobs/job_1/fit-1.safetensors",
+        "jobs/job_1/fit-2.safetensors.0123456789abcdef",
+        "jobs/job_2/fit-1.safetensors",
+    ]
+    artifacts.discard(found)
+    left = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    assert left == ["jobs", "jobs/job_1", "jobs/job_1/fit-0.safetensors", "jobs/lost.txt"]
+
+
+def test_what_another_sweeper_has_discarded_is_gone_all_the_same(place: Artifacts, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(b"content")
+    keys = [place.put(f"datasets/ds_1/{role}.npy", tmp_path / "x.npy") for role in ("x", "y")]
+    place.delete(keys[:1])
+    place.discard(keys)
+    assert list(place.old("datasets", dt.timedelta(seconds=-60))) == []
 
 
 def test_settings_do_not_show_passwords(monkeypatch: pytest.MonkeyPatch) -> None:

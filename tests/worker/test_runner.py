@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 import worker.runner
 from data.builtin import BUILTINS
+from jobs.resolve import resolve
+from jobs.spec import JobSpec
 from jobs.states import JobStatus
 from store.artifacts import Artifacts
+from store.datasets import Datasets, store_dataset
 from store.engine import Database
 from store.epochs import curves
 from store.fits import get_fit
-from store.jobs import get_job, request_cancel
+from store.jobs import create_job, get_job, request_cancel
 from store.shards import release_worker
-from tests.factories import a_job
+from tests.factories import a_job, an_upload
 from worker.failures import failure_of
 from worker.heartbeat import Heartbeat
 from worker.runner import Workplace, run_shard
@@ -45,6 +49,23 @@ def test_a_shard_is_trained_to_success_and_its_weights_are_stored(db: Database, 
     assert fit.weights_url == f"jobs/{job.id}/fit-1.safetensors"
     assert place.artifacts.read(fit.weights_url)
     assert set(nudged) == {job.id}
+
+
+def test_an_uploaded_dataset_is_trained_on_and_one_whose_files_are_gone_is_invalid(db: Database, tmp_path: Path) -> None:
+    place = _place(db, tmp_path)
+    place = replace(place, datasets=Datasets(db, place.artifacts))
+    dataset_id = store_dataset(db, place.artifacts, an_upload(tmp_path / "upload"))[0].info.id
+    spec = JobSpec.model_validate({"dataset": dataset_id, "seed": 0, "training": {"max_epochs": 2}})
+    first, second = (create_job(db, resolve(spec, source=place.datasets)) for _ in range(2))
+    assert run_shard(place, first.shard_ids[0]) == "succeeded"
+    assert curves(db, first.job.id).fits[0].epoch == [0, 1, 2]
+    (tmp_path / "files" / "datasets" / dataset_id / "x.npy").unlink()
+    elsewhere = replace(place, datasets=Datasets(db, place.artifacts))
+    assert run_shard(elsewhere, second.shard_ids[0]) == "failed"
+    failure = get_job(db, second.job.id).failure
+    assert failure is not None
+    assert failure["kind"] == "invalid_data"
+    assert str(tmp_path) not in str(failure)
 
 
 def test_a_second_delivery_does_nothing(db: Database, tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Whether columns are fit for what is asked of them: each problem and each warning once."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.dataset import Column, Dataset
+from jobs.fitness import data_problems
+from jobs.problems import SpecProblems
+from jobs.resolve import Resolved, resolve
+from jobs.spec import JobSpec
+from tests.factories import Source, a_dataset
+
+WORDS = Column(name="color", kind="category", categories=("blue", "red"))
+NUMBER = Column(name="height")
+COUNT = 20
+
+
+def _table(*, gaps: tuple[int, ...] = (), y: Any = None, **columns: Any) -> Dataset:
+    """Hold a number, which is missing in rows `gaps`, and a word."""
+    x = np.column_stack([np.arange(COUNT, dtype=np.float64), np.arange(COUNT) % 2])
+    x[list(gaps), 0] = np.nan
+    return a_dataset(x, np.arange(COUNT) % 2 if y is None else y, columns=(NUMBER, WORDS), **columns)
+
+
+IMAGES = a_dataset(np.zeros((COUNT, 1, 4, 6)), np.arange(COUNT) % 2)
+SIGNALS = a_dataset(np.zeros((COUNT, 1, 8)), np.arange(COUNT) % 2)
+NUMBERS = a_dataset(np.arange(COUNT * 2.0).reshape(COUNT, 2), np.arange(COUNT) % 2)
+FILE_ORDER = {"name": "holdout", "by": "rows", "shuffle": False}
+
+
+def _resolved(dataset: Dataset, **fields: Any) -> Resolved:
+    return resolve(JobSpec.model_validate({"dataset": dataset.info.id, "seed": 0, **fields}), source=Source(dataset))
+
+
+def _refused(dataset: Dataset, **fields: Any) -> list[tuple[str, str, str]]:
+    with pytest.raises(SpecProblems) as caught:
+        _resolved(dataset, **fields)
+    return [(problem.pointer, problem.code, problem.message) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fields", "pointer", "code", "says"),
+    [
+        (NUMBERS, {"target": "none"}, "/preprocessing/target", "no_effect", "never standardised"),
+        (SIGNALS, {"resize": [4, 4]}, "/preprocessing/resize", "does_not_apply", "holds rows of kind signal"),
+        (IMAGES, {"resize": [4, 6]}, "/preprocessing/resize", "no_effect", "of size [4, 6] already"),
+        (IMAGES, {"missing": "median"}, "/preprocessing/missing", "does_not_apply", "holds rows of kind image"),
+        (NUMBERS, {"categories": "ordinal"}, "/preprocessing/categories", "no_effect", "has no column of words"),
+        (_table(gaps=(3, 5)), {}, "/preprocessing/missing", "missing_values", "column height lacks 2 values (the first in row 4)"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_preparation_that_a_dataset_lacks_or_has_no_use_for_is_refused(
+    dataset: Dataset, fields: dict[str, Any], pointer: str, code: str, says: str
+) -> None:
+    """B021, B044."""
+    [(found_pointer, found_code, message)] = _refused(dataset, preprocessing=fields)
+    assert (found_pointer, found_code) == (pointer, code)
+    assert says in message
+
+
+def test_what_fits_is_no_problem() -> None:
+    for dataset, fields in (
+        (_table(), {"categories": "ordinal"}),
+        (_table(gaps=(3, 5)), {"missing": "indicator"}),
+        (IMAGES, {"resize": [6, 4]}),
+    ):
+        spec = JobSpec.model_validate({"dataset": "small", "seed": 0, "preprocessing": fields})
+        assert list(data_problems(spec, dataset.info)) == []
+        assert _resolved(dataset, preprocessing=fields).spec.preprocessing == spec.preprocessing
+
+
+def test_a_column_without_any_training_value_is_refused() -> None:
+    """B021: found at submit, not by a worker."""
+    dataset = _table(gaps=tuple(range(14)))
+    [(pointer, code, message)] = _refused(dataset, split=FILE_ORDER, preprocessing={"missing": "median"})
+    assert (pointer, code) == ("/preprocessing/missing", "empty_column")
+    assert "column height has no value in any training row" in message
+
+
+def test_the_network_is_built_for_the_prepared_row() -> None:
+    """One number with its indicator, two words and the bucket of unknown ones: 5 inputs."""
+    resolved = _resolved(
+        _table(gaps=tuple(range(10))), preprocessing={"missing": "indicator"}, network={"name": "mlp", "hidden_units": [7]}
+    )
+    assert resolved.num_parameters == 7 * 5 + 7 + 2 * 7 + 2
+    assert resolved.fits[0].num_parameters == resolved.num_parameters
+
+
+def test_training_rows_of_one_class_are_refused() -> None:
+    """B111: whichever split left them so."""
+    y = np.array([0] * 14 + [1] * 6)
+    for columns, split in (
+        ({}, FILE_ORDER),
+        ({"times": np.arange(COUNT)}, {"name": "holdout"}),
+        ({"parts": np.array([0] * 14 + [2] * 6)}, {"name": "predefined"}),
+    ):
+        [(pointer, code, message)] = _refused(_table(y=y, **columns), split=split)
+        assert (pointer, code) == ("/split", "single_class")
+        assert "at least 2" in message
+
+
+def test_a_dataset_of_one_class_is_refused() -> None:
+    """B111."""
+    codes = [code for _, code, _ in _refused(_table(y=np.zeros(COUNT, dtype=np.int64)))]
+    assert codes == ["single_class"]
+
+
+def test_training_rows_of_two_classes_of_three_are_trained_on_with_a_warning() -> None:
+    """B070: the absent class weighs nothing, and that is said."""
+    dataset = _table(y=np.array([0] * 8 + [1] * 6 + [2] * 6))
+    resolved = _resolved(dataset, split=FILE_ORDER, regularization={"class_weights": "balanced"})
+    [warning] = [one for one in resolved.warnings if "batch_size" not in one]
+    assert "class class 2 has no training row" in warning
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fields", "says"),
+    [
+        (_table(), {"preprocessing": {"missing": "median"}}, "no value is missing in small"),
+        (_table(groups=np.arange(COUNT) // 4), {"split": {"name": "holdout", "by": "rows"}}, "rows of one group may be on both sides"),
+        (_table(times=np.arange(COUNT)), {"split": {"name": "holdout", "by": "rows"}}, "rows are not held out by time"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_what_should_not_come_as_a_surprise_is_said(dataset: Dataset, fields: dict[str, Any], says: str) -> None:
+    [warning] = [one for one in _resolved(dataset, **fields).warnings if "batch_size" not in one]
+    assert says in warning
+
+
+def test_what_is_held_out_is_echoed_and_the_echo_resolves_to_itself() -> None:
+    for columns, by in (({}, "rows"), ({"groups": np.arange(COUNT) // 4}, "group"), ({"times": np.arange(COUNT)}, "time")):
+        dataset = _table(**columns)
+        resolved = _resolved(dataset)
+        assert resolved.spec.split.by == by
+        again = resolve(JobSpec.model_validate_json(resolved.spec.model_dump_json()), source=Source(dataset))
+        assert (again.spec, again.fits) == (resolved.spec, resolved.fits)
