@@ -5,9 +5,12 @@ import os
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
+from moto.server import ThreadedMotoServer
 
 from store.artifacts import Artifacts
 from store.settings import StoreSettings
@@ -46,12 +49,32 @@ def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
     assert (tmp_path / "secret.txt").read_text() == "canary"
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """Serve S3's protocol on loopback; give a URL in an empty bucket."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "DEFAULT_REGION": "us-east-1"}.items():
+            environment.setenv(f"AWS_{name}", value)
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        environment.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
+        yield "s3://bucket/holdout"
+        server.stop()
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifacts:
-    """Give a folder of this machine, and a store that is none: its artifacts are copied to be opened."""
+    """Give a folder of this machine, and stores that are none: their artifacts are copied to be opened."""
     (tmp_path / "copies").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
-    return Artifacts(f"file://{tmp_path}/files" if request.param == "file" else f"memory://{uuid.uuid4().hex}")
+    match request.param:
+        case "file":
+            return Artifacts(f"file://{tmp_path}/files")
+        case "memory":
+            return Artifacts(f"memory://{uuid.uuid4().hex}")
+        case _:
+            return Artifacts(f"{request.getfixturevalue('bucket')}/{uuid.uuid4().hex}")
 
 
 def test_a_file_is_stored_whole_and_opened_here(place: Artifacts, tmp_path: Path) -> None:
