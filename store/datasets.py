@@ -2,16 +2,17 @@
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from data.builtin import BUILTINS
@@ -26,6 +27,7 @@ from store.tables import DatasetRow, JobRow, table
 _DATASETS = table(DatasetRow)
 _INFO = TypeAdapter(DatasetInfo)
 _OPEN = 4
+_FILES_AT_ONCE = 500
 PREFIX = "ds_"
 
 
@@ -147,10 +149,14 @@ class Datasets:
         """Describe a dataset; KeyError if there is none of this id."""
         if not dataset_id.startswith(PREFIX):
             return BUILTINS.info(dataset_id)
-        try:
-            return get_dataset(self._db, dataset_id).info
-        except NotFound as error:
-            raise KeyError(dataset_id) from error
+        with self._lock:
+            if dataset_id in self._open:
+                return self._open[dataset_id].info
+        with self._db.read() as connection:
+            found = connection.scalar(select(_DATASETS.c.info).where(_DATASETS.c.id == dataset_id))
+        if found is None:
+            raise KeyError(dataset_id)
+        return _INFO.validate_python(found)
 
     def load(self, dataset_id: str) -> Dataset:
         """Open a dataset; KeyError if there is none of this id, OSError if its files are not there."""
@@ -173,7 +179,8 @@ class Datasets:
 
     def _opened(self, dataset_id: str) -> Dataset:
         with self._db.read() as connection:
-            row = connection.execute(select(_DATASETS).where(_DATASETS.c.id == dataset_id)).first()
+            columns = (_DATASETS.c.info, _DATASETS.c.files, _DATASETS.c.x_unit)
+            row = connection.execute(select(*columns).where(_DATASETS.c.id == dataset_id)).first()
         if row is None:
             raise KeyError(dataset_id)
         files = StoredFiles(**{role: self._artifacts.local(key) for role, key in row.files.items()})
@@ -183,22 +190,26 @@ class Datasets:
 def collect_garbage(db: Database, artifacts: Artifacts, *, age: dt.timedelta = dt.timedelta(hours=1)) -> list[str]:
     """Delete files older than `age` that no row names; give their names. Younger ones may belong to work that is not committed yet."""
     gone: list[str] = []
-    for folder, owners in (("datasets", _DATASETS), ("jobs", table(JobRow))):
-        for name in artifacts.old(folder, age):
-            owner = name.split("/")[1]
-            with db.read() as connection:
-                if not _names(connection, owners, owner, name):
-                    gone.append(name)
+    for folder in ("datasets", "jobs"):
+        for names in _batches(artifacts.old(folder, age)):
+            kept = _kept(db, folder, {name.split("/")[1] for name in names})
+            gone += [name for name in names if name not in kept and name.rsplit("/", 1)[0] not in kept]
     artifacts.discard(gone)
     return gone
 
 
-def _names(connection: Connection, owners: Any, owner: str, name: str) -> bool:
-    """Tell whether a row names a file: a dataset's row names its files, a job's row all in its folder."""
-    row = connection.execute(select(owners).where(owners.c.id == owner)).first()
-    if row is None:
-        return False
-    return owners is not _DATASETS or name in row.files.values()
+def _kept(db: Database, folder: str, owners: set[str]) -> set[str]:
+    """Give what rows of these ids name: a dataset's row names its files, a job's row all in its folder."""
+    with db.read() as connection:
+        if folder == "jobs":
+            return {f"jobs/{job_id}" for job_id in connection.scalars(select(JobRow.id).where(JobRow.id.in_(owners)))}
+        rows = connection.scalars(select(_DATASETS.c.files).where(_DATASETS.c.id.in_(owners)))
+        return {name for files in rows for name in files.values()}
+
+
+def _batches(names: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(itertools.islice(names, _FILES_AT_ONCE)):
+        yield batch
 
 
 def _of_identity(db: Database, identity: str) -> DatasetState | None:

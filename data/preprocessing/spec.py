@@ -21,7 +21,7 @@ class PreprocessingSpec(Spec):
     categories: Annotated[
         Literal["one_hot", "ordinal"],
         Field(
-            description="Words in tables. one_hot: a column of 0 and 1 for each word met in the training rows, and one for all others (unknown); ordinal: its place in alphabetical order, unknown -1, then as a number."
+            description="Words in tables. one_hot: a column of 0 and 1 for each word met in the training rows, and one for all others (unknown); ordinal: its place in alphabetical order (of words that are numbers, by size), unknown -1, then as a number."
         ),
     ] = "one_hot"
     missing: Annotated[
