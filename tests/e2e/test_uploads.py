@@ -98,7 +98,11 @@ def test_an_equal_upload_under_the_echoed_schema_is_the_same_dataset(
         answer = client.request("POST", "/v1/datasets", files={"file": file}, data={"schema": json.dumps(dataset["upload"]["schema"])})
     assert answer.status_code == 200, answer.text
     assert answer.json() == dataset
-    assert client.request("GET", f"/v1/datasets/{dataset['id']}/preview.png").content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["penguins.csv", "digits.zip", "solids.npz"])
+def test_datasets_can_be_looked_at(client: Client, trained: dict[str, tuple[dict[str, Any], dict[str, Any]]], name: str) -> None:
+    assert client.request("GET", f"/v1/datasets/{trained[name][0]['id']}/preview.png").content.startswith(b"\x89PNG")
 
 
 def test_what_the_page_says_that_answers_are_is_what_they_are(outputs: dict[str, str], folder: Path) -> None:
