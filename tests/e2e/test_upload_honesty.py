@@ -106,7 +106,7 @@ def _tables(name: str) -> tuple[Columns, Columns]:
         case "indicator of what no training row lacks":
             return plain, _with(plain, HELD_OUT, a="", word="")
         case "ordinal":
-            return plain, _with(plain, HELD_OUT, word=lambda word: f"a{word}")
+            return plain, _with(plain, HELD_OUT, word=lambda word: "aqua" if word == "lime" else "lynx")  # before all, and between
         case "declared order":
             return _with(plain, HELD_OUT, word="lime"), _with(plain, HELD_OUT, word="rust")
         case "time":
@@ -159,6 +159,7 @@ def test_pixels_of_validation_images_do_not_reach_training(client: Client, featu
     assert one["val_loss"] != other["val_loss"]
 
 
+@pytest.mark.xfail(strict=True, reason="data/uploads/arrays.py, _Extent.unit: the largest value of all rows divides every pixel")
 @pytest.mark.parametrize("features", ["standardize", "min_max", "none"])
 def test_values_of_validation_arrays_do_not_reach_training(client: Client, features: str) -> None:
     """B006, in an NPZ file of floating-point images: what divides pixels is learned too."""
@@ -230,6 +231,7 @@ def test_six_rows_in_three_groups_leave_one_group_of_two_for_validation(client: 
     assert (pointer, code, message) == ("/split/by", "no_group_column", "this dataset has no group column")
 
 
+@pytest.mark.xfail(strict=True, reason="data/splits/build.py, _check_strata: the message does not name the class")
 def test_a_class_of_one_row_is_named_where_it_cannot_be_stratified(client: Client) -> None:
     """B034."""
     dataset = _upload(client, _csv({"x": list(range(1, 13)), "y": ["p", "q"] * 5 + ["p", "solitary"]}), target="y")
@@ -264,8 +266,9 @@ def test_semicolons_and_decimal_commas_give_the_numbers_that_were_meant(client: 
     assert there["upload"]["schema"]["csv"] | {"delimiter": ";", "decimal": ","} == there["upload"]["schema"]["csv"]
     assert here["upload"]["profile"]["columns"] == there["upload"]["profile"]["columns"]
     assert [column["kind"] for column in there["columns"]] == ["number", "number", "category"]
-    one, other = (client.run(dataset["id"], **SMALL)[1] for dataset in (here, there))
-    assert one == other
+    quoted = _upload(client, _csv(written), target="y", csv={"decimal": ","})
+    one, *others = (client.run(dataset["id"], **SMALL)[1] for dataset in (here, there, quoted))
+    assert others == [one, one]
 
 
 def test_balanced_class_weights_stand_a_class_that_no_training_row_has(client: Client) -> None:

@@ -87,6 +87,7 @@ def test_every_file_of_the_page_is_learned_from(
     assert all(math.isfinite(value) for split in ("train", "val") for value in curve[f"{split}_loss"])
     val = fit["evaluation"]["val"]
     assert val["loss"]["value"] < 0.8 * val["baseline_loss"]
+    assert f"| `{name}` | {fit['num_rows']['train']} + {fit['num_rows']['val']}{'' if by == 'rows' else f', by {by}'} |" in PAGE.read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
