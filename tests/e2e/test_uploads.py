@@ -55,7 +55,7 @@ def outputs(service: Service, folder: Path) -> dict[str, str]:
     blocks = re.findall(r"^```bash\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     script = f"echo '{CUT}'\n".join(blocks).replace("localhost:8000", service.url.removeprefix("http://"))
     ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=_environment(), capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=_environment(), capture_output=True, text=True, timeout=240, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, ""), ended
     return dict(zip(blocks, ended.stdout.split(f"{CUT}\n"), strict=True))
