@@ -47,7 +47,7 @@ def data_warnings(spec: JobSpec, dataset: Dataset, division: Division) -> Iterat
     if spec.preprocessing.missing != "reject" and not any(column.num_missing for column in info.columns or ()):
         yield f"no value is missing in {info.id}: preprocessing.missing acts on predictions only"
     if dataset.groups is not None and spec.split.by != "group":
-        yield f"rows of one {info.group_name} may be on both sides of the split: it is by {spec.split.by}"
+        yield f"rows of one {info.group_name} may be on both sides of the split: it is by {spec.split.by or 'the part that each row names'}"
     if dataset.times is not None and spec.split.by != "time":
         yield f"rows are not held out by {info.time_name}: training rows may be later than those they are measured on"
     if info.task == "classification":

@@ -134,10 +134,13 @@ def _filled(spec: JobSpec, dataset: Dataset) -> tuple[JobSpec, list[str]]:
     if not has_validation(spec, dataset.info) and training.kept_weights == "best":
         training = training.model_copy(update={"kept_weights": "last"})
         warnings.append("without validation rows no epoch can be called best: the weights of the last epoch are kept")
-    by = grain(spec.split, dataset)
-    split = spec.split.model_copy(update={"by": by})
+    split = spec.split
+    by = grain(split, dataset)
     if isinstance(split, HoldoutSpec):
-        split = split.model_copy(update={"stratify": stratifies(split, dataset), "shuffle": split.shuffle and by != "time"})
+        shuffle = split.shuffle and by != "time"
+        split = split.model_copy(update={"by": by, "stratify": stratifies(split, dataset), "shuffle": shuffle})
+    elif not (dataset.info.predefined_rows or {}).get("val"):
+        split = split.model_copy(update={"by": by})
     resolved = spec.model_copy(
         update={
             "seed": secrets.randbelow(2**32) if spec.seed is None else spec.seed,

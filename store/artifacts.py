@@ -15,6 +15,10 @@ from fsspec.core import url_to_fs
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,4}(\.[a-z]{1,16})?")
 
 
+_KEPT_COPIES = 64
+"""Copies of artifacts from elsewhere that stay on this machine."""
+
+
 class Artifacts:
     """A folder, bucket or volume of artifacts."""
 
@@ -44,8 +48,14 @@ class Artifacts:
         files, path = self._place(key)
         files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         unfinished = f"{path}.{uuid.uuid4().hex}"
-        files.put_file(str(file), unfinished)
-        files.mv(unfinished, path)
+        try:
+            files.put_file(str(file), unfinished)
+            files.mv(unfinished, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                files.rm_file(unfinished)
+            self._drop_if_empty(files, path.rsplit("/", 1)[0])
+            raise
         return key
 
     def local(self, key: str) -> Path:
@@ -67,6 +77,7 @@ class Artifacts:
             unfinished = copy.with_name(f"{copy.name}.{uuid.uuid4().hex}")
             files.get_file(path, str(unfinished))
             unfinished.rename(copy)
+            _forget_oldest(folder)
         return copy
 
     def old(self, folder: str, age: dt.timedelta) -> Iterator[str]:
@@ -121,3 +132,10 @@ class Artifacts:
             raise ValueError("not an artifact key")
         files, path = url_to_fs(f"{self._url}/{key}")
         return files, str(path)
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Delete the copies made first, beyond a number; what is open stays readable."""
+    copies = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_mtime)
+    for path in copies[:-_KEPT_COPIES]:
+        path.unlink(missing_ok=True)

@@ -130,7 +130,10 @@ def delete_dataset(db: Database, artifacts: Artifacts, dataset_id: str) -> None:
             raise NotFound(dataset_id)
         uses = connection.execute(select(func.count()).where(JobRow.uploaded_dataset == dataset_id)).scalar_one()
         if uses:
-            raise Conflict("dataset_in_use", f"{uses} jobs use dataset {dataset_id}: delete them first (GET /v1/jobs?dataset={dataset_id})")
+            raise Conflict(
+                "dataset_in_use",
+                f"dataset {dataset_id} is used by {uses} job{'s' if uses > 1 else ''}: delete {'them' if uses > 1 else 'it'} first (GET /v1/jobs?dataset={dataset_id})",
+            )
         connection.execute(delete(_DATASETS).where(_DATASETS.c.id == dataset_id))
     artifacts.delete(list(row.files.values()))
 
@@ -172,6 +175,11 @@ class Datasets:
             while len(self._open) > _OPEN:
                 self._open.popitem(last=False)
         return opened
+
+    def forget(self, dataset_id: str) -> None:
+        """Close a dataset that was deleted."""
+        with self._lock:
+            self._open.pop(dataset_id, None)
 
     def suggestions(self) -> Sequence[str]:
         """Name the built-in datasets that can be used here, and the uploads made last."""

@@ -85,6 +85,7 @@ def delete(dataset_id: DatasetId, resources: Everything) -> None:
         read(dataset_id, resources)
         raise ProblemError(409, "built_in", f"{dataset_id} is built in and cannot be deleted")
     delete_dataset(resources.db, resources.artifacts, dataset_id)
+    resources.datasets.forget(dataset_id)
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """From a split spec to row indices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, assert_never
@@ -68,9 +69,11 @@ def _predefined(spec: PredefinedSpec, dataset: Dataset, seed: int) -> Division:
     if dataset.parts is None:
         raise SplitProblem("this dataset has no division of its own: use holdout", pointer="/split/name", code="no_predefined_split")
     train, val, test = (np.flatnonzero(dataset.parts == part) for part in (TRAIN, VAL, TEST))
-    cutter = _Cutter(spec, dataset, seed)  # refuses a column that is not there, whether or not anything is drawn
     if len(val) == 0:
-        train, val = cutter.cut(train, spec.val_fraction, "/split/val_fraction")
+        train, val = _Cutter(spec, dataset, seed).cut(train, spec.val_fraction, "/split/val_fraction")
+    elif spec.by is not None:
+        message = "this dataset has validation rows of its own: none are drawn, by whatever"
+        raise SplitProblem(message, pointer="/split/by", code="no_effect")
     return Division(train=train, val=val, test=test)
 
 
@@ -83,6 +86,9 @@ def _holdout(spec: HoldoutSpec, dataset: Dataset, seed: int) -> Division:
         raise SplitProblem(
             "only classes can be stratified; this dataset's target is a number", pointer="/split/stratify", code="does_not_apply"
         )
+    if by == "group" and not spec.shuffle:
+        message = "groups are drawn by the seed: shuffle false would change nothing"
+        raise SplitProblem(message, pointer="/split/shuffle", code="no_effect")
     if by != "rows" and spec.stratify:
         message = f"rows held out by {by} cannot be stratified: set stratify to false or by to rows"
         raise SplitProblem(message, pointer="/split/stratify", code="does_not_apply")
@@ -112,6 +118,7 @@ class _Cutter:
         self._by = grain(spec, dataset)
         self._seed = seed
         self._num_rows = dataset.info.num_rows
+        self._names = dataset.info.class_labels or ()
         self._labels = dataset.y if stratifies(spec, dataset) else None
         self._groups, self._times = dataset.groups, dataset.times
         for by, values in (("group", self._groups), ("time", self._times)):
@@ -124,7 +131,7 @@ class _Cutter:
             case "rows":
                 num_out = _count(fraction, self._num_rows)
                 _check_left(len(rows) - num_out, num_out, "rows", pointer)
-                return _cut(rows, num_out, self._labels, self._seed, pointer)
+                return _cut(rows, num_out, self._labels, self._seed, pointer, self._names)
             case "group":
                 return self._cut_groups(rows, fraction, pointer)
             case "time":
@@ -155,7 +162,8 @@ class _Cutter:
         instant = times[len(rows) - num_out]
         at = int(np.searchsorted(times, instant, side="left")) or int(np.searchsorted(times, instant, side="right"))
         if at == len(rows):
-            raise SplitProblem("all rows are of one time: hold out by rows", pointer=pointer, code="no_training_rows")
+            message = f"all {len(rows)} rows that are left to divide are of one time: hold out by rows, or a smaller part"
+            raise SplitProblem(message, pointer=pointer, code="no_training_rows")
         return ordered[:at], ordered[at:]
 
 
@@ -172,24 +180,27 @@ def _count(fraction: float, rows: int) -> int:
     return max(1, int((Decimal(repr(fraction)) * rows).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
 
-def _cut(rows: Array, num_out: int, labels: Array | None, seed: int, pointer: str) -> tuple[Array, Array]:
-    """Draw `num_out` of `rows`; what stays and what was drawn, both in drawn order."""
+def _cut(rows: Array, num_out: int, labels: Array | None, seed: int, pointer: str, names: Sequence[str]) -> tuple[Array, Array]:
+    """Draw `num_out` of `rows`; what stays and what was drawn, both in drawn order. `names` are those of the classes."""
     if num_out == 0:
         return rows, rows[:0]
     strata = None if labels is None else labels[rows]
     if strata is not None:
-        _check_strata(strata, num_out, pointer)
+        _check_strata(strata, num_out, pointer, names)
     kept, drawn = train_test_split(rows, test_size=num_out, train_size=len(rows) - num_out, random_state=seed, stratify=strata)
     return kept, drawn
 
 
-def _check_strata(strata: Array, num_out: int, pointer: str) -> None:
-    counts = np.unique_counts(strata).counts
+def _check_strata(strata: Array, num_out: int, pointer: str, names: Sequence[str]) -> None:
+    classes = np.unique_counts(strata)
     advice = "ask for a larger part, or set stratify to false"
-    if counts.min() < 2:
-        raise SplitProblem(f"a class with a single row cannot be stratified: {advice}", pointer=pointer, code="class_too_small")
+    if classes.counts.min() < 2:
+        single = classes.values[classes.counts == 1]
+        listed = ", ".join(names[number] if number < len(names) else str(number) for number in single[:5])
+        message = f"a class with a single row cannot be stratified ({listed}): leave it out, or set stratify to false"
+        raise SplitProblem(message, pointer=pointer, code="class_too_small")
     for name, size in (("drawn", num_out), ("remaining", len(strata) - num_out)):
-        if size < len(counts):
+        if size < len(classes.counts):
             raise SplitProblem(
-                f"{size} {name} rows cannot hold all {len(counts)} classes: {advice}", pointer=pointer, code="part_too_small"
+                f"{size} {name} rows cannot hold all {len(classes.counts)} classes: {advice}", pointer=pointer, code="part_too_small"
             )

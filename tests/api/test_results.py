@@ -215,7 +215,10 @@ def test_datasets_are_listed_with_what_is_missing_and_why(
     monkeypatch.setenv("HOLDOUT_FASHION_MNIST", str(tmp_path))
     found = lite_client.get("/v1/datasets").json()
     tables = {"iris", "wine", "breast_cancer", "diabetes", "moons", "spirals", "noisy_sine"}
-    assert tables | {"digits", "waves", "solids", "colored_shapes", "bright_half"} == {one["id"] for one in found["items"]}
+    tables |= {"sunspots", "penguins"}
+    assert tables | {"digits", "waves", "solids", "colored_shapes", "bright_half", "photo_patches", "watch"} == {
+        one["id"] for one in found["items"]
+    }
     [missing] = found["unavailable"]
     assert missing["id"] == "fashion_mnist"
     assert "dataset-fashion-mnist" in missing["unavailable_reason"]

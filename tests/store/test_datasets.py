@@ -121,7 +121,7 @@ def test_a_dataset_that_jobs_use_is_not_deleted(db: Database, artifacts: Artifac
     dataset_id = _stored(db, artifacts, tmp_path)
     job_id = _a_job_on(db, artifacts, dataset_id).job.id
     before = _files(tmp_path)
-    with pytest.raises(Conflict, match="1 jobs use dataset") as caught:
+    with pytest.raises(Conflict, match="is used by 1 job: delete it first") as caught:
         delete_dataset(db, artifacts, dataset_id)
     assert caught.value.code == "dataset_in_use"
     request_cancel(db, job_id)
