@@ -18,5 +18,8 @@ class Limits(BaseModel):
     max_batch_values: Annotated[
         int, Field(description="Most numbers that all layers put out for one batch: what a training step holds in memory.")
     ] = 1_000_000_000
+    max_prepared_values: Annotated[
+        int, Field(description="Most numbers in all rows as they are prepared, words as columns: what a fit holds in memory.")
+    ] = 3_000_000_000
     max_updates: Annotated[int, Field(description="Most optimizer updates of one fit.")] = 50_000_000
     max_sharpness_parameters: Annotated[int, Field(description="Most parameters of a network whose sharpness is measured.")] = 1_000_000

@@ -52,10 +52,12 @@ def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource =
     problems = list(missing_problems(dataset, division))
     if problems:
         raise SpecProblems(*problems)
-    table = _layers(resolved, info, input_shape_of(resolved, dataset))
+    input_shape = input_shape_of(resolved, dataset)
+    table = _layers(resolved, info, input_shape)
     labels = dataset.y[division.train]
     problems = [
         *_size_problems(resolved, table, limits),
+        *_prepared_problems(info.num_rows, input_shape, limits),
         *row_problems(resolved, labels),
         *_cost_problems(resolved, len(labels), table, limits),
     ]
@@ -108,6 +110,14 @@ def _size_problems(spec: JobSpec, table: tuple[Layer, ...], limits: Limits) -> I
         yield Problem(
             "/training/max_epochs", "too_many_epochs", f"{spec.training.max_epochs} epochs are more than the {limits.max_epochs} allowed"
         )
+
+
+def _prepared_problems(rows: int, input_shape: tuple[int, ...], limits: Limits) -> Iterator[Problem]:
+    values = rows * math.prod(input_shape)
+    if values > limits.max_prepared_values:
+        message = f"{rows} prepared rows of {list(input_shape)} are {values} numbers, more than the {limits.max_prepared_values} allowed"
+        advice = "use fewer columns or ordinal words" if len(input_shape) == 1 else "resize them or use fewer"
+        yield Problem("/dataset", "too_many_values", f"{message}: {advice}")
 
 
 def _cost_problems(spec: JobSpec, rows: int, table: tuple[Layer, ...], limits: Limits) -> Iterator[Problem]:

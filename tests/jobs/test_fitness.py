@@ -7,6 +7,7 @@ import pytest
 
 from data.dataset import Column, Dataset
 from jobs.fitness import data_problems
+from jobs.limits import Limits
 from jobs.problems import SpecProblems
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
@@ -137,3 +138,12 @@ def test_what_is_held_out_is_echoed_and_the_echo_resolves_to_itself() -> None:
         assert resolved.spec.split.by == by
         again = resolve(JobSpec.model_validate_json(resolved.spec.model_dump_json()), source=Source(dataset))
         assert (again.spec, again.fits) == (resolved.spec, resolved.fits)
+
+
+def test_rows_that_would_not_fit_in_memory_are_refused() -> None:
+    """B107: 150 rows of 4 columns are 600 numbers."""
+    spec = JobSpec.model_validate({"dataset": "iris", "seed": 0})
+    assert resolve(spec, Limits(max_prepared_values=600)).num_parameters > 0
+    with pytest.raises(SpecProblems) as caught:
+        resolve(spec, Limits(max_prepared_values=599))
+    assert [(one.pointer, one.code) for one in caught.value.problems] == [("/dataset", "too_many_values")]
