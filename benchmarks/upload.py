@@ -81,14 +81,19 @@ def _csv(folder: Path, num_bytes: int) -> _File:
 
 
 def _parquet(folder: Path, num_bytes: int) -> _File:
-    """Write the same rows."""
+    """Write the same rows, a million to a row group, as pyarrow does unless told otherwise."""
     path = folder / "table.parquet"
     tables = _tables(num_bytes)
     first = next(tables)
     with parquet.ParquetWriter(path, first.schema) as writer:
-        writer.write_table(first)
+        group = [first]
         for table in tables:
-            writer.write_table(table)
+            group.append(table)
+            if len(group) * _BATCH >= 1_000_000:
+                writer.write_table(pa.concat_tables(group))
+                group = []
+        if group:
+            writer.write_table(pa.concat_tables(group))
     return _File(path, {"target": "label"}, _MLP)
 
 

@@ -188,22 +188,21 @@ class Scan:
         self._add(pairs)
 
     def _settle(self) -> None:
-        """Count what waits: Arrow puts the batches' counts together first, so that Python sees each value once."""
+        """Count what waits: Arrow puts the batches' values together first, so that Python sees each of them once."""
         if not self._waiting or self.values is None:
             return
         found = pa.concat_arrays(self._waiting)
-        if len(self._waiting) > 1:
-            found = pa.table({"value": found.field("values"), "count": found.field("counts")}).group_by("value").aggregate([("count", "sum")])
-            values, counts = found["value"], found["count_sum"]
-        else:
-            values, counts = found.field("values"), found.field("counts")
         self._waiting, self._num_waiting = [], 0
-        self._add((value, count) for value, count in zip(values.to_pylist(), counts.to_pylist(), strict=True) if value is not None)
+        encoded = found.field("values").dictionary_encode("encode")
+        codes, counts = (one.to_numpy(zero_copy_only=False) for one in (encoded.indices, found.field("counts")))
+        sums = np.bincount(codes, weights=counts).astype(np.int64)  # doubles hold every whole number of rows
+        self._add(zip(encoded.dictionary.to_pylist(), sums.tolist(), strict=True))
 
-    def _add(self, pairs: Iterable[tuple[str, int]]) -> None:
+    def _add(self, pairs: Iterable[tuple[str | None, int]]) -> None:
         assert self.values is not None
         for value, count in pairs:
-            self.values[value] += count
+            if value is not None:
+                self.values[value] += count
         if len(self.values) >= _TOO_MANY:
             self.values = None
 

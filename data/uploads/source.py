@@ -14,9 +14,11 @@ from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem, shown
 from data.uploads.text import Dialect, check_names
 
-_BLOCK = 1_048_576
+_BLOCK = 524_288
 """Bytes of text parsed at once, so the most of a row. Arrow reads up to 32 blocks ahead, which is most of what reading holds."""
-_BATCH_VALUES = 500_000
+_BUFFER = 65_536
+"""Bytes of each column of a Parquet file read ahead; without it a row group is read whole, and a file may have one only."""
+_BATCH_VALUES = 250_000
 """Cells handed on at once: few enough for the processor's cache, many enough that Python's part does not count."""
 
 
@@ -92,7 +94,7 @@ class CsvSource:
                 f"some text is not {self.dialect.encoding}: set csv.encoding", code="wrong_encoding", pointer="/csv/encoding"
             )
         if "straddling" in str(error):
-            return UploadProblem("a row is longer than 1 MB: is a quotation mark left open?", code="row_too_long")
+            return UploadProblem("a row is longer than 0.5 MB: is a quotation mark left open?", code="row_too_long")
         return UploadProblem(f"the file cannot be read as CSV: {shown(str(error).splitlines()[0])}", code="unreadable_csv")
 
 
@@ -134,7 +136,7 @@ class ParquetSource:
         """
         self.file.seek(0)
         try:
-            opened = parquet.ParquetFile(pa.PythonFile(self.file, mode="r"))
+            opened = parquet.ParquetFile(pa.PythonFile(self.file, mode="r"), buffer_size=_BUFFER, pre_buffer=False)
             for batch in opened.iter_batches(batch_size=max(1000, _BATCH_VALUES // len(self.names)), use_threads=False):
                 yield [_flat(name, column) for name, column in zip(self.names, batch.columns, strict=True)]
         except (pa.ArrowException, OSError, ValueError) as error:
