@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from api.dependencies import Resources
 from api.errors import Problem, install
+from api.memory import hand_back
 from api.routes import curves, datasets, events, fits, health, jobs, models, previews, report, techniques
 from api.settings import ApiSettings
 from api.strict import RequestIds
@@ -67,6 +68,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     resources: Resources = app.state.resources
     sweep_scratch()
     catalog()  # read built-in rows now, not in somebody's first request
+    hand_back()
     listening = asyncio.create_task(resources.nudges.run())
     try:
         yield

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from api.dependencies import Resources
 from api.errors import ProblemError
+from api.memory import hand_back
 from api.strict import strict_json
 from data.uploads.ingest import ingest
 from data.uploads.spec import UploadSpec
@@ -64,6 +65,7 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
             )
             return store_dataset(resources.db, resources.artifacts, upload)
     finally:
+        hand_back()
         resources.uploading.release()
 
 

@@ -159,6 +159,7 @@ def _service(home: Path, port: int, settings: StoreSettings, broker: Broker, log
         "HOLDOUT_ARTIFACTS_URL": settings.artifacts_url,
         "HOLDOUT_BROKER_URL": broker.url,
         "OMP_NUM_THREADS": "1",
+        "MIMALLOC_ARENA_EAGER_COMMIT": "0",  # Arrow's allocator: take memory as it is used, not 32 MB at once
         "PYTHONUNBUFFERED": "1",
     }
     arguments = {"worker": commands.worker(), "sweeper": commands.sweeper(), "api": commands.api("127.0.0.1", port)}

@@ -21,7 +21,8 @@ class Findings:
         self._num_classes = num_classes
         self._num_rows = num_rows
         self._digests = [hashlib.blake2b(digest_size=16) for _ in columns]
-        self._rows: list[Array] | None = [] if num_rows <= _COUNTED_ROWS else None
+        self._rows: Array | None = np.empty(num_rows, dtype=np.uint64) if num_rows <= _COUNTED_ROWS else None
+        self._seen = 0
         self._pairs = {
             i: np.zeros((len(column.categories) + 1, num_classes), dtype=bool)
             for i, column in enumerate(columns)
@@ -35,13 +36,14 @@ class Findings:
     def see(self, block: Array, y: Array) -> None:
         """Take the next rows [n, columns] and targets [n]."""
         for i, digest in enumerate(self._digests):
-            digest.update(np.ascontiguousarray(block[:, i]).tobytes())
+            digest.update(np.ascontiguousarray(block[:, i]))
         for i, pairs in self._pairs.items():
             values = np.where(np.isnan(block[:, i]), len(pairs) - 1, block[:, i]).astype(np.int64)
             pairs[values, y] = True
         self._correlate(block, y.astype(np.float64))
         if self._rows is not None:
-            self._rows.append(_row_hashes(block))
+            self._rows[self._seen : self._seen + len(block)] = _row_hashes(block)
+        self._seen += len(block)
 
     def warnings(self) -> Iterator[str]:
         """Conclude: note what was found by column, and say what matters for the whole."""
@@ -49,8 +51,8 @@ class Findings:
         yield from self._giveaways()
         if self._rows is None:
             return
-        hashes = np.concatenate(self._rows)
-        self.num_duplicate_rows = len(hashes) - len(np.unique(hashes))
+        self._rows.sort()  # in place: np.unique takes several times their room
+        self.num_duplicate_rows = int((self._rows[1:] == self._rows[:-1]).sum())
         if self.num_duplicate_rows:
             yield (
                 f"{self.num_duplicate_rows} rows have the same features as an earlier one: "
@@ -81,15 +83,16 @@ class Findings:
 
     def _correlate(self, block: Array, y: Array) -> None:
         """Sum what Pearson's correlation needs, over rows where the column has a value, about the first row's values."""
-        both = np.column_stack([block, y])
         if self._origin is None:
-            self._origin = np.nan_to_num(both[0])
-        both = both - self._origin
-        x, t = both[:, :-1], both[:, -1:]
-        present = ~np.isnan(x)
-        x, t = np.where(present, x, 0.0), np.where(present, t, 0.0)
+            self._origin = np.nan_to_num(np.append(block[0], y[0]))
+        target = y - self._origin[-1]
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sums += np.stack([one.sum(axis=0) for one in (present, x, t, x * x, t * t, x * t)])
+            for i in range(block.shape[1]):  # one column at a time: its copies stay in the processor's cache
+                x, t = block[:, i] - self._origin[i], target
+                absent = np.isnan(x)
+                if absent.any():
+                    x, t = x[~absent], t[~absent]
+                self._sums[:, i] += (len(x), x.sum(), t.sum(), x @ x, t @ t, x @ t)
 
     def _correlations(self) -> Array:
         n, x, t, xx, tt, xt = self._sums
@@ -103,9 +106,9 @@ class Findings:
 
 def _row_hashes(block: Array) -> Array:
     """Mix every row into 64 bits (multiply and rotate; equal rows give equal bits)."""
-    bits = np.ascontiguousarray(block + 0.0).view(np.uint64)  # + 0.0 makes -0.0 of no account
     mixed = np.full(len(block), 0x9E3779B97F4A7C15, dtype=np.uint64)
-    for i in range(bits.shape[1]):
-        mixed = (mixed ^ bits[:, i]) * np.uint64(0xFF51AFD7ED558CCD)
+    for i in range(block.shape[1]):
+        bits = (block[:, i] + 0.0).view(np.uint64)  # + 0.0 makes -0.0 of no account
+        mixed = (mixed ^ bits) * np.uint64(0xFF51AFD7ED558CCD)
         mixed = (mixed << np.uint64(31)) | (mixed >> np.uint64(33))
     return mixed

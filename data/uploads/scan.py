@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,8 @@ from data.uploads.spec import Decimal
 
 _TOO_MANY = 10_001
 """Distinct values from which on a column's values are not counted any more."""
+_AT_ONCE = 50_000
+"""Values counted by batch that are kept until they are counted together."""
 _SURE_OF_WORDS = 1000
 """Values that are no numbers, after which no value of a column is read as one."""
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
@@ -35,9 +38,13 @@ def numbers(column: pa.Array, decimal: Decimal) -> tuple[Array, Array]:
             found = pc.if_else(is_number, text, pa.scalar(None, pa.string())).cast(pa.float64())
     else:
         found = column
-    values: Array = found.to_numpy(zero_copy_only=False).astype(np.float64)
-    is_word = (column.is_valid().to_numpy(zero_copy_only=False)) & ~found.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(np.isfinite(values), values, np.nan), is_word
+    values: Array = found.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        values = np.where(is_finite, values, np.nan)
+    if found.null_count == column.null_count:
+        return values, np.zeros(len(column), dtype=bool)
+    return values, column.is_valid().to_numpy(zero_copy_only=False) & ~found.is_valid().to_numpy(zero_copy_only=False)
 
 
 def instants(column: pa.Array) -> Array | None:
@@ -77,6 +84,8 @@ class Scan:
     values: Counter[str] | None = field(default_factory=Counter)
     longest: int = 0
     _last: float = -math.inf
+    _waiting: list[pa.StructArray] = field(default_factory=list)
+    _num_waiting: int = 0
 
     def see(self, column: pa.Array) -> None:
         """Take the column's next rows."""
@@ -108,6 +117,7 @@ class Scan:
     @property
     def distinct(self) -> int | None:
         """Count the different values; None if they are too many to count."""
+        self._settle()
         return None if self.values is None else len(self.values)
 
     @property
@@ -117,6 +127,7 @@ class Scan:
 
     def counts(self) -> list[tuple[str, int]]:
         """Count the different values: numbers in order of size, words in that of the alphabet."""
+        self._settle()
         if self.values is None:
             raise ValueError("too many values to list")
         if not self.is_numeric:
@@ -160,16 +171,38 @@ class Scan:
         if self.values is None:
             return
         if pa.types.is_string(column.type):
-            found = pc.value_counts(column.drop_null())
-            pairs = zip(found.field("values")[:_TOO_MANY].to_pylist(), found.field("counts")[:_TOO_MANY].to_pylist(), strict=True)
+            found = pc.value_counts(column)
+            self._waiting.append(found)
+            self._num_waiting += len(found)
+            if len(found) > _TOO_MANY:
+                self._waiting, self._num_waiting, self.values = [], 0, None
+            elif self._num_waiting >= _AT_ONCE:
+                self._settle()
+            return
         elif pa.types.is_timestamp(column.type):
             self.values = None
             return
         else:
             numbers_, counts = np.unique(column.drop_null().to_numpy(zero_copy_only=False), return_counts=True)
             pairs = zip((number_label(one) for one in numbers_[:_TOO_MANY].tolist()), counts[:_TOO_MANY].tolist(), strict=True)
+        self._add(pairs)
+
+    def _settle(self) -> None:
+        """Count what waits: Arrow puts the batches' values together first, so that Python sees each of them once."""
+        if not self._waiting or self.values is None:
+            return
+        found = pa.concat_arrays(self._waiting)
+        self._waiting, self._num_waiting = [], 0
+        encoded = found.field("values").dictionary_encode("encode")
+        codes, counts = (one.to_numpy(zero_copy_only=False) for one in (encoded.indices, found.field("counts")))
+        sums = np.bincount(codes, weights=counts).astype(np.int64)  # doubles hold every whole number of rows
+        self._add(zip(encoded.dictionary.to_pylist(), sums.tolist(), strict=True))
+
+    def _add(self, pairs: Iterable[tuple[str | None, int]]) -> None:
+        assert self.values is not None
         for value, count in pairs:
-            self.values[value] += count
+            if value is not None:
+                self.values[value] += count
         if len(self.values) >= _TOO_MANY:
             self.values = None
 

@@ -1,5 +1,7 @@
 """Tables: which column plays which role, then one array file for each role, written as the rows are read a second time."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from data.uploads.scan import Scan, instants, number_label, numbers, positions
 from data.uploads.source import TableSource
 from data.uploads.spec import Decimal, OrdinalSpec, UploadSpec
 from data.uploads.target import check_classes, class_warnings, task_of
-from data.uploads.writing import ColumnFile
+from data.uploads.writing import ColumnFile, RowFile
 
 PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 _PREVIEW_ROWS = 10
@@ -113,7 +115,7 @@ class _Ingestion:
         scan, declared, position = self.scans[name], self.spec.columns.get(name), self.names.index(name)
         facts = {"name": name, "num_missing": scan.missing, "first_missing_row": scan.first_missing}
         if isinstance(declared, OrdinalSpec):
-            strange = None if scan.values is None else [word for word, _ in scan.counts() if word not in declared.order]
+            strange = None if scan.distinct is None else [word for word, _ in scan.counts() if word not in declared.order]
             if strange is None or strange:
                 held = "too many values" if strange is None else shown(strange[0])
                 message = f"column {shown(name)} holds {held}, which is not in its order"
@@ -258,14 +260,21 @@ def _write(
     group, time, split = dividers
     rows = work.num_rows
     findings = Findings([feature.column for feature in features], len(labels), rows)
-    kept: dict[str, list[Array]] = {"y": [], "times": [], "parts": []}
+    types = {"y": np.int64 if labels else np.float64, "times": np.float64 if time is None or time.is_numeric else np.int64, "parts": np.int8}
+    roles = ["y", *(["times"] if time is not None else []), *(["parts"] if split is not None else [])]
+    files = {"x": folder / "x.npy", **{role: folder / f"{role}.npy" for role in roles}}
+    sizes = Counter[int]()
     group_numbers: dict[object, int] = {}
     grouped: list[Array] = []
-    with ColumnFile(folder / "x.npy", rows, len(features)) as file:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(ColumnFile(files["x"], rows, len(features)))
+        kept = {role: stack.enter_context(RowFile(files[role], rows, (), np.dtype(types[role]))) for role in roles}
         for batch in work.source.batches():
             column_of = dict(zip(work.names, batch, strict=True))
             y = _target(column_of[target.name], target, labels)
-            block = np.column_stack([_values(batch[feature.position], feature, work.scans[feature.column.name]) for feature in features])
+            block = np.empty((len(y), len(features)), order="F")  # columns are what is hashed, summed and written
+            for i, feature in enumerate(features):
+                block[:, i] = _values(batch[feature.position], feature, work.scans[feature.column.name])
             file.append(block)
             findings.see(block, y)
             kept["y"].append(y)
@@ -274,18 +283,18 @@ def _write(
             if time is not None:
                 kept["times"].append(_times(column_of[time.name], time))
             if split is not None:
-                kept["parts"].append(np.array([PARTS[word.lower()] for word in column_of[split.name].to_pylist()], dtype=np.int8))
-    arrays = {role: np.concatenate(parts) for role, parts in kept.items() if parts}
+                part = np.array([PARTS[word.lower()] for word in column_of[split.name].to_pylist()], dtype=np.int8)
+                kept["parts"].append(part)
+                sizes.update(dict(enumerate(np.bincount(part, minlength=3).tolist())))
     if grouped:
-        arrays["groups"] = _ordered(np.concatenate(grouped), group_numbers)
-    files = {"x": folder / "x.npy"}
-    for role, array in arrays.items():
-        files[role] = folder / f"{role}.npy"
-        np.save(files[role], array, allow_pickle=False)
-    sizes = None
-    if "parts" in arrays:
-        sizes = {name: int((arrays["parts"] == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))}
-    return _Written(files=files, findings=findings, num_groups=len(group_numbers) or None, part_sizes=sizes)
+        files["groups"] = folder / "groups.npy"
+        np.save(files["groups"], _ordered(np.concatenate(grouped), group_numbers), allow_pickle=False)
+    return _Written(
+        files=files,
+        findings=findings,
+        num_groups=len(group_numbers) or None,
+        part_sizes=None if split is None else {"train": sizes[TRAIN], "val": sizes[VAL], "test": sizes[TEST]},
+    )
 
 
 def _values(column: pa.Array, feature: _Feature, scan: Scan) -> Array:
