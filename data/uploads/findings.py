@@ -10,6 +10,8 @@ from data.dataset import Array, Column
 _COUNTED_ROWS = 4_000_000
 _PAIRS = 1_000_000
 _EXACT = 0.999999
+_LOST = 1e-9
+"""A spread that is a smaller part of its sums than this is nothing but rounding."""
 
 
 class Findings:
@@ -84,7 +86,8 @@ class Findings:
         both = np.column_stack([block, y])
         if self._origin is None:
             self._origin = np.nan_to_num(both[0])
-        both = both - self._origin
+        with np.errstate(over="ignore", invalid="ignore"):
+            both = both - self._origin
         x, t = both[:, :-1], both[:, -1:]
         present = ~np.isnan(x)
         x, t = np.where(present, x, 0.0), np.where(present, t, 0.0)
@@ -94,8 +97,10 @@ class Findings:
     def _correlations(self) -> Array:
         n, x, t, xx, tt, xt = self._sums
         with np.errstate(all="ignore"):
-            found = (n * xt - x * t) / np.sqrt((n * xx - x * x) * (n * tt - t * t))
-        return np.nan_to_num(np.where(n > 2, found, 0.0), nan=0.0, posinf=0.0, neginf=0.0)
+            spread_x, spread_t = n * xx - x * x, n * tt - t * t
+            found = (n * xt - x * t) / np.sqrt(spread_x * spread_t)
+            is_sure = (n > 2) & (spread_x > _LOST * n * xx) & (spread_t > _LOST * n * tt)
+        return np.nan_to_num(np.where(is_sure, found, 0.0), nan=0.0, posinf=0.0, neginf=0.0)
 
     def _note(self, name: str, text: str) -> None:
         self.notes.setdefault(name, []).append(text)
