@@ -1,5 +1,6 @@
 """What a column of a table turns out to hold, batch by batch: numbers, words or instants, how many are missing, which values."""
 
+import contextlib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ _TOO_MANY = 10_001
 _SURE_OF_WORDS = 1000
 """Values that are no numbers, after which no value of a column is read as one."""
 _NUMBER = r"^[+-]?((\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
+_LOOK = 1000
+"""Rows that are looked at closely before all are taken for numbers or instants."""
+_DATED = r"^\d{4}-\d\d-\d\d([T ]|$)"
 _ZONED = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 LONGEST_WORD = 200
 """Characters of a word beyond which a column's words are free text, and are not counted."""
@@ -31,10 +35,10 @@ def numbers(column: pa.Array, decimal: Decimal) -> tuple[Array, Array]:
         return np.full(len(column), np.nan), column.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_string(column.type):
         text = pc.replace_substring(column, ",", ".") if decimal == "," else column
-        try:
-            found = text.cast(pa.float64())
-        except pa.ArrowInvalid:
-            found = None
+        found = None
+        if pc.all(pc.match_substring_regex(text.slice(0, _LOOK), _NUMBER)).as_py() is not False:  # casts that fail are slow
+            with contextlib.suppress(pa.ArrowInvalid):
+                found = text.cast(pa.float64())
         if found is None or pc.any(pc.is_nan(found)).as_py():  # Arrow takes nan(word) for NaN
             is_number = pc.match_substring_regex(text, _NUMBER)
             found = pc.if_else(is_number, text, pa.scalar(None, pa.string())).cast(pa.float64())
@@ -49,6 +53,8 @@ def instants(column: pa.Array) -> Array | None:
     """Read a column of ISO 8601 instants or dates as microseconds, int64 [n]; None if some value is none."""
     if not pa.types.is_timestamp(column.type):
         if not pa.types.is_string(column.type):
+            return None
+        if pc.all(pc.match_substring_regex(column.slice(0, _LOOK), _DATED)).as_py() is False:  # casts that fail are slow
             return None
         zoned = pc.any(pc.match_substring_regex(column, _ZONED)).as_py()
         kind = pa.timestamp("us", tz="UTC" if zoned else None)
@@ -173,12 +179,18 @@ class Scan:
 
     def _see_text(self, column: pa.Array) -> None:
         self.longest = max(self.longest, pc.max(pc.utf8_length(column)).as_py() or 0)
+        letters = column.buffers()[2]
+        if letters is None or b"\x00" not in letters.to_pybytes():
+            return
         nul = pc.fill_null(pc.match_substring(column, "\x00"), fill_value=False).to_numpy(zero_copy_only=False)
         if nul.any():
             message = f"row {self.rows + int(np.argmax(nul)) + 1} of column {shown(self.name)} holds the NUL character: remove it"
             raise UploadProblem(message, code="holds_nul")
 
     def _see_instants(self, column: pa.Array) -> None:
+        if self.words == 0 and self.counted:
+            self.all_instants = False
+            return
         if pa.types.is_string(column.type):
             zoned = pc.match_substring_regex(column, _ZONED)
             known = zoned.drop_null()

@@ -14,6 +14,9 @@ from data.uploads.problems import UploadProblem, shown
 from data.uploads.text import Dialect, check_names
 
 _BLOCK = 4_194_304
+_LARGEST_BLOCK = 67_108_864
+_COLUMN_BYTES = 8192
+"""Bytes of a block for each column, so that wide tables are not read a few rows at a time."""
 _BATCH_VALUES = 2_000_000
 _DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
 """What Arrow raises on files that are damaged."""
@@ -70,7 +73,7 @@ class CsvSource:
                 pa.PythonFile(self.file, mode="r"),
                 arrow_csv.ReadOptions(
                     use_threads=False,
-                    block_size=_BLOCK,
+                    block_size=min(_LARGEST_BLOCK, max(_BLOCK, _COLUMN_BYTES * len(self.names))),
                     column_names=columns,
                     skip_rows=self.dialect.skip,
                     encoding="utf8" if self.dialect.encoding in {"utf-8", "utf-8-sig"} else self.dialect.encoding,
@@ -88,7 +91,7 @@ class CsvSource:
         if odd:
             expected, actual, line, text = odd[0]
             where = "a row" if line is None else f"row {line - self.dialect.skip}"
-            message = f"{where} has {actual} cells, not {expected} as the first: {shown(text)} (delimiter {self.dialect.delimiter!r})"
+            message = f"{where} has {actual} cell{'' if actual == 1 else 's'}, not {expected} as the first: {shown(text)} (delimiter {self.dialect.delimiter!r})"
             return UploadProblem(message, code="ragged_row")
         text = str(error)
         if "Could not skip" in text or "Empty CSV" in text:
@@ -98,7 +101,7 @@ class CsvSource:
                 f"some text is not {self.dialect.encoding}: set csv.encoding", code="wrong_encoding", pointer="/csv/encoding"
             )
         if "straddling" in text:
-            return UploadProblem("a row is longer than 4 MB: is a quotation mark left open?", code="row_too_long")
+            return UploadProblem("a row is longer than what is read at once: is a quotation mark left open?", code="row_too_long")
         return UploadProblem(f"the file cannot be read as CSV: {shown(text)}", code="unreadable_csv")
 
 

@@ -72,7 +72,7 @@ def _codec(name: str) -> str:
     """
     try:
         found = codecs.lookup(name).name
-        b"".decode(found)  # refuses codecs that give no text
+        b"a".decode(found, "ignore")  # refuses codecs that give no text
     except (LookupError, ValueError) as error:  # ValueError covers UnicodeError, and names with a NUL
         raise UploadProblem(f"{shown(name)} is no text encoding that is known", code="wrong_encoding", pointer="/csv/encoding") from error
     if found.replace("-", "_") in _NO_TEXT:
@@ -171,7 +171,10 @@ def _delimiter_of(text: str, decimal: Decimal | None) -> Delimiter:
     """
 
     def merit(delimiter: Delimiter) -> tuple[float, bool, int]:
-        widths = [len(row) for row in _parsed(text, delimiter)[0][:50]]
+        try:
+            widths = [len(row) for row in _parsed(text, delimiter)[0][:50]]
+        except UploadProblem:  # another one may cut cells that are not too long
+            widths = []
         if not widths or widths[0] < 2 or (delimiter == decimal):
             return 0.0, False, 0
         return widths.count(widths[0]) / len(widths), delimiter != ",", widths[0]
