@@ -115,6 +115,8 @@ def _tarred(file: BinaryIO, limits: UploadLimits) -> Iterator[Packed]:
                     continue
                 _check_entry(member.name, member.size, limits)
                 yield Packed(member.name, _content(archive, member, metered))
+        if metered.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a header that is damaged or cut off for the end
+            raise UploadProblem("the archive is damaged or cut short: it has no end mark", code="damaged_archive")
     except DAMAGED as error:
         if isinstance(error, UploadProblem):
             raise
@@ -139,13 +141,15 @@ class _Metered:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.spent = 0
+        self.last = b""
 
     def read(self, size: int) -> bytes:
         """Read some bytes."""
         self.spent += size
         if size < 0 or self.spent > _MOST_OF_HEADERS:
             raise tarfile.ReadError("headers are too long")
-        return self._file.read(size)
+        self.last = self._file.read(size)
+        return self.last
 
     def seek(self, position: int) -> int:
         """Go to a place."""

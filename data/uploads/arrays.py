@@ -218,7 +218,7 @@ class _Extent:
             yield Column(name=name, num_missing=missing, first_missing_row=int(self.first_missing[i]) if missing else None)
 
     def unit(self) -> float:
-        """Give what divides pixels to lie in [0, 1]: the type's range for 8 and 16 bits, else the values' own."""
+        """Give what divides pixels to lie in [0, 1]: 255 or 65535 for whole numbers of 8 or 16 bits, by what they use, else their highest."""
         if self._type == np.uint8 or (self._is_whole and 1 < self.high.max() <= 255):
             return 255.0
         if self._type == np.uint16:

@@ -161,7 +161,13 @@ def _flat(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us"), safe=False)
+        try:
+            return column.cast(options=pc.CastOptions(pa.timestamp("us"), allow_time_truncate=True))
+        except pa.ArrowInvalid as error:
+            message = (
+                f"column {shown(name)} holds an instant that is too far away for microseconds: mend it, or leave the column out of the file"
+            )
+            raise UploadProblem(message, code="unsupported_column") from error
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return column.cast(pa.string())
     if pa.types.is_null(kind):

@@ -109,7 +109,13 @@ def test_two_columns_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "row"), [("a,y\n1,x\n2,z\n3\n", 3), ('a,y\n"1\n2",x\n\n3,z,4\n', 2), ("\n\na,y\n1\n", 1), ("a,y\n" + "1,x\n" * 1_500_000 + "1,2,3\n", 1_500_001)]
+    ("text", "row"),
+    [
+        ("a,y\n1,x\n2,z\n3\n", 3),
+        ('a,y\n"1\n2",x\n\n3,z,4\n', 2),
+        ("\n\na,y\n1\n", 1),
+        ("a,y\n" + "1,x\n" * 1_500_000 + "1,2,3\n", 1_500_001),
+    ],
 )
 def test_a_row_of_another_length_is_refused_with_its_number(text: str, row: int) -> None:
     problem = refused(text, target="y")
@@ -139,8 +145,8 @@ def test_a_first_line_of_numbers_is_no_header() -> None:
 
 
 def test_a_header_longer_than_the_first_look_is_read_whole() -> None:
-    names = [f"{'n' * 150}{i}" for i in range(3000)]
-    text = ",".join([*names, "y"]) + "\n" + ("1," * 3000 + "p\n") + ("2," * 3000 + "q\n")
+    names = [f"{'n' * 150}{i}" for i in range(2000)]
+    text = ",".join([*names, "y"]) + "\n" + ("1," * 2000 + "p\n") + ("2," * 2000 + "q\n")
     assert take(text, target="y").features == tuple(names)
 
 
@@ -183,7 +189,7 @@ def test_what_is_infinite_is_a_word_among_words() -> None:
     assert taken.x[:, 0].tolist() == [2.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("cell", ["0x10", "1_000", "nan(x)", "1e", "١", "1 2", "1,000"])
+@pytest.mark.parametrize("cell", ["0x10", "1_000", "nan(x)", "1e", "\u0661", "1 2", "1,000"])
 def test_what_only_looks_like_a_number_is_a_word(cell: str) -> None:
     taken = take(f'a,y\n"{cell}",p\n2,q\n3,p\n', target="y")
     assert (taken.ingested.info.columns or ())[0].kind == "category"
@@ -209,7 +215,9 @@ def test_numbers_near_the_ends_of_their_range_make_no_fuss() -> None:
     assert take("a,b,y\n1e308,1,p\n-1e308,2,q\n1e308,3,p\n", target="y").y.tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize("limits", [UploadLimits(max_rows=2), UploadLimits(max_columns=2), UploadLimits(max_values=5), UploadLimits(max_classes=1)])
+@pytest.mark.parametrize(
+    "limits", [UploadLimits(max_rows=2), UploadLimits(max_columns=2), UploadLimits(max_values=5), UploadLimits(max_classes=1)]
+)
 def test_limits_hold(limits: UploadLimits) -> None:
     problem = refused("a,b,y\n1,2,p\n3,4,q\n5,6,p\n", limits, target="y")
     assert problem.code in {"too_many_rows", "too_many_columns", "too_large", "too_many_classes"}
