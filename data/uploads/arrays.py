@@ -1,16 +1,14 @@
-"""NPZ files: arrays of rows, read entry by entry without ever unpickling and never whole in memory."""
+"""NPZ files: which array plays which role, then one array file for each role, written as rows are read."""
 
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Kind
 from data.uploads.archives import check_sizes, open_zip
+from data.uploads.entries import Entry, entries_of
 from data.uploads.findings import Findings
 from data.uploads.ingested import ColumnProfile, Ingested, Profile
 from data.uploads.limits import UploadLimits
@@ -18,37 +16,11 @@ from data.uploads.problems import UploadProblem, shown
 from data.uploads.scan import number_label
 from data.uploads.spec import UploadSpec
 from data.uploads.table import PARTS
-from data.uploads.target import check_classes, class_warnings, task_of
+from data.uploads.target import check_classes, class_order, class_warnings, task_of
 from data.uploads.writing import ColumnFile, RowFile
 
-_CHUNK_BYTES = 4_194_304
 _KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "image", 5: "volume"}
 _MANY_CHANNELS = 16
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """An array in the archive, of which only the header was read."""
-
-    archive: zipfile.ZipFile
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def chunks(self) -> Iterator[Array]:
-        """Read some rows at a time."""
-        row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
-        at_once = max(1, _CHUNK_BYTES // max(1, row))
-        with self.archive.open(f"{self.name}.npy") as file:
-            _header(file, self.name)
-            for start in range(0, self.shape[0], at_once):
-                rows = min(at_once, self.shape[0] - start)
-                content = _exactly(file, rows * row, self.name)
-                yield np.frombuffer(content, self.dtype).reshape(rows, *self.shape[1:])
-
-    def whole(self) -> Array:
-        """Read all of it: for arrays of one value a row."""
-        return np.concatenate(list(self.chunks())) if self.shape[0] else np.empty(self.shape, self.dtype)
 
 
 def ingest_npz(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLimits, warnings: list[str], content_hash: str) -> Ingested:
@@ -60,9 +32,9 @@ def ingest_npz(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLim
     for field in ("columns", "csv", "images"):
         if getattr(spec, field) != getattr(UploadSpec(), field):
             raise UploadProblem(f"{field} says nothing of arrays: leave it out", code="does_not_apply", pointer=f"/{field}")
-    with open_zip(file) as archive:
+    with open_zip(file, limits) as archive:
         check_sizes(archive, file, limits)
-        entries = {entry.name: entry for entry in _entries(archive)}
+        entries = entries_of(archive)
         x = _named(entries, spec.features[0] if spec.features else "x", "/features/0")
         if spec.features is not None and len(spec.features) > 1:
             raise UploadProblem("features names one array", code="several_features", pointer="/features")
@@ -70,19 +42,19 @@ def ingest_npz(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLim
         divided = {
             role: _named(entries, name, f"/{role}") for role in ("group", "time", "split") if (name := getattr(spec, role)) is not None
         }
-        _check_shapes(x, [y, *divided.values()], limits)
+        if len({y.name, *(entry.name for entry in divided.values())}) < 1 + len(divided):
+            raise UploadProblem("one array cannot be two of target, group, time and split", code="two_roles", pointer="/target")
+        _check_shapes(x, {"target": y, **divided}, limits)
         unused = sorted(set(entries) - {x.name, y.name} - {entry.name for entry in divided.values()})
         if unused:
-            warnings.append(f"arrays that are not used: {', '.join(unused[:10])}")
+            warnings.append(f"arrays that are not used: {', '.join(shown(name) for name in unused[:10])}")
         return _Arrays(x, y, divided, spec, limits, warnings).write(folder, content_hash)
 
 
 class _Arrays:
     """The arrays of one file on their way in."""
 
-    def __init__(
-        self, x: _Entry, y: _Entry, divided: dict[str, _Entry], spec: UploadSpec, limits: UploadLimits, warnings: list[str]
-    ) -> None:
+    def __init__(self, x: Entry, y: Entry, divided: dict[str, Entry], spec: UploadSpec, limits: UploadLimits, warnings: list[str]) -> None:
         self.x, self.divided, self.spec, self.warnings = x, divided, spec, warnings
         self.kind = _KINDS[len(x.shape)]
         self.y_name = y.name
@@ -133,11 +105,11 @@ class _Arrays:
             values = entry.whole()
             match role:
                 case "group":
-                    found["groups"] = np.unique(values, return_inverse=True)[1].astype(np.int64)
+                    found["groups"] = _groups(values, entry.name)
                 case "time":
                     found["times"] = _times(values)
                 case _:
-                    found["parts"] = _parts(values)
+                    found["parts"] = _parts(values, entry.name)
         return found
 
     def _info(self, names: tuple[str, ...], columns: tuple[Column, ...] | None, arrays: dict[str, Array], content_hash: str) -> DatasetInfo:
@@ -200,7 +172,7 @@ class _Arrays:
 class _Extent:
     """Smallest and largest values, per column of a table; refuses what is not finite elsewhere."""
 
-    def __init__(self, entry: _Entry, *, is_table: bool) -> None:
+    def __init__(self, entry: Entry, *, is_table: bool) -> None:
         self._is_table = is_table
         self._is_whole = entry.dtype.kind in "uib"
         self._type = entry.dtype
@@ -246,7 +218,7 @@ class _Extent:
             yield Column(name=name, num_missing=missing, first_missing_row=int(self.first_missing[i]) if missing else None)
 
     def unit(self) -> float:
-        """Give what divides pixels to lie in [0, 1]: the type's range for 8 and 16 bits, else the values' own."""
+        """Give what divides pixels to lie in [0, 1]: 255 or 65535 for whole numbers of 8 or 16 bits, by what they use, else their highest."""
         if self._type == np.uint8 or (self._is_whole and 1 < self.high.max() <= 255):
             return 255.0
         if self._type == np.uint16:
@@ -260,56 +232,18 @@ class _Extent:
         return value if np.isfinite(value) else None
 
 
-def _entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
-    for info in archive.infolist():
-        name = info.filename.removesuffix(".npy")
-        if name == info.filename:
-            raise UploadProblem(f"{shown(info.filename)} is no array: an NPZ file holds .npy entries only", code="not_an_array")
-        with archive.open(info) as file:
-            shape, is_fortran, dtype = _header(file, name)
-        if dtype.hasobject:
-            message = f"array {shown(name)} holds Python objects, which are never unpickled: save numbers, or words of a fixed length"
-            raise UploadProblem(message, code="holds_objects")
-        if is_fortran and len(shape) > 1:
-            message = f"array {shown(name)} is in column order: save it through numpy.ascontiguousarray"
-            raise UploadProblem(message, code="column_order")
-        yield _Entry(archive, name, shape, dtype)
-
-
-def _header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    try:
-        version = npy.read_magic(file)
-        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0, (3, 0): npy.read_array_header_2_0}[version]
-        shape, is_fortran, dtype = read(file)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, SyntaxError, TypeError, KeyError) as error:
-        raise UploadProblem(f"array {shown(name)} is damaged: its header cannot be read", code="damaged_array") from error
-    if any(size < 0 for size in shape) or len(shape) > 32:
-        raise UploadProblem(f"array {shown(name)} is damaged: its shape is impossible", code="damaged_array")
-    return shape, is_fortran, dtype
-
-
-def _exactly(file: Any, size: int, name: str) -> bytes:
-    try:
-        content: bytes = file.read(size)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise UploadProblem(f"array {shown(name)} is damaged: it cannot be unpacked", code="damaged_array") from error
-    if len(content) != size:
-        raise UploadProblem(f"array {shown(name)} is shorter than its header says", code="damaged_array")
-    return content
-
-
-def _named(entries: dict[str, _Entry], name: str, pointer: str) -> _Entry:
+def _named(entries: dict[str, Entry], name: str, pointer: str) -> Entry:
     if name not in entries:
         known = ", ".join(shown(one) for one in list(entries)[:20]) or "none"
         raise UploadProblem(f"there is no array {shown(name)}; the file has {known}", code="unknown_array", pointer=pointer)
     return entries[name]
 
 
-def _check_shapes(x: _Entry, others: list[_Entry], limits: UploadLimits) -> None:
+def _check_shapes(x: Entry, others: Mapping[str, Entry], limits: UploadLimits) -> None:
     if len(x.shape) not in _KINDS or 0 in x.shape:
         message = f"array {shown(x.name)} is of shape {list(x.shape)}: rows are [n, features], [n, C, L], [n, C, H, W] or [n, C, D, H, W]"
         raise UploadProblem(message, code="wrong_shape", pointer="/features/0")
-    if x.dtype.kind not in "uibf" or x.dtype.itemsize > 8:
+    if x.dtype.kind not in "uibf" or x.dtype.itemsize > 8 or x.dtype.subdtype is not None:
         raise UploadProblem(
             f"array {shown(x.name)} holds {x.dtype}: numbers of at most 64 bits are needed", code="wrong_type", pointer="/features/0"
         )
@@ -317,21 +251,26 @@ def _check_shapes(x: _Entry, others: list[_Entry], limits: UploadLimits) -> None
     if x.shape[0] > limits.max_rows or values > limits.max_values:
         message = f"{list(x.shape)} is more than {limits.max_rows} rows or {limits.max_values} numbers"
         raise UploadProblem(message, code="too_large", pointer="/features/0")
+    if values > x.shape[0] * limits.max_row_values:
+        message = f"a row of {list(x.shape[1:])} is more than the {limits.max_row_values} numbers allowed"
+        raise UploadProblem(message, code="too_large", pointer="/features/0")
     if len(x.shape) == 2 and x.shape[1] > limits.max_columns:
         raise UploadProblem(
             f"{x.shape[1]} columns are more than the {limits.max_columns} allowed", code="too_many_columns", pointer="/features/0"
         )
     if x.shape[0] < 2:
         raise UploadProblem("the file has one row; at least 2 are needed", code="too_few_rows", pointer="/features/0")
-    for other in others:
+    for role, other in others.items():
         if other.shape != (x.shape[0],):
             message = f"array {shown(other.name)} is of shape {list(other.shape)}; {shown(x.name)} has {x.shape[0]} rows, so it must be [{x.shape[0]}]"
-            raise UploadProblem(message, code="wrong_shape")
-        if other.dtype.kind not in "uibfUSM" or other.dtype.itemsize > 1000:
-            raise UploadProblem(f"array {shown(other.name)} holds {other.dtype}: only numbers and words can be used", code="wrong_type")
+            raise UploadProblem(message, code="wrong_shape", pointer=f"/{role}")
+        is_simple = other.dtype.kind in "uibfUSM" and other.dtype.subdtype is None
+        if not is_simple or not 0 < other.dtype.itemsize <= 1000:
+            message = f"array {shown(other.name)} holds {other.dtype}: only numbers and words of up to 250 characters can be used"
+            raise UploadProblem(message, code="wrong_type", pointer=f"/{role}")
 
 
-def _target(entry: _Entry, spec: UploadSpec, limits: UploadLimits, warnings: list[str]) -> tuple[Array, tuple[str, ...], tuple[int, ...]]:
+def _target(entry: Entry, spec: UploadSpec, limits: UploadLimits, warnings: list[str]) -> tuple[Array, tuple[str, ...], tuple[int, ...]]:
     """Give targets [n], and labels and counts of classes."""
     values = entry.whole()
     is_numeric = values.dtype.kind in "uibf"
@@ -345,46 +284,73 @@ def _target(entry: _Entry, spec: UploadSpec, limits: UploadLimits, warnings: lis
     elif values.dtype.kind == "M":
         raise UploadProblem("a target cannot be an instant", code="wrong_type", pointer="/target")
     else:
-        values = _words(values, entry.name)
+        values = _words(values, entry.name, "/target")
     different, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     all_whole = is_numeric and bool((values == np.floor(values)).all())
     if task_of(asked=spec.task, is_numeric=is_numeric, all_whole=all_whole, distinct=len(different), rows=len(values)) == "regression":
         return values, (), ()
     check_classes(len(different), limits)
-    labels = tuple(number_label(float(one)) if is_numeric else str(one) for one in different)
-    warnings.extend(class_warnings(labels, counts.tolist()))
-    return inverse.astype(np.int64), labels, tuple(counts.tolist())
+    words = [number_label(float(one)) if is_numeric else str(one) for one in different]
+    order = np.array(range(len(words)) if is_numeric else class_order(words))
+    labels, sizes = tuple(words[i] for i in order), counts[order].tolist()
+    warnings.extend(class_warnings(labels, sizes))
+    return np.argsort(order)[inverse].astype(np.int64), labels, tuple(sizes)
 
 
-def _words(values: Array, name: str) -> Array:
-    if values.dtype.kind == "S":
-        try:
-            values = np.char.decode(values, "utf-8")
-        except UnicodeDecodeError as error:
-            raise UploadProblem(f"words of array {shown(name)} are not UTF-8", code="wrong_encoding") from error
+def _words(values: Array, name: str, pointer: str) -> Array:
+    """Give words as text.
+
+    Raises:
+        UploadProblem: one is not Unicode text, or holds NUL, which no database stores.
+    """
     try:
-        "".join(np.unique(values)[:1000].tolist()).encode()
-    except (UnicodeEncodeError, ValueError) as error:
-        raise UploadProblem(f"words of array {shown(name)} are not Unicode text", code="wrong_encoding") from error
-    return values
+        words: Array = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+        text = "".join(np.unique(words).tolist())
+        text.encode()
+    except ValueError as error:  # UnicodeError is one
+        message = f"words of array {shown(name)} are not Unicode text: save them as numpy's str_, or as UTF-8 bytes"
+        raise UploadProblem(message, code="wrong_encoding", pointer=pointer) from error
+    if "\x00" in text:
+        row = next(i for i, word in enumerate(words.tolist(), start=1) if "\x00" in word)
+        raise UploadProblem(f"row {row} of array {shown(name)} holds the NUL character", code="holds_nul", pointer=pointer)
+    return words
+
+
+def _groups(values: Array, name: str) -> Array:
+    """Give groups numbers in the order of their names.
+
+    Raises:
+        UploadProblem: a row has no group.
+    """
+    absent = np.isnat(values) if values.dtype.kind == "M" else np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    if absent.any():
+        message = f"row {int(np.argmax(absent)) + 1} of array {shown(name)} has no group: remove such rows"
+        raise UploadProblem(message, code="missing_group", pointer="/group")
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
 def _times(values: Array) -> Array:
-    if values.dtype.kind == "M":
-        found = values.astype("datetime64[us]").astype(np.int64)
-        if np.isnat(values).any():
-            raise UploadProblem(f"row {int(np.argmax(np.isnat(values))) + 1} has no time", code="missing_time", pointer="/time")
-        return found
-    if values.dtype.kind not in "uibf" or not np.isfinite(values.astype(np.float64)).all():
+    is_instant = values.dtype.kind == "M"
+    if not is_instant and values.dtype.kind not in "uibf":
         raise UploadProblem("times are finite numbers or datetime64", code="not_a_time", pointer="/time")
-    return values.astype(np.float64)
+    absent = np.isnat(values) if is_instant else ~np.isfinite(values.astype(np.float64))
+    if absent.any():
+        message = f"row {int(np.argmax(absent)) + 1} has no time: times are finite numbers or datetime64"
+        raise UploadProblem(message, code="missing_time", pointer="/time")
+    if not is_instant:
+        return values.astype(np.float64)
+    try:
+        return values.astype("datetime64[us]").astype(np.int64)
+    except (OverflowError, ValueError, TypeError) as error:
+        raise UploadProblem("an instant is too far away for microseconds", code="not_a_time", pointer="/time") from error
 
 
-def _parts(values: Array) -> Array:
-    words = [str(one).lower() for one in (_words(values, "split") if values.dtype.kind in "US" else values).tolist()]
-    strange = next((word for word in words if word not in PARTS), None)
+def _parts(values: Array, name: str) -> Array:
+    words = [str(one).lower() for one in (_words(values, name, "/split") if values.dtype.kind in "US" else values).tolist()]
+    strange = next((row for row, word in enumerate(words, start=1) if word not in PARTS), None)
     if strange is not None:
-        raise UploadProblem(f"the split holds {shown(strange)}; rows are train, val or test", code="unknown_part", pointer="/split")
+        message = f"row {strange} of array {shown(name)} holds {shown(words[strange - 1])}; rows are train, val or test"
+        raise UploadProblem(message, code="unknown_part", pointer="/split")
     found = np.array([PARTS[word] for word in words], dtype=np.int8)
     if not (found == TRAIN).any():
         raise UploadProblem("the split leaves no row to train on", code="no_training_rows", pointer="/split")

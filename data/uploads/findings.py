@@ -10,6 +10,8 @@ from data.dataset import Array, Column
 _COUNTED_ROWS = 4_000_000
 _PAIRS = 1_000_000
 _EXACT = 0.999999
+_LOST = 1e-9
+"""A spread that is a smaller part of its sums than this is nothing but rounding."""
 
 
 class Findings:
@@ -36,7 +38,7 @@ class Findings:
     def see(self, block: Array, y: Array) -> None:
         """Take the next rows [n, columns] and targets [n]."""
         for i, digest in enumerate(self._digests):
-            digest.update(np.ascontiguousarray(block[:, i]))
+            digest.update(np.ascontiguousarray(block[:, i]).data)
         for i, pairs in self._pairs.items():
             values = np.where(np.isnan(block[:, i]), len(pairs) - 1, block[:, i]).astype(np.int64)
             pairs[values, y] = True
@@ -85,8 +87,8 @@ class Findings:
         """Sum what Pearson's correlation needs, over rows where the column has a value, about the first row's values."""
         if self._origin is None:
             self._origin = np.nan_to_num(np.append(block[0], y[0]))
-        target = y - self._origin[-1]
         with np.errstate(over="ignore", invalid="ignore"):
+            target = y - self._origin[-1]
             for i in range(block.shape[1]):  # one column at a time: its copies stay in the processor's cache
                 x, t = block[:, i] - self._origin[i], target
                 absent = np.isnan(x)
@@ -97,8 +99,10 @@ class Findings:
     def _correlations(self) -> Array:
         n, x, t, xx, tt, xt = self._sums
         with np.errstate(all="ignore"):
-            found = (n * xt - x * t) / np.sqrt((n * xx - x * x) * (n * tt - t * t))
-        return np.nan_to_num(np.where(n > 2, found, 0.0), nan=0.0, posinf=0.0, neginf=0.0)
+            spread_x, spread_t = n * xx - x * x, n * tt - t * t
+            found = (n * xt - x * t) / np.sqrt(spread_x * spread_t)
+            is_sure = (n > 2) & (spread_x > _LOST * n * xx) & (spread_t > _LOST * n * tt)
+        return np.nan_to_num(np.where(is_sure, found, 0.0), nan=0.0, posinf=0.0, neginf=0.0)
 
     def _note(self, name: str, text: str) -> None:
         self.notes.setdefault(name, []).append(text)

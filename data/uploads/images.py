@@ -1,7 +1,8 @@
 """Images in class folders: looked at once to learn their sizes and colors, then decoded one by one into rows."""
 
 import io
-import warnings as python_warnings
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +17,15 @@ from data.uploads.archives import Packed, files_in
 from data.uploads.ingested import Ingested, Profile
 from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem, shown
+from data.uploads.quiet import QUIET
 from data.uploads.spec import UploadSpec
 from data.uploads.table import PARTS
-from data.uploads.target import check_classes, class_warnings
+from data.uploads.target import check_classes, class_order, class_warnings
 from data.uploads.writing import RowFile
 
 Channels = Literal["gray", "rgb", "rgba"]
 _NUMBER: dict[Channels, int] = {"gray": 1, "rgb": 3, "rgba": 4}
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _TURNED = frozenset({5, 6, 7, 8})
@@ -35,8 +37,13 @@ _BROKEN = (
     AttributeError,
     KeyError,
     IndexError,
-    OverflowError,
+    ArithmeticError,
+    RuntimeError,
+    NameError,
+    MemoryError,
     EOFError,
+    struct.error,
+    zlib.error,
     UnidentifiedImageError,
 )
 """What Pillow raises on files that are damaged."""
@@ -47,6 +54,7 @@ Image.MAX_IMAGE_PIXELS = None  # pixels are counted below, against a published l
 class _Look:
     """What an image's header says: size [height, width] as it is to be seen, and colors."""
 
+    position: int
     path: str
     size: tuple[int, int]
     is_gray: bool
@@ -64,19 +72,24 @@ def ingest_images(file: BinaryIO, spec: UploadSpec, folder: Path, limits: Upload
     _check_fields(spec)
     looks, broken = _looked_at(file, spec, limits, warnings)
     places = _places([look.path for look in looks])
-    labels = tuple(sorted({label for _, label in places}))
+    names = sorted({label for _, label in places})
+    labels = tuple(names[i] for i in class_order(names))
+    if len(labels) == 1:
+        message = f"all images lie in one folder, {shown(labels[0])}: folders are classes, and at least 2 are needed"
+        raise UploadProblem(message, code="single_class")
     check_classes(len(labels), limits)
     size, channels, is_deep = _common(looks, spec, limits, warnings)
     writer = RowFile(folder / "x.npy", len(looks), (_NUMBER[channels], *size), np.dtype(np.uint16 if is_deep else np.uint8))
     expected = iter(looks)
     with writer as rows:
         upcoming = next(expected, None)
-        for packed in _image_files(file, limits):
-            if upcoming is None or packed.name != upcoming.path:  # passed over as broken
+        for position, packed in enumerate(_image_files(file, limits)):
+            if upcoming is None or position != upcoming.position:  # passed over as broken
                 continue
             rows.append(_pixels(packed, size, channels, is_deep=is_deep)[np.newaxis])
             upcoming = next(expected, None)
-    y = np.array([labels.index(label) for _, label in places], dtype=np.int64)
+    number = {label: i for i, label in enumerate(labels)}
+    y = np.array([number[label] for _, label in places], dtype=np.int64)
     counts = tuple(np.bincount(y, minlength=len(labels)).tolist())
     warnings.extend(class_warnings(labels, counts))
     files = {"x": folder / "x.npy", "y": folder / "y.npy"}
@@ -108,7 +121,12 @@ def ingest_images(file: BinaryIO, spec: UploadSpec, folder: Path, limits: Upload
         content_hash=content_hash,
     )
     sizes = Counter(f"{look.size[0]} x {look.size[1]}" for look in looks)
-    facts = {"channels": channels, "bits": 16 if is_deep else 8, "sizes": dict(sizes.most_common(20)), "broken": broken[:100]}
+    facts = {
+        "channels": channels,
+        "bits": 16 if is_deep else 8,
+        "sizes": dict(sizes.most_common(20)),
+        "broken": [shown(name) for name in broken[:100]],
+    }
     resolved = spec.model_copy(
         update={"task": "classification", "images": spec.images.model_copy(update={"size": size, "channels": channels})}
     )
@@ -127,7 +145,7 @@ def _check_fields(spec: UploadSpec) -> None:
 
 
 def _image_files(file: BinaryIO, limits: UploadLimits) -> Iterator[Packed]:
-    return (packed for packed in files_in(file, limits) if packed.name.lower().endswith(_SUFFIXES))
+    return (packed for packed in files_in(file, limits) if packed.name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def _looked_at(file: BinaryIO, spec: UploadSpec, limits: UploadLimits, warnings: list[str]) -> tuple[list[_Look], list[str]]:
@@ -136,11 +154,12 @@ def _looked_at(file: BinaryIO, spec: UploadSpec, limits: UploadLimits, warnings:
     broken: list[str] = []
     others: list[str] = []
     for packed in files_in(file, limits):
-        if not packed.name.lower().endswith(_SUFFIXES):
+        if not packed.name.lower().endswith(IMAGE_SUFFIXES):
             others.append(packed.name)
             continue
         try:
-            looks.append(_look(packed, limits))
+            with QUIET:  # damaged metadata is Pillow's to warn of; pixels are what counts
+                looks.append(_look(packed, len(looks) + len(broken), limits))
         except _BROKEN as error:
             if isinstance(error, UploadProblem):
                 raise
@@ -154,13 +173,14 @@ def _looked_at(file: BinaryIO, spec: UploadSpec, limits: UploadLimits, warnings:
     if others:
         warnings.append(f"{len(others)} files that are no PNG or JPEG were left out, the first {shown(others[0])}")
     if len(looks) < 2:
-        raise UploadProblem(f"the archive has {len(looks)} PNG or JPEG images; at least 2 are needed", code="too_few_rows")
+        message = f"the archive has {len(looks)} PNG or JPEG images; at least 2 are needed (tables are sent as they are, not packed)"
+        raise UploadProblem(message, code="too_few_rows")
     if len(looks) > limits.max_rows:
         raise UploadProblem(f"{len(looks)} images are more than the {limits.max_rows} allowed", code="too_many_rows")
     return looks, broken
 
 
-def _look(packed: Packed, limits: UploadLimits) -> _Look:
+def _look(packed: Packed, position: int, limits: UploadLimits) -> _Look:
     with _opened(packed) as image:
         width, height = image.size
         if width * height > limits.max_image_pixels:
@@ -171,9 +191,11 @@ def _look(packed: Packed, limits: UploadLimits) -> _Look:
         if image.getexif().get(0x0112) in _TURNED:
             width, height = height, width
         image.load()
+        _in_channels(ImageOps.exif_transpose(image), "rgba")  # whatever can fail later fails now
         is_gray = is_gray or (image.mode in {"P", "PA"} and _has_gray_palette(image))
         has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
         return _Look(
+            position=position,
             path=packed.name,
             size=(height, width),
             is_gray=is_gray,
@@ -184,9 +206,7 @@ def _look(packed: Packed, limits: UploadLimits) -> _Look:
 
 
 def _opened(packed: Packed) -> Image.Image:
-    with python_warnings.catch_warnings():
-        python_warnings.simplefilter("ignore")  # damaged metadata is Pillow's to warn of; pixels are what counts
-        return Image.open(io.BytesIO(packed.content), formats=("PNG", "JPEG"))
+    return Image.open(io.BytesIO(packed.content), formats=("PNG", "JPEG"))
 
 
 def _has_gray_palette(image: Image.Image) -> bool:
@@ -196,12 +216,12 @@ def _has_gray_palette(image: Image.Image) -> bool:
 
 def _places(paths: list[str]) -> list[tuple[int | None, str]]:
     """Give each image's part, if the archive has folders of parts, and its class: the folder it lies in."""
-    folders = [path.strip("/").split("/")[:-1] for path in paths]
+    folders = [[part for part in path.replace("\\", "/").split("/") if part.strip() and part != "."][:-1] for path in paths]
     for path, folder in zip(paths, folders, strict=True):
-        if not folder or not folder[-1].strip():
+        if not folder:
             message = f"{shown(path)} lies in no folder: every image's folder is its class"
             raise UploadProblem(message, code="no_class_folder")
-        if len(folder[-1]) > 200 or not folder[-1].isprintable():
+        if len(folder[-1]) > 200 or not folder[-1].isprintable() or folder[-1] == "..":
             raise UploadProblem(f"the folder of {shown(path)} cannot name a class", code="bad_class_name")
     for depth in (0, 1):
         heads = {folder[depth].lower() if len(folder) > depth + 1 else "" for folder in folders}
@@ -226,6 +246,9 @@ def _common(looks: list[_Look], spec: UploadSpec, limits: UploadLimits, warnings
     is_deep = channels == "gray" and any(look.is_deep for look in looks)
     if any(look.loses_depth for look in looks) or (channels != "gray" and any(look.is_deep for look in looks)):
         warnings.append("images of 16 bits with color or transparency are read with 8 bits")
+    if _NUMBER[channels] * size[0] * size[1] > limits.max_row_values:
+        message = f"an image of {_NUMBER[channels]} x {size[0]} x {size[1]} is more than the {limits.max_row_values} numbers allowed"
+        raise UploadProblem(f"{message}: set a smaller images.size", code="too_large", pointer="/images/size")
     if len(looks) * _NUMBER[channels] * size[0] * size[1] > limits.max_values:
         message = (
             f"{len(looks)} images of {_NUMBER[channels]} x {size[0]} x {size[1]} are more than the {limits.max_values} numbers allowed"
@@ -237,7 +260,7 @@ def _common(looks: list[_Look], spec: UploadSpec, limits: UploadLimits, warnings
 def _pixels(packed: Packed, size: tuple[int, int], channels: Channels, *, is_deep: bool) -> Array:
     """Decode an image as [C, H, W]."""
     try:
-        with _opened(packed) as opened:
+        with QUIET, _opened(packed) as opened:
             image = ImageOps.exif_transpose(opened)
             if is_deep:
                 return _deep(image, size)[np.newaxis]

@@ -13,6 +13,7 @@ class UploadLimits(BaseModel):
     max_rows: Annotated[int, Field(description="Most rows of a dataset.")] = 20_000_000
     max_columns: Annotated[int, Field(description="Most columns of a table.")] = 10_000
     max_values: Annotated[int, Field(description="Most numbers in all rows of a dataset.")] = 4_000_000_000
+    max_row_values: Annotated[int, Field(description="Most numbers of one row.")] = 134_217_728
     max_classes: Annotated[int, Field(description="Most classes.")] = 1000
     max_categories: Annotated[int, Field(description="Most words of one column.")] = 1000
     max_image_pixels: Annotated[int, Field(description="Most pixels of one image, counted before it is decoded.")] = 50_000_000

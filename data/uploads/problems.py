@@ -15,3 +15,8 @@ def shown(text: str) -> str:
     """Quote a piece of a file for a message: short, and printable."""
     plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:61])
     return f"'{plain[:60]}...'" if len(text) > 60 else f"'{plain}'"
+
+
+def column_pointer(name: str) -> str:
+    """Point to a column's kind in the schema."""
+    return "/columns/" + name.replace("~", "~0").replace("/", "~1")

@@ -20,6 +20,11 @@ _BUFFER = 65_536
 """Bytes of each column of a Parquet file read ahead; without it a row group is read whole, and a file may have one only."""
 _BATCH_VALUES = 250_000
 """Cells handed on at once: few enough for the processor's cache, many enough that Python's part does not count."""
+_LARGEST_BLOCK = 8_388_608
+_COLUMN_BYTES = 8192
+"""Bytes of a block for each column, so that wide tables are not read a few rows at a time."""
+_DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
+"""What Arrow raises on files that are damaged."""
 
 
 class TableSource(Protocol):
@@ -60,6 +65,8 @@ class CsvSource:
         odd: list[tuple[int, int, int | None, str]] = []
 
         def note(row: Any) -> str:
+            if not row.text.strip(" \t"):
+                return "skip"  # a line of spaces
             odd.append((row.expected_columns, row.actual_columns, row.number, row.text))
             return "error"
 
@@ -69,9 +76,9 @@ class CsvSource:
                 pa.PythonFile(self.file, mode="r"),
                 arrow_csv.ReadOptions(
                     use_threads=False,
-                    block_size=_BLOCK,
+                    block_size=min(_LARGEST_BLOCK, max(_BLOCK, _COLUMN_BYTES * len(self.names))),
                     column_names=columns,
-                    skip_rows=int(self.dialect.header),
+                    skip_rows=self.dialect.skip,
                     encoding="utf8" if self.dialect.encoding in {"utf-8", "utf-8-sig"} else self.dialect.encoding,
                 ),
                 arrow_csv.ParseOptions(delimiter=self.dialect.delimiter, newlines_in_values=True, invalid_row_handler=note),
@@ -80,22 +87,25 @@ class CsvSource:
                 ),
             )
             yield from _joined(reader, len(columns))
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        except (pa.ArrowException, UnicodeError) as error:
             raise self._problem(error, odd) from error
 
     def _problem(self, error: Exception, odd: list[tuple[int, int, int | None, str]]) -> UploadProblem:
         if odd:
             expected, actual, line, text = odd[0]
-            where = "a row" if line is None else f"row {line - int(self.dialect.header)}"
-            message = f"{where} has {actual} cells, not {expected} as the first: {shown(text)} (delimiter {self.dialect.delimiter!r})"
+            where = "a row" if line is None else f"row {line - self.dialect.skip}"
+            message = f"{where} has {actual} cell{'' if actual == 1 else 's'}, not {expected} as the first: {shown(text)} (delimiter {self.dialect.delimiter!r})"
             return UploadProblem(message, code="ragged_row")
-        if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+        text = str(error)
+        if "Could not skip" in text or "Empty CSV" in text:
+            return UploadProblem("the file has 0 rows; at least 2 are needed", code="too_few_rows")
+        if isinstance(error, UnicodeError) or "UTF8" in text:
             return UploadProblem(
                 f"some text is not {self.dialect.encoding}: set csv.encoding", code="wrong_encoding", pointer="/csv/encoding"
             )
-        if "straddling" in str(error):
-            return UploadProblem("a row is longer than 0.5 MB: is a quotation mark left open?", code="row_too_long")
-        return UploadProblem(f"the file cannot be read as CSV: {shown(str(error).splitlines()[0])}", code="unreadable_csv")
+        if "straddling" in text:
+            return UploadProblem("a row is longer than what is read at once: is a quotation mark left open?", code="row_too_long")
+        return UploadProblem(f"the file cannot be read as CSV: {shown(text)}", code="unreadable_csv")
 
 
 @dataclass(frozen=True)
@@ -115,14 +125,13 @@ class ParquetSource:
         file.seek(0)
         try:
             opened = parquet.ParquetFile(pa.PythonFile(file, mode="r"))
-            found, schema = opened.metadata, opened.schema_arrow
-            unpacked = sum(found.row_group(i).total_byte_size for i in range(found.num_row_groups))
-        except (pa.ArrowException, OSError, ValueError) as error:
+            found, names = opened.metadata, tuple(opened.schema_arrow.names)
+            unpacked = sum(max(0, found.row_group(i).total_byte_size) for i in range(found.num_row_groups))
+        except _DAMAGED as error:
             raise UploadProblem("the file cannot be read as Parquet: it is damaged or cut short", code="unreadable_parquet") from error
         if unpacked > limits.max_unpacked_bytes or found.num_rows > limits.max_rows:
             message = f"{found.num_rows} rows of {unpacked} bytes are more than {limits.max_rows} rows or {limits.max_unpacked_bytes} bytes"
             raise UploadProblem(message, code="too_large")
-        names = tuple(schema.names)
         if not names:
             raise UploadProblem("the file has no columns", code="empty_file")
         check_names(names)
@@ -138,8 +147,9 @@ class ParquetSource:
         try:
             opened = parquet.ParquetFile(pa.PythonFile(self.file, mode="r"), buffer_size=_BUFFER, pre_buffer=False)
             for batch in opened.iter_batches(batch_size=max(1000, _BATCH_VALUES // len(self.names)), use_threads=False):
+                batch.validate(full=True)
                 yield [_flat(name, column) for name, column in zip(self.names, batch.columns, strict=True)]
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except _DAMAGED as error:
             if isinstance(error, UploadProblem):
                 raise
             raise UploadProblem("the file cannot be read as Parquet: it is damaged or cut short", code="unreadable_parquet") from error
@@ -187,9 +197,18 @@ def _flat(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us"), safe=False)
+        try:
+            return column.cast(options=pc.CastOptions(pa.timestamp("us"), allow_time_truncate=True))
+        except pa.ArrowInvalid as error:
+            message = (
+                f"column {shown(name)} holds an instant that is too far away for microseconds: mend it, or leave the column out of the file"
+            )
+            raise UploadProblem(message, code="unsupported_column") from error
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return column.cast(pa.string())
     if pa.types.is_null(kind):
         return column.cast(pa.float64())
-    raise UploadProblem(f"column {shown(name)} holds {kind}: only numbers, words and instants can be used", code="unsupported_column")
+    raise UploadProblem(
+        f"column {shown(name)} holds {kind}: only numbers, words and instants can be used; leave it out of the file",
+        code="unsupported_column",
+    )

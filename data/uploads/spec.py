@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from data.dataset import Task
 from models.closed import Lax, Spec, Text
@@ -29,10 +29,18 @@ class CsvSpec(Spec):
     ] = MISSING_VALUES
 
 
+def _different(words: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(words)) < len(words):
+        raise ValueError("must not repeat a word")
+    return words
+
+
 class OrdinalSpec(Spec):
     """A column of words that have an order; they become 0, 1, 2, ..."""
 
-    order: Annotated[tuple[Words, ...], Lax, Field(min_length=2, max_length=1000, description="All its words, lowest first.")]
+    order: Annotated[
+        tuple[Words, ...], Lax, AfterValidator(_different), Field(min_length=2, max_length=1000, description="All its words, lowest first.")
+    ]
 
 
 ColumnSpec = Literal["number", "category", "ignore"] | OrdinalSpec

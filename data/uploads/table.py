@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo
+from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Task
 from data.uploads.findings import Findings
 from data.uploads.ingested import ColumnProfile, Ingested, Profile
 from data.uploads.limits import UploadLimits
-from data.uploads.problems import UploadProblem, shown
-from data.uploads.scan import Scan, instants, number_label, numbers, positions
+from data.uploads.problems import UploadProblem, column_pointer, shown
+from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, number_label, numbers, positions
 from data.uploads.source import TableSource
 from data.uploads.spec import Decimal, OrdinalSpec, UploadSpec
 from data.uploads.target import check_classes, class_warnings, task_of
@@ -57,7 +57,7 @@ class _Ingestion:
         roles = {role: getattr(spec, role) for role in ("target", "group", "time", "split") if getattr(spec, role) is not None}
         mentioned = [(f"/{role}", name) for role, name in roles.items()]
         mentioned += [(f"/features/{i}", name) for i, name in enumerate(spec.features or ())]
-        mentioned += [(f"/columns/{name.replace('~', '~0').replace('/', '~1')}", name) for name in spec.columns]
+        mentioned += [(column_pointer(name), name) for name in spec.columns]
         for pointer, name in mentioned:
             if name not in self.names:
                 message = f"there is no column {shown(name)}; the file has {_listed(self.names)}"
@@ -70,6 +70,18 @@ class _Ingestion:
                 raise UploadProblem(message, code="two_roles", pointer=f"/features/{i}")
             if name in (spec.features or ())[:i]:
                 raise UploadProblem(f"{shown(name)} is named twice", code="repeated_feature", pointer=f"/features/{i}")
+        self._check_kinds({**roles, **{f"feature {i + 1}": name for i, name in enumerate(spec.features or ())}})
+
+    def _check_kinds(self, roles: Mapping[str, str]) -> None:
+        """Refuse kinds that would be of no account for what a column is used as."""
+        for role, name in roles.items():
+            kind = self.spec.columns.get(name)
+            if kind == "ignore" or (isinstance(kind, OrdinalSpec) and not role.startswith("feature")):
+                what = "be ignored" if kind == "ignore" else "have an order"
+                raise UploadProblem(f"column {shown(name)} is the {role} and cannot {what}", code="two_roles", pointer=column_pointer(name))
+        if self.spec.columns.get(roles["target"]) == "category" and self.spec.task == "regression":
+            message = "a regression needs a target of numbers, and its column is said to be a category"
+            raise UploadProblem(message, code="target_not_numeric", pointer="/task")
 
     def _scanned(self) -> dict[str, Scan]:
         scans = {name: Scan(name, self.decimal) for name in self.names}
@@ -85,8 +97,11 @@ class _Ingestion:
         return scans
 
     def _keep_preview(self, batch: list[pa.Array]) -> None:
-        for i in range(min(len(batch[0]), _PREVIEW_ROWS - len(self.preview))):
-            cells = [column[i].as_py() for column in batch[:100]]
+        count = min(len(batch[0]), _PREVIEW_ROWS - len(self.preview))
+        heads = [column.slice(0, count) for column in batch[:100]]
+        heads = [head.cast(pa.string()) if pa.types.is_timestamp(head.type) else head for head in heads]  # Python knows years up to 9999
+        for i in range(count):
+            cells = [head[i].as_py() for head in heads]
             row = {name: None if cell is None else _cell(cell) for name, cell in zip(self.names, cells, strict=False)}
             self.preview.append(row)
 
@@ -115,11 +130,12 @@ class _Ingestion:
         scan, declared, position = self.scans[name], self.spec.columns.get(name), self.names.index(name)
         facts = {"name": name, "num_missing": scan.missing, "first_missing_row": scan.first_missing}
         if isinstance(declared, OrdinalSpec):
-            strange = None if scan.distinct is None else [word for word, _ in scan.counts() if word not in declared.order]
+            known = {as_label(word, scan) for word in declared.order}
+            strange = None if scan.distinct is None else [word for word, _ in scan.counts() if word not in known]
             if strange is None or strange:
-                held = "too many values" if strange is None else shown(strange[0])
+                held = "too many values, or too long ones" if strange is None else shown(strange[0])
                 message = f"column {shown(name)} holds {held}, which is not in its order"
-                raise UploadProblem(message, code="unknown_word", pointer=f"/columns/{name}/order")
+                raise UploadProblem(message, code="unknown_word", pointer=f"{column_pointer(name)}/order")
             return _Feature(position=position, column=Column(**facts, kind="ordinal", categories=declared.order)), ""  # type: ignore[arg-type]
         if scan.present == 0:
             return None, "has no value in any row"
@@ -127,16 +143,25 @@ class _Ingestion:
             assert scan.first_word is not None
             row, word = scan.first_word
             message = f"row {row} of column {shown(name)} holds {shown(word)}, which is no number"
-            raise UploadProblem(message, code="not_a_number", pointer=f"/columns/{name}")
+            raise UploadProblem(message, code="not_a_number", pointer=column_pointer(name))
         if declared != "category" and scan.is_numeric:
             return _Feature(position=position, column=Column(**facts)), ""  # type: ignore[arg-type]  # facts of a Column
         if declared is None and scan.all_instants:
             return None, "holds instants: name it as time, or give their parts as numbers"
-        if scan.distinct is None or scan.distinct > self.limits.max_categories:
-            return None, f"holds words of more than {self.limits.max_categories} kinds: an id, or free text"
+        unfit = self._unfit(scan)
+        if unfit is not None:
+            return None, unfit
         self._warn_of_words(scan)
         categories = tuple(value for value, _ in scan.counts())
         return _Feature(position=position, column=Column(**facts, kind="category", categories=categories)), ""  # type: ignore[arg-type]
+
+    def _unfit(self, scan: Scan) -> str | None:
+        """Say why a column's values cannot be categories, if they cannot."""
+        if scan.longest > LONGEST_WORD and not scan.is_numeric:
+            return f"holds words of more than {LONGEST_WORD} characters: free text"
+        if scan.distinct is None or scan.distinct > self.limits.max_categories:
+            return f"holds words of more than {self.limits.max_categories} kinds: an id, or free text"
+        return None
 
     def _warn_of_words(self, scan: Scan) -> None:
         if scan.first_word is not None and scan.words * 20 <= scan.present and scan.name not in self.spec.columns:
@@ -174,9 +199,14 @@ def ingest_table(
     work = _Ingestion(source, spec, decimal, limits, warnings)
     target, group, time, split = (work.complete(role) for role in ("target", "group", "time", "split"))
     assert target is not None
-    task = task_of(asked=spec.task, is_numeric=target.is_numeric, all_whole=target.all_whole, distinct=target.distinct, rows=work.num_rows)
+    task = task_of(
+        asked=_asked(spec, target), is_numeric=target.is_numeric, all_whole=target.all_whole, distinct=target.distinct, rows=work.num_rows
+    )
     counts: list[tuple[str, int]] = []
     if task == "classification":
+        if target.longest > LONGEST_WORD and not target.is_numeric:
+            message = f"the target holds words of more than {LONGEST_WORD} characters: classes need shorter names"
+            raise UploadProblem(message, code="label_too_long", pointer="/target")
         check_classes(target.distinct, limits)
         counts = target.counts()
         check_classes(len(counts), limits)
@@ -225,7 +255,24 @@ def ingest_table(
     return Ingested(info=info, spec=resolved, profile=profile, files=written.files)
 
 
+def _asked(spec: UploadSpec, target: Scan) -> Task | None:
+    """Give the task that the schema asks for: by name, or by the kind of the target's column."""
+    kind = spec.columns.get(target.name)
+    if kind == "number" and not target.is_numeric:
+        assert target.first_word is not None
+        row, word = target.first_word
+        message = f"row {row} of column {shown(target.name)} holds {shown(word)}, which is no number"
+        raise UploadProblem(message, code="not_a_number", pointer=column_pointer(target.name))
+    return "classification" if kind == "category" else spec.task
+
+
 def _check_dividers(time: Scan | None, split: Scan | None) -> None:
+    if time is not None and time.first_other_zone is not None and not time.is_numeric:
+        message = (
+            f"row {time.first_other_zone} of column {shown(time.name)} is the first {'without' if time.has_zone else 'with'} a zone: "
+            "instants have all a zone, or none"
+        )
+        raise UploadProblem(message, code="not_a_time", pointer="/time")
     if time is not None and not time.is_numeric and not time.all_instants:
         where = "" if time.first_word is None else f" (row {time.first_word[0]}: {shown(time.first_word[1])})"
         message = f"column {shown(time.name)} holds neither numbers nor ISO 8601 instants such as 2026-01-31 or 2026-01-31T12:00:00Z{where}"
@@ -260,7 +307,11 @@ def _write(
     group, time, split = dividers
     rows = work.num_rows
     findings = Findings([feature.column for feature in features], len(labels), rows)
-    types = {"y": np.int64 if labels else np.float64, "times": np.float64 if time is None or time.is_numeric else np.int64, "parts": np.int8}
+    types = {
+        "y": np.int64 if labels else np.float64,
+        "times": np.float64 if time is None or time.is_numeric else np.int64,
+        "parts": np.int8,
+    }
     roles = ["y", *(["times"] if time is not None else []), *(["parts"] if split is not None else [])]
     files = {"x": folder / "x.npy", **{role: folder / f"{role}.npy" for role in roles}}
     sizes = Counter[int]()

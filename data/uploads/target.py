@@ -39,12 +39,22 @@ def check_classes(num_classes: int | None, limits: UploadLimits) -> None:
         raise UploadProblem("the target has one value only: classes are at least 2", code="single_class", pointer="/target")
 
 
+def class_order(labels: Sequence[str]) -> list[int]:
+    """Give the places of classes in order: whole numbers by size (2 before 10), other words by the alphabet."""
+    are_numbers = all(label.isascii() and label.isdigit() and len(label) < 19 for label in labels)
+    return sorted(range(len(labels)), key=lambda i: (int(labels[i]) if are_numbers else 0, labels[i]))
+
+
 def class_warnings(labels: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
     """Warn of rare classes and of imbalance."""
-    rare = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < _RARE]
+    rare = [f"{_short(label)} ({count})" for label, count in zip(labels, counts, strict=True) if count < _RARE]
     if rare:
         more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
         yield f"classes with fewer than {_RARE} rows: {', '.join(rare[:5])}{more}"
     if min(counts) * _IMBALANCE < max(counts):
         most, least = labels[list(counts).index(max(counts))], labels[list(counts).index(min(counts))]
-        yield f"imbalance: {most} has {max(counts)} rows, {least} {min(counts)}; see class_weights, balanced_sampling and scores by class"
+        yield f"imbalance: {_short(most)} has {max(counts)} rows, {_short(least)} {min(counts)}; see class_weights, balanced_sampling and scores by class"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 60 else f"{label[:59]}..."

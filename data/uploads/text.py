@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +14,34 @@ from data.uploads.problems import UploadProblem, shown
 from data.uploads.spec import CsvSpec, Decimal, Delimiter
 
 _SAMPLE = 262_144
+_LONGEST_LINE = 4_194_304
 _CHUNK = 1_048_576
+_SAMPLE_ROWS = 200
+_WESTERN_MARKS = frozenset(
+    "\N{EURO SIGN}\N{DEGREE SIGN}\N{MICRO SIGN}\N{SECTION SIGN}\N{POUND SIGN}\N{SUPERSCRIPT TWO}\N{SUPERSCRIPT THREE}\N{PLUS-MINUS SIGN}\N{EN DASH}\N{NO-BREAK SPACE}"
+)
 _DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+_NO_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
+"""Codecs of Python's that are for names and source code, not for files."""
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _POINT_NUMBER = re.compile(r"[+-]?\d+\.\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a text file is read. `names` are those of its columns."""
+    """How a text file is read. `names` are those of its columns; `skip` lines come before the first row."""
 
     encoding: str
     delimiter: Delimiter
     decimal: Decimal
     names: tuple[str, ...]
-    header: bool
+    skip: int
     warnings: tuple[str, ...]
 
 
@@ -38,74 +52,135 @@ def dialect_of(file: BinaryIO, spec: CsvSpec) -> Dialect:
         UploadProblem: it is no text, or not a table in any way that is known.
     """
     warnings: list[str] = []
-    encoding = spec.encoding or _encoding_of(file, warnings)
-    lines = _first_lines(file, encoding)
-    delimiter = spec.delimiter or _delimiter_of(lines)
-    rows = _parsed(lines, delimiter)
+    encoding = _codec(spec.encoding) if spec.encoding is not None else _encoding_of(file, warnings)
+    text = _beginning(file, encoding)
+    delimiter = spec.delimiter or _delimiter_of(text, spec.decimal)
+    rows, skip = _parsed(text, delimiter)
     if not rows:
         raise UploadProblem("the file is empty", code="empty_file")
     names = _names(rows[0], spec)
     decimal = spec.decimal or _decimal_of(rows[1:] if spec.header else rows, delimiter)
-    return Dialect(encoding=encoding, delimiter=delimiter, decimal=decimal, names=names, header=spec.header, warnings=tuple(warnings))
+    skip = skip if spec.header else 0
+    return Dialect(encoding=encoding, delimiter=delimiter, decimal=decimal, names=names, skip=skip, warnings=tuple(warnings))
+
+
+def _codec(name: str) -> str:
+    """Give a text encoding the one name that it has here.
+
+    Raises:
+        UploadProblem: there is none of this name.
+    """
+    try:
+        found = codecs.lookup(name).name
+        b"a".decode(found, "ignore")  # refuses codecs that give no text
+    except (LookupError, ValueError) as error:  # ValueError covers UnicodeError, and names with a NUL
+        raise UploadProblem(f"{shown(name)} is no text encoding that is known", code="wrong_encoding", pointer="/csv/encoding") from error
+    if found.replace("-", "_") in _NO_TEXT:
+        raise UploadProblem(f"{shown(name)} is no encoding of files", code="wrong_encoding", pointer="/csv/encoding")
+    return found
 
 
 def _encoding_of(file: BinaryIO, warnings: list[str]) -> str:
     """Find the encoding: by its mark, else UTF-8 if the whole file is, else the likeliest of its beginning."""
     file.seek(0)
     start = file.read(_SAMPLE)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
     decoder = codecs.getincrementaldecoder("utf-8")()
     file.seek(0)
     position = 0
     try:
         while chunk := file.read(_CHUNK):
             if b"\x00" in chunk:
-                raise UploadProblem(f"byte {position + chunk.index(0) + 1} is NUL: this is no text file", code="not_text")
+                message = (
+                    f"byte {position + chunk.index(0) + 1} is NUL: this is no text file, or UTF-16 without its mark (then set csv.encoding)"
+                )
+                raise UploadProblem(message, code="not_text")
             decoder.decode(chunk)
             position += len(chunk)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         file.seek(max(0, position - _SAMPLE // 2))
-        best = from_bytes(file.read(_SAMPLE)).best()
-        encoding = "cp1252" if best is None else best.encoding
+        encoding = _likeliest(file.read(_SAMPLE))
         warnings.append(f"the file is not UTF-8; read as {encoding}: if letters look wrong, set csv.encoding")
         return encoding
     return "utf-8"
 
 
-def _first_lines(file: BinaryIO, encoding: str) -> list[str]:
-    file.seek(0)
-    sample = file.read(_SAMPLE)
+def _likeliest(sample: bytes) -> str:
+    """Guess an encoding: cp1252, as most files that are not UTF-8, if it makes its other bytes letters, else what statistics say."""
     try:
-        decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding)()
-        text = decoder.decode(sample, final=len(sample) < _SAMPLE)
-    except (LookupError, ValueError) as error:  # ValueError covers UnicodeDecodeError, and names with a NUL
-        raise UploadProblem(f"the file cannot be read as {shown(encoding)}", code="wrong_encoding", pointer="/csv/encoding") from error
-    if not isinstance(text, str):  # Python's codecs hold some that give bytes
-        raise UploadProblem(f"{shown(encoding)} is no text encoding", code="wrong_encoding", pointer="/csv/encoding")
-    lines = text.splitlines(keepends=True)
-    return lines[:-1] if len(sample) == _SAMPLE and len(lines) > 1 else lines
+        strange = [c for c in sample.decode("cp1252") if ord(c) > 127]
+    except UnicodeDecodeError:
+        strange = []
+    if strange and sum(c.isalpha() or c in _WESTERN_MARKS for c in strange) == len(strange) and _are_apart(sample):
+        return "cp1252"
+    best = from_bytes(sample).best()
+    return "cp1252" if best is None else codecs.lookup(best.encoding).name
 
 
-def _parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+def _are_apart(sample: bytes) -> bool:
+    """Tell whether letters beyond ASCII stand mostly between others, as they do in western languages."""
+    runs = re.findall(rb"[\x80-\xff]+", sample)
+    return sum(map(len, runs)) <= 1.2 * len(runs)
+
+
+def _beginning(file: BinaryIO, encoding: str) -> str:
+    """Decode the first lines: whole ones, at least one if it is not endless."""
+    size = _SAMPLE
+    while True:
+        file.seek(0)
+        sample = file.read(size)
+        is_whole = len(sample) < size
+        try:
+            decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
+            text = decoder.decode(sample, final=is_whole).removeprefix("\ufeff")
+        except (LookupError, ValueError) as error:  # ValueError covers UnicodeError
+            message = f"the file cannot be read as {shown(encoding)}: name another csv.encoding"
+            raise UploadProblem(message, code="wrong_encoding", pointer="/csv/encoding") from error
+        cut = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if is_whole:
+            return text
+        if cut > 1 or size >= _LONGEST_LINE:
+            return text[:cut] or text
+        size *= 4
+
+
+def _parsed(text: str, delimiter: str) -> tuple[list[list[str]], int]:
+    """Cut the first lines into cells, without those that are blank; and count the lines up to the end of the first that is not."""
+    rows: list[list[str]] = []
+    first = 0
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return [row for row in csv.reader(lines[:200], delimiter=delimiter) if row]
+        for row in reader:
+            if len(row) > 1 or any(cell.strip() for cell in row):
+                rows.append(row)
+                first = first or reader.line_num
+            if len(rows) >= _SAMPLE_ROWS:
+                break
     except csv.Error as error:
         raise UploadProblem(f"the first lines cannot be read as CSV: {error}", code="unreadable_csv") from error
+    return rows, first
 
 
-def _delimiter_of(lines: Sequence[str]) -> Delimiter:
-    """Choose the delimiter that cuts most of the first lines into the same number of cells, more than one."""
+def _delimiter_of(text: str, decimal: Decimal | None) -> Delimiter:
+    """Choose the delimiter that cuts most of the first lines into the same number of cells, more than one.
 
-    def merit(delimiter: Delimiter) -> tuple[float, int]:
-        widths = [len(row) for row in _parsed(lines, delimiter)[:50]]
-        if not widths or widths[0] < 2:
-            return 0.0, 0
-        return widths.count(widths[0]) / len(widths), widths[0]
+    Among equals the comma comes last, for it may be a decimal mark.
+    """
+
+    def merit(delimiter: Delimiter) -> tuple[float, bool, int]:
+        try:
+            widths = [len(row) for row in _parsed(text, delimiter)[0][:50]]
+        except UploadProblem:  # another one may cut cells that are not too long
+            widths = []
+        if not widths or widths[0] < 2 or (delimiter == decimal):
+            return 0.0, False, 0
+        return widths.count(widths[0]) / len(widths), delimiter != ",", widths[0]
 
     best = max(_DELIMITERS, key=merit)
-    return best if merit(best)[1] else ","
+    return best if merit(best)[2] else ","
 
 
 def _decimal_of(rows: Sequence[Sequence[str]], delimiter: Delimiter) -> Decimal:
