@@ -4,7 +4,7 @@ from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from data.preprocessing.build import MissingValues
+from data.preprocessing.build import UnfitRows
 from jobs.materialize import RowsChanged
 from jobs.states import FailureKind
 
@@ -15,7 +15,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         return failure(FailureKind.OUT_OF_MEMORY, "the worker ran out of memory: use a smaller network or batch_size", retryable=False)
     if isinstance(error, SoftTimeLimitExceeded):
         return failure(FailureKind.TIME_LIMIT, "the worker's own time limit was reached", retryable=False)
-    if isinstance(error, RowsChanged | MissingValues):
+    if isinstance(error, RowsChanged | UnfitRows):
         return failure(FailureKind.INVALID_DATA, str(error), retryable=False)
     if isinstance(error, KeyError) and str(error.args[0]).startswith("ds_"):
         return failure(FailureKind.INVALID_DATA, "the dataset was deleted", retryable=False)

@@ -18,8 +18,16 @@ _CHUNK = 4096
 """Rows prepared at once: bounds the float64 copies, whatever the size of the dataset."""
 
 
-class MissingValues(ValueError):
+class UnfitRows(ValueError):
+    """Rows that cannot be prepared as the spec asks."""
+
+
+class MissingValues(UnfitRows):
     """Values are missing in a way that the spec does not provide for."""
+
+
+class OutOfRange(UnfitRows):
+    """A prepared value is beyond what the precision holds: the raw one lies unimaginably far from the training rows'."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +53,7 @@ def prepare(spec: PreprocessingSpec, dataset: Dataset, division: Division, dtype
 
     Raises:
         MissingValues: a value is missing where the spec rejects it, or a column has none in the training rows.
+        OutOfRange: a prepared value is not finite.
     """
     state = learn(spec, dataset, division.train)
     codes = (
@@ -62,13 +71,25 @@ def prepare(spec: PreprocessingSpec, dataset: Dataset, division: Division, dtype
         x = np.empty((len(rows), *state.input_shape), dtype=dtype)
         for start in range(0, len(rows), _CHUNK):
             raw = dataset.x[rows[start : start + _CHUNK]]
-            x[start : start + _CHUNK] = apply(state, raw if codes is None else _recoded(raw, codes))
+            with np.errstate(over="ignore"):
+                x[start : start + _CHUNK] = apply(state, raw if codes is None else _recoded(raw, codes))
+        _check_range(x, rows, state)
         return PreparedPart(x=x, y=y)
 
     train = part(division.train)
     if train is None:
         raise ValueError("a split without training rows")
     return PreparedSplit(train=train, val=part(division.val), test=part(division.test), state=state)
+
+
+def _check_range(x: Array, rows: Array, state: Preparation) -> None:
+    for start in range(0, len(x), _CHUNK):
+        strange = ~np.isfinite(x[start : start + _CHUNK])
+        if strange.any():
+            at = np.argwhere(strange)[0]
+            name = f"input {state.inputs.input_names[at[1]]}" if isinstance(state.inputs, TablePreparation) else "the input"
+            message = f"row {rows[start + at[0]] + 1}: {name} is beyond what {x.dtype} holds once it is prepared"
+            raise OutOfRange(f"{message}; the value lies too far from those of the training rows")
 
 
 def learn(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> Preparation:

@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncod
 
 from data.dataset import Column, Dataset
 from data.preprocessing.apply import Unprepared, apply
-from data.preprocessing.build import MissingValues, PreparedSplit, prepare, prepared_shape
+from data.preprocessing.build import MissingValues, OutOfRange, PreparedSplit, prepare, prepared_shape
 from data.preprocessing.spec import PreprocessingSpec
 from data.preprocessing.state import CategoryColumn, Preparation, TablePreparation
 from data.splits.build import Division, divide
@@ -200,9 +200,9 @@ def test_a_reloaded_preparation_prepares_bit_identical_rows(features: str, categ
 
 
 CELLS = st.tuples(
-    st.none() | st.floats(-1e6, 1e6),
+    st.none() | st.integers(-1_000_000, 1_000_000).map(float),
     st.none() | st.sampled_from(["", "a", "b", "ä", "zz"]),
-    st.floats(-1, 1),
+    st.integers(-1000, 1000).map(lambda thousandths: thousandths / 1000),
     st.sampled_from(["x", "y"]),
 )
 
@@ -217,6 +217,13 @@ def test_the_shape_said_before_is_the_shape_that_comes(rows: list[tuple[Any, ...
     assert split.train.x.shape[1:] == split.val.x.shape[1:] == split.state.input_shape == expected
     assert np.isfinite(split.train.x).all()
     assert np.isfinite(split.val.x).all()
+
+
+def test_a_value_unimaginably_far_from_the_training_rows_is_named() -> None:
+    """B021: 1e-90 is a scale like any other, and 1 over it is more than float32 holds."""
+    rows = [(0.0, "a", 0.0, "x"), (1e-90, "a", 0.0, "x"), (1.0, "a", 0.0, "x")]
+    with pytest.raises(OutOfRange, match=r"^row 3: input height is beyond what float32 holds"):
+        prepare(_spec("standardize", "one_hot", "median"), _dataset(rows), _division(_dataset(rows), 2), np.float32)
 
 
 SPLITS: dict[str, HoldoutSpec | PredefinedSpec] = {
