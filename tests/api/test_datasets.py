@@ -101,7 +101,6 @@ def test_ten_equal_uploads_at_once_are_one_dataset(client: StrictClient, tmp_pat
         ({"target": "a\x00"}, "/target", "value_error"),
         ({"target": "\ud800"}, "/target", "value_error"),
         ([], "", "model_type"),
-        ("", "", "json_invalid"),
         ("{", "", "json_invalid"),
         ('{"target": NaN}', "", "json_invalid"),
         ('{"target": "species", "target": "a"}', "", "json_invalid"),
@@ -122,7 +121,19 @@ def test_faults_of_the_schema_are_pointed_at(lite_client: StrictClient, tmp_path
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"a,species\n1\n", b"a,species\n1,p\n", b"\x80\x04", b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"a\x00", b"a,a,species\n", zipped({}), npz(x=np.eye(3))],
+    [
+        b"",
+        b"a,species\n1\n",
+        b"a,species\n1,p\n",
+        b"\x80\x04",
+        b"PK\x03\x04",
+        b"PAR1",
+        b"\x1f\x8b",
+        b"a\x00",
+        b"a,a,species\n",
+        zipped({}),
+        npz(x=np.eye(3)),
+    ],
 )
 def test_files_that_cannot_be_read_are_refused_and_leave_nothing(lite_client: StrictClient, tmp_path: Path, content: bytes) -> None:
     before = left(tmp_path), sorted(Path(tempfile.gettempdir()).iterdir())
@@ -139,14 +150,14 @@ def test_the_form_is_read_strictly(lite_client: StrictClient) -> None:
     twice = lite_client.post(url, files=[("file", one)], data={"schema": ["{}", "{}"]})
     assert (twice.status_code, twice.json()["errors"][0]["pointer"]) == (422, "schema")
     files = lite_client.post(url, files=[("file", one), ("file", one)], data={"schema": "{}"})
-    assert files.status_code in {400, 422}
+    assert (files.status_code, files.json()["errors"][0]["pointer"]) == (422, "file")
     none = lite_client.post(url, files={"other": one}, data={"schema": "{}"})
-    assert none.status_code == 422
+    assert (none.status_code, none.json()["errors"][0]["pointer"]) == (422, "other")
     for fields in ({"schema": (None, "{}")}, {"file": (None, "a,b"), "schema": (None, "{}")}):
         missing = lite_client.post(url, files=fields)
-        assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (422, "/file")
-    as_file = lite_client.post(url, files={"file": (None, "x"), "schema": ("schema.json", b"{}")})
-    assert as_file.status_code == 422
+        assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (422, "file")
+    as_file = lite_client.post(url, files={"file": one, "schema": ("schema.json", b"{}")})
+    assert (as_file.status_code, as_file.json()["errors"][0]["pointer"]) == (422, "schema")
     query = lite_client.post(url, params={"schema": "{}"}, files={"file": one})
     assert (query.status_code, query.json()["errors"][0]["pointer"]) == (422, "schema")
 
@@ -170,7 +181,7 @@ def test_what_is_no_form_is_refused(lite_client: StrictClient, kind: str) -> Non
         ("multipart/form-data; boundary=b; charset=zlib", b'--b\r\nContent-Disposition: form-data; name="schema"\r\n\r\n\xff\r\n--b--\r\n'),
         ("multipart/form-data; boundary=b; charset=a\\0", b'--b\r\nContent-Disposition: form-data; name="schema"\r\n\r\n\xff\r\n--b--\r\n'),
         ("multipart/form-data; boundary=" + "b" * 5000, b"--" + b"b" * 5000 + b"--\r\n"),
-        ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; name=\"schema\"\r\n\r\n" + b"x" * 1_000_001 + b"\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="schema"\r\n\r\n' + b"x" * 1_000_001 + b"\r\n--b--\r\n"),
         ("multipart/form-data; boundary=b", b"--b\r\n" + b"X: y\r\n" * 2000 + b"\r\nx\r\n--b--\r\n"),
         ("multipart/form-data; boundary=b", b"--b\r\nX: " + b"y" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n"),
     ],
@@ -181,7 +192,9 @@ def test_damaged_forms_are_refused(lite_client: StrictClient, kind: str, body: b
 
 
 @pytest.mark.parametrize("length", [None, "10", "3000"])
-def test_more_bytes_than_allowed_are_refused_whatever_the_length_says(small_client: StrictClient, tmp_path: Path, length: str | None) -> None:
+def test_more_bytes_than_allowed_are_refused_whatever_the_length_says(
+    small_client: StrictClient, tmp_path: Path, length: str | None
+) -> None:
     def body() -> Iterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n'
         for _ in range(40):
@@ -231,7 +244,9 @@ def test_a_dataset_is_deleted_unless_it_is_built_in_or_in_use(client: StrictClie
     assert uploaded(client)["id"] != dataset["id"]
 
 
-@pytest.mark.parametrize("name", ["../x", "..%2fx", "%2e%2e%2fx", "/etc/passwd", "%2fetc%2fpasswd", "ds_../../x", "ds_%00", "a" * 65, "~", "ds_", "."])
+@pytest.mark.parametrize(
+    "name", ["../x", "..%2fx", "%2e%2e%2fx", "/etc/passwd", "%2fetc%2fpasswd", "ds_../../x", "ds_%00", "a" * 65, "~", "ds_"]
+)
 def test_no_id_of_a_dataset_leads_to_a_file(lite_client: StrictClient, tmp_path: Path, name: str) -> None:
     """B123."""
     (tmp_path / "x").write_text("canary")
