@@ -4,45 +4,51 @@ import json
 import re
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.params import Form
+from fastapi.params import File, Form
 from fastapi.routing import APIRoute
-from starlette.datastructures import FormData, ImmutableMultiDict
+from starlette.datastructures import FormData, ImmutableMultiDict, UploadFile
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ProblemDetail, ProblemError
 
 _FORM = "multipart/form-data"
 _LIMITS = {"predictions": "max_prediction_bytes"}
+_TAIL = 200
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class _StrictRequest(Request):
     """A request whose body is bounded and whose JSON is JSON.
 
-    `form_fields` are those that its form may have; `limit_name` is the setting that bounds its bytes.
+    `form_fields` are those that its form may have, and whether each is a file; `limit_name` is the setting that bounds its bytes.
     """
 
-    form_fields: Sequence[str] = ()
+    form_fields: Mapping[str, bool] = MappingProxyType({})
     limit_name = "max_body_bytes"
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Receive the body, counting the bytes.
 
         Raises:
-            ProblemError: 413, it is larger than the service takes.
+            ProblemError: 413, it is larger than the service takes; 400, a form has no end.
         """
         limit: int = getattr(self.app.state.resources.settings, self.limit_name)
-        received = 0
+        is_form = _media_type(self) == _FORM
+        received, end = 0, b""
         async for chunk in super().stream():
             received += len(chunk)
             if received > limit:
                 raise ProblemError(413, "body_too_large", f"the body is larger than {limit} bytes")
+            end = (end + chunk[-_TAIL:])[-_TAIL:]
             yield chunk
+        if is_form and not end.rstrip().endswith(b"--"):  # raised here, so that what was parsed so far is closed
+            raise ProblemError(400, "form_cut_short", "the form has no end: it was cut short, or its boundary is another")
 
     async def json(self) -> Any:
         """Parse the body.
@@ -53,13 +59,13 @@ class _StrictRequest(Request):
         return strict_json(await self.body(), "the body")
 
     async def form(self, **_limits: Any) -> FormData:  # type: ignore[override]  # FastAPI awaits it, and closes what it gives
-        """Read a form: files go to disk, there is one, and no field that is not known or comes twice.
+        """Read a form: files go to disk, those asked for are there, and no field is not known or comes twice.
 
         Raises:
             ProblemError: 422, as said.
         """
-        found = await super().form(max_files=1, max_fields=8, max_part_size=1_000_000)
-        bad = _misnamed(found, "form field", dict.fromkeys(self.form_fields, False))
+        found = await super().form(max_files=4, max_fields=8, max_part_size=1_000_000)
+        bad = _misnamed(found, "form field", dict.fromkeys(self.form_fields, False)) or _mistaken(found, self.form_fields)
         if bad:
             await found.close()
             details = [ProblemDetail(pointer=name, code="bad_parameter", message=text) for name, text in bad]
@@ -112,7 +118,8 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         parameters = {parameter.alias: "list" in str(parameter.field_info.annotation) for parameter in self.dependant.query_params}
         takes_body = bool(self.dependant.body_params)
-        form_fields = [parameter.alias for parameter in self.dependant.body_params if isinstance(parameter.field_info, Form)]
+        forms = [parameter for parameter in self.dependant.body_params if isinstance(parameter.field_info, Form)]
+        form_fields = {parameter.alias: isinstance(parameter.field_info, File) for parameter in forms}
         limit_name = "max_upload_bytes" if form_fields else _LIMITS.get(self.path.rsplit("/", 1)[-1], "max_body_bytes")
 
         async def strict(request: Request) -> Response:
@@ -146,6 +153,18 @@ def _misnamed(given: ImmutableMultiDict[str, Any], what: str, known: Mapping[str
             found.append((name, f"unknown {what}"))
         elif count > 1 and not known.get(name, False):
             found.append((name, "must not be repeated"))
+    return found
+
+
+def _mistaken(form: FormData, fields: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """List files that are not there or are text, and texts that are files, each with what to do."""
+    found = []
+    for name, is_file in fields.items():
+        value = form.get(name)
+        if is_file and not isinstance(value, UploadFile):
+            found.append((name, f"send a file, with its name, as curl -F {name}=@table.csv does"))
+        elif not is_file and isinstance(value, UploadFile):
+            found.append((name, f"send text, not a file: curl -F '{name}=<file.json' reads one"))
     return found
 
 

@@ -101,7 +101,6 @@ def test_ten_equal_uploads_at_once_are_one_dataset(client: StrictClient, tmp_pat
         ({"target": "a\x00"}, "/target", "value_error"),
         ({"target": "\ud800"}, "/target", "value_error"),
         ([], "", "model_type"),
-        ("", "", "json_invalid"),
         ("{", "", "json_invalid"),
         ('{"target": NaN}', "", "json_invalid"),
         ('{"target": "species", "target": "a"}', "", "json_invalid"),
@@ -151,14 +150,14 @@ def test_the_form_is_read_strictly(lite_client: StrictClient) -> None:
     twice = lite_client.post(url, files=[("file", one)], data={"schema": ["{}", "{}"]})
     assert (twice.status_code, twice.json()["errors"][0]["pointer"]) == (422, "schema")
     files = lite_client.post(url, files=[("file", one), ("file", one)], data={"schema": "{}"})
-    assert files.status_code in {400, 422}
+    assert (files.status_code, files.json()["errors"][0]["pointer"]) == (422, "file")
     none = lite_client.post(url, files={"other": one}, data={"schema": "{}"})
-    assert none.status_code == 422
+    assert (none.status_code, none.json()["errors"][0]["pointer"]) == (422, "other")
     for fields in ({"schema": (None, "{}")}, {"file": (None, "a,b"), "schema": (None, "{}")}):
         missing = lite_client.post(url, files=fields)
-        assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (422, "/file")
-    as_file = lite_client.post(url, files={"file": (None, "x"), "schema": ("schema.json", b"{}")})
-    assert as_file.status_code == 422
+        assert (missing.status_code, missing.json()["errors"][0]["pointer"]) == (422, "file")
+    as_file = lite_client.post(url, files={"file": one, "schema": ("schema.json", b"{}")})
+    assert (as_file.status_code, as_file.json()["errors"][0]["pointer"]) == (422, "schema")
     query = lite_client.post(url, params={"schema": "{}"}, files={"file": one})
     assert (query.status_code, query.json()["errors"][0]["pointer"]) == (422, "schema")
 
@@ -246,7 +245,7 @@ def test_a_dataset_is_deleted_unless_it_is_built_in_or_in_use(client: StrictClie
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "..%2fx", "%2e%2e%2fx", "/etc/passwd", "%2fetc%2fpasswd", "ds_../../x", "ds_%00", "a" * 65, "~", "ds_", "."]
+    "name", ["../x", "..%2fx", "%2e%2e%2fx", "/etc/passwd", "%2fetc%2fpasswd", "ds_../../x", "ds_%00", "a" * 65, "~", "ds_"]
 )
 def test_no_id_of_a_dataset_leads_to_a_file(lite_client: StrictClient, tmp_path: Path, name: str) -> None:
     """B123."""
