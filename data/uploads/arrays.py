@@ -16,7 +16,7 @@ from data.uploads.problems import UploadProblem, shown
 from data.uploads.scan import number_label
 from data.uploads.spec import UploadSpec
 from data.uploads.table import PARTS
-from data.uploads.target import check_classes, class_order, class_warnings, task_of
+from data.uploads.target import check_classes, check_numbers, class_order, class_warnings, task_of
 from data.uploads.writing import ColumnFile, RowFile
 
 _KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "image", 5: "volume"}
@@ -88,7 +88,10 @@ class _Arrays:
         columns = tuple(scale.columns(names)) if is_table else None
         if findings is not None:
             self.warnings.extend(findings.warnings())
-        unit = scale.unit() if self.kind == "image" else 1.0
+        unit = 1.0
+        if self.kind == "image":
+            unit = scale.unit()
+            self.warnings.extend(scale.warnings())
         return Ingested(
             info=self._info(names, columns, arrays, content_hash),
             spec=self.spec.model_copy(
@@ -218,13 +221,19 @@ class _Extent:
             yield Column(name=name, num_missing=missing, first_missing_row=int(self.first_missing[i]) if missing else None)
 
     def unit(self) -> float:
-        """Give what divides pixels to lie in [0, 1]: 255 or 65535 for whole numbers of 8 or 16 bits, by what they use, else their highest."""
-        if self._type == np.uint8 or (self._is_whole and 1 < self.high.max() <= 255):
-            return 255.0
+        """Give what divides pixels to lie in [0, 1]. The type alone decides, for values would tell of rows that are held out."""
         if self._type == np.uint16:
             return 65535.0
-        high = float(self.high.max())
-        return 1.0 if high <= 1 else 255.0 if high <= 255 else high
+        return 255.0 if self._is_whole and self._type.kind != "b" else 1.0
+
+    def warnings(self) -> Iterator[str]:
+        """Say where pixels are not what their type lets one expect."""
+        low, high, unit = float(self.low.min()), float(self.high.max()), self.unit()
+        if low < 0 or high > unit:
+            yield (
+                f"pixels of type {self._type} are divided by {unit:g}, and these reach from {low:g} to {high:g}: "
+                "augmentations expect [0, 1]; save 8 or 16 bits without sign, or floats in [0, 1]"
+            )
 
     def finite(self, values: Array, i: int | None = None) -> float | None:
         """Give one value, or the extreme of all, if it is finite."""
@@ -288,6 +297,7 @@ def _target(entry: Entry, spec: UploadSpec, limits: UploadLimits, warnings: list
     different, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     all_whole = is_numeric and bool((values == np.floor(values)).all())
     if task_of(asked=spec.task, is_numeric=is_numeric, all_whole=all_whole, distinct=len(different), rows=len(values)) == "regression":
+        check_numbers(float(values.min()), float(values.max()))
         return values, (), ()
     check_classes(len(different), limits)
     words = [number_label(float(one)) if is_numeric else str(one) for one in different]

@@ -1,6 +1,7 @@
 """Tables: which column plays which role, then one array file for each role, written as the rows are read a second time."""
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from data.uploads.problems import UploadProblem, column_pointer, shown
 from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, number_label, numbers, positions
 from data.uploads.source import TableSource
 from data.uploads.spec import Decimal, OrdinalSpec, UploadSpec
-from data.uploads.target import check_classes, class_warnings, task_of
+from data.uploads.target import check_classes, check_numbers, class_warnings, task_of
 from data.uploads.writing import ColumnFile, RowFile
 
 PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 _PREVIEW_ROWS = 10
+_ALMOST_NUMBER = re.compile(r"[+-]?\d[\d.,' ]*[.,]\d+")
 _ROW_NUMBER = "counts upwards like a row number"
 _SHOWN_VALUES = 20
 
@@ -160,11 +162,20 @@ class _Ingestion:
         if scan.longest > LONGEST_WORD and not scan.is_numeric:
             return f"holds words of more than {LONGEST_WORD} characters: free text"
         if scan.distinct is None or scan.distinct > self.limits.max_categories:
+            if scan.first_word is not None and _ALMOST_NUMBER.fullmatch(scan.first_word[1]):
+                row, word = scan.first_word
+                return f"holds what looks like numbers in another notation (row {row}: {shown(word)}): set csv.decimal to the decimal mark"
             return f"holds words of more than {self.limits.max_categories} kinds: an id, or free text"
         return None
 
     def _warn_of_words(self, scan: Scan) -> None:
-        if scan.first_word is not None and scan.words * 20 <= scan.present and scan.name not in self.spec.columns:
+        if scan.first_word is not None and _ALMOST_NUMBER.fullmatch(scan.first_word[1]) and scan.name not in self.spec.columns:
+            row, word = scan.first_word
+            self.warnings.append(
+                f"column {scan.name} is read as words, though they look like numbers (row {row}: {shown(word)}): "
+                "set csv.decimal to the decimal mark, and remove separators of thousands"
+            )
+        elif scan.first_word is not None and scan.words * 20 <= scan.present and scan.name not in self.spec.columns:
             row, word = scan.first_word
             self.warnings.append(
                 f"column {scan.name} is read as words, for {scan.words} of {scan.present} values are no numbers "
@@ -211,6 +222,8 @@ def ingest_table(
         counts = target.counts()
         check_classes(len(counts), limits)
         work.warnings.extend(class_warnings([label for label, _ in counts], [count for _, count in counts]))
+    else:
+        check_numbers(target.low, target.high)
     _check_dividers(time, split)
     features = work.features()
     written = _write(work, features, target, tuple(label for label, _ in counts), (group, time, split), folder)

@@ -39,6 +39,18 @@ def check_classes(num_classes: int | None, limits: UploadLimits) -> None:
         raise UploadProblem("the target has one value only: classes are at least 2", code="single_class", pointer="/target")
 
 
+def check_numbers(low: float, high: float) -> None:
+    """Refuse a numeric target that is always the same.
+
+    Raises:
+        UploadProblem: as said.
+    """
+    if low == high:
+        raise UploadProblem(
+            "the target is the same number in every row: there is nothing to learn", code="constant_target", pointer="/target"
+        )
+
+
 def class_order(labels: Sequence[str]) -> list[int]:
     """Give the places of classes in order: whole numbers by size (2 before 10), other words by the alphabet."""
     are_numbers = all(label.isascii() and label.isdigit() and len(label) < 19 for label in labels)

@@ -52,12 +52,24 @@ def test_numbers_of_every_type_are_read_exactly(dtype: str, shape: tuple[int, ..
 
 @pytest.mark.parametrize(
     ("dtype", "high", "unit"),
-    [("u1", 9, 255), ("<u2", 256, 65535), ("<u2", 9, 255), ("<f4", 1, 1), ("<f4", 200, 255), ("<i4", 255, 255), ("?", 1, 1)],
+    [
+        ("u1", 9, 255),
+        ("<u2", 256, 65535),
+        ("<u2", 9, 65535),
+        ("<f4", 1, 1),
+        ("<f4", 200, 1),
+        ("<i4", 255, 255),
+        ("<i8", 300, 255),
+        ("?", 1, 1),
+    ],
 )
-def test_pixels_are_divided_by_their_types_range_or_their_own(dtype: str, high: int, unit: int) -> None:
+def test_pixels_are_divided_by_what_their_type_says_whatever_they_are(dtype: str, high: int, unit: int) -> None:
+    """B006: a divisor by value would tell the training rows of those that are held out."""
     x = np.zeros((4, 1, 2, 2), dtype)
     x[0, 0, 0, 0] = high
-    assert take(npz(x=x, y=Y)).ingested.x_unit == unit
+    taken = take(npz(x=x, y=Y))
+    assert taken.ingested.x_unit == unit
+    assert ("augmentations expect [0, 1]" in taken.warnings) == (high > unit)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +261,7 @@ def test_numbers_near_the_ends_of_their_range_make_no_fuss() -> None:
     assert take(npz(x=x, y=np.array([1e308, -1e308, 0, 1e308]))).labels is None
     images = np.full((4, 1, 2, 2), 1e308)
     images[0] = -1e308
-    assert take(npz(x=images, y=Y)).ingested.x_unit == 1e308
+    assert take(npz(x=images, y=Y)).ingested.x_unit == 1
 
 
 def test_headers_of_old_pythons_are_read_without_a_word() -> None:

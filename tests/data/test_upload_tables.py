@@ -305,3 +305,16 @@ def test_what_was_found_out_can_be_sent_again() -> None:
         taken = take(content, **schema)
         again = take(content, **taken.ingested.spec.model_dump(mode="json"))
         assert again.ingested.spec == taken.ingested.spec
+
+
+@pytest.mark.parametrize("word", ["1,5", "1.234,5", "-12'000.5"])
+def test_numbers_in_another_notation_are_pointed_out(word: str) -> None:
+    """B062."""
+    content = "x;y\n" + "".join(f"{word};{'ab'[i % 2]}\n" for i in range(30))
+    found = take(content.encode(), target="y", csv={"delimiter": ";", "decimal": "."})
+    assert "look like numbers" in found.warnings
+
+
+def test_a_target_that_never_changes_is_refused() -> None:
+    problem = refused(b"x,y\n1,5.5\n2,5.5\n3,5.5\n", target="y")
+    assert (problem.pointer, problem.code) == ("/target", "constant_target")

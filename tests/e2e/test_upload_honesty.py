@@ -159,7 +159,6 @@ def test_pixels_of_validation_images_do_not_reach_training(client: Client, featu
     assert one["val_loss"] != other["val_loss"]
 
 
-@pytest.mark.xfail(strict=True, reason="data/uploads/arrays.py, _Extent.unit: the largest value of all rows divides every pixel")
 @pytest.mark.parametrize("features", ["standardize", "min_max", "none"])
 def test_values_of_validation_arrays_do_not_reach_training(client: Client, features: str) -> None:
     """B006, in an NPZ file of floating-point images: what divides pixels is learned too."""
@@ -231,7 +230,6 @@ def test_six_rows_in_three_groups_leave_one_group_of_two_for_validation(client: 
     assert (pointer, code, message) == ("/split/by", "no_group_column", "this dataset has no group column")
 
 
-@pytest.mark.xfail(strict=True, reason="data/splits/build.py, _check_strata: the message does not name the class")
 def test_a_class_of_one_row_is_named_where_it_cannot_be_stratified(client: Client) -> None:
     """B034."""
     dataset = _upload(client, _csv({"x": list(range(1, 13)), "y": ["p", "q"] * 5 + ["p", "solitary"]}), target="y")
