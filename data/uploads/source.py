@@ -23,6 +23,8 @@ _BATCH_VALUES = 250_000
 _LARGEST_BLOCK = 8_388_608
 _COLUMN_BYTES = 8192
 """Bytes of a block for each column, so that wide tables are not read a few rows at a time."""
+_MOST_TEXT = 1_000_000_000
+"""Bytes that the words of one column may take at once."""
 _DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
 """What Arrow raises on files that are damaged."""
 
@@ -145,7 +147,9 @@ class ParquetSource:
         """
         self.file.seek(0)
         try:
-            opened = parquet.ParquetFile(pa.PythonFile(self.file, mode="r"), buffer_size=_BUFFER, pre_buffer=False)
+            schema = parquet.ParquetFile(pa.PythonFile(self.file, mode="r")).schema_arrow
+            words = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+            opened = parquet.ParquetFile(pa.PythonFile(self.file, mode="r"), read_dictionary=words, buffer_size=_BUFFER, pre_buffer=False)
             for batch in opened.iter_batches(batch_size=max(1000, _BATCH_VALUES // len(self.names)), use_threads=False):
                 batch.validate(full=True)
                 yield [_flat(name, column) for name, column in zip(self.names, batch.columns, strict=True)]
@@ -188,9 +192,20 @@ def _cells(column: pa.Array, missing: Sequence[str]) -> pa.Array:
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), column) if pc.any(is_missing).as_py() else column
 
 
+def _check_unpacked(name: str, column: pa.DictionaryArray) -> None:
+    """Refuse long words that a file holds once and its rows many times: a bomb."""
+    words = column.dictionary
+    is_text = pa.types.is_string(words.type) or pa.types.is_large_string(words.type)
+    longest = pc.max(pc.binary_length(words)).as_py() if is_text else 0
+    if (longest or 0) * len(column) > _MOST_TEXT:
+        message = f"column {shown(name)} holds words of {longest} bytes in many rows: shorten them, or leave the column out of the file"
+        raise UploadProblem(message, code="too_large")
+
+
 def _flat(name: str, column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
+        _check_unpacked(name, column)
         return _flat(name, column.dictionary_decode())
     if pa.types.is_boolean(kind):
         return pc.if_else(column, "true", "false")

@@ -36,9 +36,16 @@ def uploaded(client: StrictClient, content: bytes = CSV, schema: Any = SCHEMA, n
 
 
 def left(home: Path) -> list[str]:
-    """List the files that uploads may leave: artifacts, and scratch folders."""
-    scratch = [path for path in Path(tempfile.gettempdir()).iterdir() if path.name.startswith("holdout-upload-")]
-    return sorted(str(path) for path in [*(home / "artifacts").rglob("*"), *scratch])
+    """List the files that uploads may leave: artifacts, and whatever lies in the folder for temporary files."""
+    return sorted(str(path) for path in [*(home / "artifacts").rglob("*"), *Path(tempfile.gettempdir()).rglob("*")])
+
+
+@pytest.fixture(autouse=True)
+def _scratch(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give temporary files a folder of their own, in which nobody else leaves any; PostgreSQL, which does, has started before."""
+    assert postgres_url
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ def test_ten_equal_uploads_at_once_are_one_dataset(client: StrictClient, tmp_pat
     assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len([path for path in left(tmp_path) if path.endswith(".npy")]) == 2
-    assert not [path for path in left(tmp_path) if "holdout-upload-" in path]
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,9 @@ def test_ten_equal_uploads_at_once_are_one_dataset(client: StrictClient, tmp_pat
         ({**SCHEMA, "task": "clustering"}, "/task", "literal_error"),
         ({"target": 3}, "/target", "string_type"),
         ({"target": "a\x00"}, "/target", "value_error"),
+        ({"target": "a", "columns": {"b\x00": "number"}}, "/columns", "value_error"),
+        ({"target": "a", "csv": {"missing_values": ["\x00"]}}, "/csv/missing_values/0", "value_error"),
+        ({**SCHEMA, "name": "\x00"}, "/name", "value_error"),
         ({"target": "\ud800"}, "/target", "value_error"),
         ([], "", "model_type"),
         ("{", "", "json_invalid"),
@@ -136,11 +146,11 @@ def test_faults_of_the_schema_are_pointed_at(lite_client: StrictClient, tmp_path
     ],
 )
 def test_files_that_cannot_be_read_are_refused_and_leave_nothing(lite_client: StrictClient, tmp_path: Path, content: bytes) -> None:
-    before = left(tmp_path), sorted(Path(tempfile.gettempdir()).iterdir())
+    before = left(tmp_path)
     for schema in (SCHEMA, {}):
         answer = post(lite_client, content, schema)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_upload")
-    assert (left(tmp_path), sorted(Path(tempfile.gettempdir()).iterdir())) == before
+    assert left(tmp_path) == before
 
 
 def test_the_form_is_read_strictly(lite_client: StrictClient) -> None:
@@ -160,6 +170,16 @@ def test_the_form_is_read_strictly(lite_client: StrictClient) -> None:
     assert (as_file.status_code, as_file.json()["errors"][0]["pointer"]) == (422, "schema")
     query = lite_client.post(url, params={"schema": "{}"}, files={"file": one})
     assert (query.status_code, query.json()["errors"][0]["pointer"]) == (422, "schema")
+
+
+def test_no_nul_reaches_a_database(client: StrictClient) -> None:
+    """B019: not in labels, names of columns, words or titles."""
+    for content in (b"a,y\n1,p\x00\n2,q\n", b"a\x00,y\n1,p\n2,q\n", b"a,b,y\n1,\x00,p\n2,z,q\n"):
+        for encoding in (None, "utf-8", "cp1252"):
+            assert post(client, content, {"target": "y", "csv": {"encoding": encoding}}).status_code == 422
+    assert post(client, npz(x=np.eye(2), y=np.array(["a\x00b", "c"])), {}).status_code == 422
+    assert post(client, schema={**SCHEMA, "description": "a\x00"}).status_code == 422
+    assert post(client, name="a\x00.csv").status_code in {201, 400, 422}
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/csv", "application/x-www-form-urlencoded", ""])
@@ -202,11 +222,11 @@ def test_more_bytes_than_allowed_are_refused_whatever_the_length_says(
         yield b"\r\n--b--\r\n"
 
     headers = {"Content-Type": "multipart/form-data; boundary=b"} | ({} if length is None else {"Content-Length": length})
-    before = left(tmp_path), sorted(Path(tempfile.gettempdir()).iterdir())
+    before = left(tmp_path)
     answer = small_client.post("/v1/datasets", content=body(), headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert post(small_client, b"x" * 4_000_000).status_code == 413
-    assert (left(tmp_path), sorted(Path(tempfile.gettempdir()).iterdir())) == before
+    assert left(tmp_path) == before
 
 
 def test_uploads_are_listed_newest_first_page_by_page(client: StrictClient) -> None:
@@ -245,10 +265,11 @@ def test_a_dataset_is_deleted_unless_it_is_built_in_or_in_use(client: StrictClie
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "..%2fx", "%2e%2e%2fx", "/etc/passwd", "%2fetc%2fpasswd", "ds_../../x", "ds_%00", "a" * 65, "~", "ds_"]
+    "name", ["../x", "..%2fx", "%2e%2e%2fx", "/etc/passwd", "%2fetc%2fpasswd", "ds_../../x", "ds_%00", "C:\\x", "a" * 65, "~", "ds_"]
 )
 def test_no_id_of_a_dataset_leads_to_a_file(lite_client: StrictClient, tmp_path: Path, name: str) -> None:
-    """B123."""
+    """B123: nor a name that a job gives."""
+    assert lite_client.post("/v1/jobs", json={"dataset": "a\x00"}).status_code == 422
     (tmp_path / "x").write_text("canary")
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/preview.png")):
         answer = lite_client.request(method, f"/v1/datasets/{name}{path}", follow_redirects=False)
@@ -299,8 +320,9 @@ def listener() -> Iterator[tuple[str, list[Any]]]:
 def test_no_url_is_ever_fetched(lite_client: StrictClient, listener: tuple[str, list[Any]]) -> None:
     """B125."""
     url, seen = listener
-    for path in ("/v1/jobs", "/v1/previews"):
-        assert lite_client.post(path, json={"dataset": url}).status_code == 422
+    for host in ("127.0.0.1", "127.1", "0x7f000001", "2130706433", "[::ffff:127.0.0.1]", "localhost"):
+        for path in ("/v1/jobs", "/v1/previews"):
+            assert lite_client.post(path, json={"dataset": url.replace("127.0.0.1", host)}).status_code == 422
     assert lite_client.post("/v1/datasets", files={"file": (None, url)}, data={"schema": "{}"}).status_code == 422
     for content in (url.encode(), f"{url},y\n{url},p\n{url},q\n".encode(), f"a,y\n{url},p\n{url},q\n".encode()):
         for schema in ({"target": "y"}, {"target": url}, {"target": "y", "name": url, "description": url, "csv": {"encoding": "utf-8"}}):

@@ -62,7 +62,9 @@ SCHEMAS: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def fuzzed(sqlite_db: Database, tmp_path: Path) -> Iterator[StrictClient]:
+def fuzzed(sqlite_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrictClient]:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     app = create_app(settings_for(sqlite_db, tmp_path, upload_limits=LIMITS))
     with StrictClient(app, raise_server_exceptions=False) as found:
         yield found
@@ -73,7 +75,7 @@ def _artifacts(home: Path) -> int:
 
 
 def _check(client: StrictClient, home: Path, content: bytes, schema: str | bytes) -> None:
-    before, scratch, began = _artifacts(home), set(Path(tempfile.gettempdir()).iterdir()), time.monotonic()
+    before, began = _artifacts(home), time.monotonic()
     files: dict[str, Any] = {"file": ("upload", content), "schema": (None, schema)}
     answer = client.post("/v1/datasets", files=files)
     assert time.monotonic() - began < 20
@@ -85,7 +87,7 @@ def _check(client: StrictClient, home: Path, content: bytes, schema: str | bytes
         assert _artifacts(home) > before
         assert client.get(where).json() == answer.json()
         assert client.get("/v1/datasets").status_code == 200
-    assert {path for path in set(Path(tempfile.gettempdir()).iterdir()) - scratch if path.name.startswith("holdout")} == set()
+    assert list((home / "scratch").iterdir()) == []
 
 
 def _mutated(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:

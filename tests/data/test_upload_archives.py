@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem
-from tests.uploads import folders, gray, npz, refused, take, tarred, zipped
+from tests.uploads import folders, gray, npz, parquet_of, refused, take, tarred, zipped
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
@@ -29,6 +30,15 @@ def test_a_ratio_that_only_bombs_have_is_refused(pack: Any) -> None:
     bomb = pack({f"b/{i}.bin": bytes(10_000_000) for i in range(11)})
     assert len(bomb) < 1_000_000
     assert refused(bomb, UploadLimits(max_ratio=100)).code == "unpacks_too_large"
+
+
+def test_a_word_that_parquet_holds_once_and_rows_a_million_times_takes_no_memory() -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(300_000, np.int32)), pa.array(["w" * 1_000_000]))
+    content = parquet_of({"a": column, "y": pa.array(np.arange(300_000) % 2)})
+    assert len(content) < 2_000_000
+    problem = refused(content, target="y")
+    assert problem.code == "too_large"
+    assert pa.default_memory_pool().max_memory() < 2_000_000_000
 
 
 def test_arrays_are_bombs_too() -> None:

@@ -31,6 +31,7 @@ def test_delimiters_and_line_ends_are_found_out(delimiter: str, end: str) -> Non
 
 
 def test_semicolons_decimal_commas_and_a_byte_order_mark_go_together() -> None:
+    """B062."""
     taken = take("\ufeffname;höhe;y\nx;1,5;p\nz;-2,25e1;q\n", target="y")
     assert taken.features == ("name", "höhe")
     assert taken.x[:, 1].tolist() == [1.5, -22.5]
@@ -38,6 +39,7 @@ def test_semicolons_decimal_commas_and_a_byte_order_mark_go_together() -> None:
 
 
 def test_decimal_commas_do_not_pass_for_delimiters_where_no_header_tells_them_apart() -> None:
+    """B062."""
     taken = take("1,5;2,5;p\n2,5;3,5;q\n3,5;1,0;p\n", target="column_3", csv={"header": False})
     assert taken.x.tolist() == [[1.5, 2.5], [2.5, 3.5], [3.5, 1.0]]
 
@@ -134,6 +136,8 @@ def test_an_empty_file_is_refused(content: bytes) -> None:
 
 
 def test_one_column_leaves_nothing_to_learn_from() -> None:
+    """B062: also where the delimiter that was named is not the file's."""
+    assert refused("x;y\n1,5;0\n2,5;1\n", target="y", csv={"delimiter": "|"}).code == "unknown_column"
     assert refused("y\n1\n2\n", target="y").code == "no_features"
 
 
