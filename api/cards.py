@@ -122,7 +122,7 @@ def _compact(value: Any) -> str:
     if isinstance(value, Mapping):
         kept = {key: one for key, one in value.items() if one not in (None, 0, False, [], {})}
         return ", ".join(f"{key} {_compact(one)}" for key, one in kept.items()) or "none"
-    return "none" if value is None else _line(str(value)).replace("`", "'")
+    return "none" if value is None else " ".join(str(value).split()).replace("`", "'")
 
 
 def _line(text: str) -> str:
