@@ -36,7 +36,7 @@ class Findings:
     def see(self, block: Array, y: Array) -> None:
         """Take the next rows [n, columns] and targets [n]."""
         for i, digest in enumerate(self._digests):
-            digest.update(np.ascontiguousarray(block[:, i]))
+            digest.update(np.ascontiguousarray(block[:, i]).data)
         for i, pairs in self._pairs.items():
             values = np.where(np.isnan(block[:, i]), len(pairs) - 1, block[:, i]).astype(np.int64)
             pairs[values, y] = True

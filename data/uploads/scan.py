@@ -179,7 +179,7 @@ class Scan:
             elif self._num_waiting >= _AT_ONCE:
                 self._settle()
             return
-        elif pa.types.is_timestamp(column.type):
+        if pa.types.is_timestamp(column.type):
             self.values = None
             return
         else:

@@ -260,7 +260,11 @@ def _write(
     group, time, split = dividers
     rows = work.num_rows
     findings = Findings([feature.column for feature in features], len(labels), rows)
-    types = {"y": np.int64 if labels else np.float64, "times": np.float64 if time is None or time.is_numeric else np.int64, "parts": np.int8}
+    types = {
+        "y": np.int64 if labels else np.float64,
+        "times": np.float64 if time is None or time.is_numeric else np.int64,
+        "parts": np.int8,
+    }
     roles = ["y", *(["times"] if time is not None else []), *(["parts"] if split is not None else [])]
     files = {"x": folder / "x.npy", **{role: folder / f"{role}.npy" for role in roles}}
     sizes = Counter[int]()

@@ -30,7 +30,7 @@ class ColumnFile:
         """Write the next rows [n, columns]."""
         for i in range(self._columns):
             self._file.seek(self._start + (i * self._rows + self._row) * 8)
-            self._file.write(np.ascontiguousarray(block[:, i]))
+            self._file.write(np.ascontiguousarray(block[:, i]).data)
         self._row += len(block)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -57,7 +57,7 @@ class RowFile:
 
     def append(self, rows: Array) -> None:
         """Write the next rows [n, *shape]."""
-        self._file.write(np.ascontiguousarray(rows, dtype=self._dtype))
+        self._file.write(np.ascontiguousarray(rows, dtype=self._dtype).data)
         self._row += len(rows)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
