@@ -249,8 +249,7 @@ class Scan:
             self.values = None
             return
         numbers_, counts = np.unique(column.drop_null().to_numpy(zero_copy_only=False), return_counts=True)
-        pairs = zip((number_label(one) for one in numbers_[:_TOO_MANY].tolist()), counts[:_TOO_MANY].tolist(), strict=True)
-        self._add(pairs)
+        self._add(zip((number_label(one) for one in numbers_[:_TOO_MANY].tolist()), counts[:_TOO_MANY].tolist(), strict=True))
 
     def _settle(self) -> None:
         """Count what waits: Arrow puts the batches' values together first, so that Python sees each of them once."""
