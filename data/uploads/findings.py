@@ -7,7 +7,7 @@ import numpy as np
 
 from data.dataset import Array, Column
 
-_COUNTED_ROWS = 4_000_000
+_COUNTED_ROWS = 2_000_000
 _PAIRS = 1_000_000
 _EXACT = 0.999999
 _LOST = 1e-9
