@@ -5,6 +5,7 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PYTHONUNBUFFERED=1 \
     OMP_NUM_THREADS=1 \
+    MIMALLOC_ARENA_EAGER_COMMIT=0 \
     HOLDOUT_HOME=/data
 RUN useradd --system --create-home --uid 10001 holdout \
     && mkdir /data \

@@ -7,12 +7,18 @@ from fastapi import Depends, Path, Request
 
 from api.bodies import Bodies
 from api.kept import KeptModels
+from api.memory import hand_back
 from api.nudges import Nudges
 from api.queue import Queue
 from api.settings import ApiSettings
+from jobs.resolve import Resolved, resolve
+from jobs.spec import JobSpec
 from store.artifacts import Artifacts
 from store.datasets import Datasets
 from store.engine import Database
+
+_MANY_ROWS = 500_000
+"""Rows from which on dividing them takes memory that is worth handing back."""
 
 
 class Resources:
@@ -29,6 +35,17 @@ class Resources:
         self.models = KeptModels(self.artifacts)
         self.bodies = Bodies()
         self.uploading = threading.BoundedSemaphore(settings.max_uploads_at_once)
+
+    def resolve(self, spec: JobSpec) -> Resolved:
+        """Resolve a spec against all datasets and this service's limits.
+
+        Raises:
+            SpecProblems: with every problem found.
+        """
+        found = resolve(spec, self.settings.limits, self.datasets)
+        if found.info.num_rows > _MANY_ROWS:
+            hand_back()
+        return found
 
 
 def _resources(request: Request) -> Resources:

@@ -17,6 +17,7 @@ from training.monitors import Monitor
 from training.schedules.build import moves
 from training.schedules.spec import ConstantSpec, ReduceOnPlateauSpec
 
+_MANY_DRAWS = 1_000_000_000
 _CLASSES_ONLY = frozenset({"val_accuracy"})
 _NUMBERS_ONLY = frozenset({"val_rmse", "val_r2"})
 
@@ -160,6 +161,8 @@ def idle_techniques(spec: JobSpec, rows: int) -> Iterator[str]:
         yield f"batch_size {size} is more than the {rows} training rows: every batch is the full {rows} rows"
     elif accumulated > batches_per_epoch(spec, rows):
         yield f"accumulate_batches {accumulated} is more than the {batches_per_epoch(spec, rows)} batches of an epoch: each epoch is one update"
+    if rows * spec.evaluation.resamples > _MANY_DRAWS:
+        yield f"final intervals draw {rows} rows {spec.evaluation.resamples} times, which may take minutes: lower evaluation.resamples"
     stopping = spec.early_stopping
     if stopping is not None and stopping.patience >= spec.training.max_epochs:
         yield f"a patience of {stopping.patience} epochs never runs out within {spec.training.max_epochs}: early stopping only chooses the best epoch"

@@ -17,7 +17,9 @@ from models.shapes import layers, num_parameters
 
 _divided: WeakKeyDictionary[Dataset, dict[str, Division]] = WeakKeyDictionary()
 _shapes: WeakKeyDictionary[Dataset, dict[str, tuple[int, ...]]] = WeakKeyDictionary()
-_KEPT_FOR_ONE_DATASET = 8
+_KEPT_ROWS = 2_000_000
+"""Rows whose divisions of one dataset are kept; one division is kept whatever its size."""
+_KEPT_SHAPES = 8
 
 
 def division_of(spec: JobSpec, dataset: Dataset) -> Division:
@@ -29,7 +31,7 @@ def division_of(spec: JobSpec, dataset: Dataset) -> Division:
     known = _divided.setdefault(dataset, {})
     key = f"{spec.split.model_dump_json()} {seed_of(spec)}"
     if key not in known:
-        _make_room(known)
+        _make_room(known, max(1, min(_KEPT_SHAPES, _KEPT_ROWS // max(1, dataset.info.num_rows))))
         known[key] = divide(spec.split, dataset, seed_of(spec))
     return known[key]
 
@@ -39,13 +41,13 @@ def input_shape_of(spec: JobSpec, dataset: Dataset) -> tuple[int, ...]:
     known = _shapes.setdefault(dataset, {})
     key = f"{spec.split.model_dump_json()} {seed_of(spec)} {spec.preprocessing.model_dump_json()}"
     if key not in known:
-        _make_room(known)
+        _make_room(known, _KEPT_SHAPES)
         known[key] = prepared_shape(spec.preprocessing, dataset, division_of(spec, dataset).train)
     return known[key]
 
 
-def _make_room(known: dict[str, Any]) -> None:
-    while len(known) >= _KEPT_FOR_ONE_DATASET:
+def _make_room(known: dict[str, Any], most: int) -> None:
+    while len(known) >= most:
         known.pop(next(iter(known)), None)
 
 

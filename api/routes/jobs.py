@@ -15,7 +15,6 @@ from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
 from api.strict import StrictRoute
 from api.views.jobs import JobPage, JobView
-from jobs.resolve import resolve
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
 from store.errors import DatabaseUnavailable
@@ -54,7 +53,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
     # What was accepted once is answered again, though the queue be full or the GPU gone by now.
     job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash)
     if job is None:
-        resolved = resolve(spec, resources.settings.limits, resources.datasets)
+        resolved = resources.resolve(spec)
         check_device(spec, resources)
         _check_room(resources)
         created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)

@@ -7,7 +7,6 @@ from api.errors import responses
 from api.routes.jobs import JobBody, check_device
 from api.strict import StrictRoute
 from api.views.catalog import PreviewView
-from jobs.resolve import resolve
 
 router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute)
 
@@ -16,4 +15,4 @@ router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute
 def preview(spec: JobBody, resources: Everything) -> PreviewView:
     """Resolve a spec as submitting it would, creating nothing: defaults, split sizes, layers, parameters, steps, warnings."""
     check_device(spec, resources)
-    return PreviewView.of(resolve(spec, resources.settings.limits, resources.datasets))
+    return PreviewView.of(resources.resolve(spec))

@@ -22,14 +22,14 @@ class StoredFiles:
 
 
 def open_stored(info: DatasetInfo, files: StoredFiles, x_unit: float) -> Dataset:
-    """Open a dataset: its target and what divides it are read now, its features by whoever needs them, from the file.
+    """Open a dataset. Its arrays stay in their files, mapped into memory: what is looked at is read.
 
     Raises:
         OSError: a file is not there or not whole.
     """
 
     def array(path: Path | None) -> Array | None:
-        return None if path is None else np.load(path, allow_pickle=False)
+        return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)
 
     def features() -> Array:
         found: Array = np.load(files.x, mmap_mode="r", allow_pickle=False)
