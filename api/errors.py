@@ -131,6 +131,12 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     )
 
 
+_KINDS = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be an object"),
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
+}
+
+
 def _message(found: Mapping[str, Any]) -> str:
     if found["type"] == "extra_forbidden":
         return "unknown field"
@@ -138,7 +144,10 @@ def _message(found: Mapping[str, Any]) -> str:
         return f"unknown name; there are {found['ctx']['expected_tags']}"
     if found["type"] == "union_tag_not_found":
         return "needs a name that says which one it is"
-    return _clean(str(found["msg"]))
+    if found["type"] in _KINDS:
+        return _KINDS[found["type"]]
+    text = str(found["msg"]).removeprefix("Value error, ").replace(" after validation", "").replace("Tuple ", "List ")
+    return _clean(text)
 
 
 def _pointer(location: Sequence[str | int], body: Any) -> str:
@@ -147,6 +156,8 @@ def _pointer(location: Sequence[str | int], body: Any) -> str:
         return str(location[1]) if len(location) > 1 else ""
     pointer, at = "", body
     for index, part in enumerate(location[1:], start=1):
+        if isinstance(part, str) and part.startswith("literal["):
+            continue
         is_last = index == len(location) - 1
         if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):
             at = cast("Any", at)[part]
@@ -194,5 +205,6 @@ def _unavailable(request: Request, _error: Exception) -> Response:
 def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("unexpected_error", path=request.url.path, request_id=request.scope.get("request_id"), exc_info=error)
     # This answer is made outside the middleware that adds the id to every other one.
-    headers = {"X-Request-Id": request.scope.get("request_id", "")}
+    # The server closes the connection after it, and a client should know.
+    headers = {"X-Request-Id": request.scope.get("request_id", ""), "Connection": "close"}
     return _answer(request, 500, "internal", "an unexpected error; the log has it under this request_id", headers=headers)

@@ -11,10 +11,13 @@ from api.kept import KeptModel
 from data.dataset import Array
 from data.preprocessing.apply import UNKNOWN, Unprepared, apply
 from data.preprocessing.state import CategoryColumn, GridPreparation, NumberColumn, TablePreparation
+from data.uploads.problems import shown
 from data.uploads.scan import number_label
 
 Row = Mapping[str, Any] | Sequence[Any]
 _MAX_FAULTS = 20
+_FAR = 100
+"""Prepared numbers beyond it are no rows like those of training: a hundred deviations, or a hundred times their range."""
 
 
 class _Faults:
@@ -52,6 +55,9 @@ def predicted(model: KeptModel, rows: Sequence[Row]) -> tuple[Array, list[str]]:
         )
         faults.check()
         raise
+    far = np.flatnonzero(_is_scaled(inputs) & (np.abs(prepared.reshape(len(prepared), -1)) > _FAR).any(axis=1))
+    if len(far):
+        warnings = [*warnings, f"{len(far)} rows lie far from all training rows (the first is row {far[0] + 1}): their answers mean little"]
     with np.errstate(over="ignore"):
         outputs = model.outputs(prepared)
     strange = ~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
@@ -63,16 +69,26 @@ def predicted(model: KeptModel, rows: Sequence[Row]) -> tuple[Array, list[str]]:
     return outputs, warnings
 
 
+def _is_scaled(inputs: TablePreparation | GridPreparation) -> bool:
+    """Tell whether prepared numbers are measured by those of the training rows."""
+    if isinstance(inputs, GridPreparation):
+        return any(scale != 1 for scale in inputs.scale)
+    return any(column.scale != 1 for column in inputs.columns)
+
+
 def _table(inputs: TablePreparation, rows: Sequence[Row]) -> tuple[Array, list[str]]:
-    faults, unknown = _Faults(), Counter[str]()
+    faults, unknown = _Faults(), dict[str, Counter[str]]()
     raw = np.full((len(rows), len(inputs.columns)), np.nan)
     names = {column.name: i for i, column in enumerate(inputs.columns)}
     for r, row in enumerate(rows):
         for name, value in _cells(row, r, list(names), faults):
-            if value is not None:
+            if value is not None and value != "":
                 raw[r, names[name]] = _cell(inputs.columns[names[name]], value, r, faults, unknown)
     faults.check()
-    return raw, [f"{count} words of column {name} did not occur in the training rows: taken as unknown" for name, count in unknown.items()]
+    return raw, [
+        f"{words.total()} words of column {name} did not occur in the training rows and are taken as unknown: {', '.join(map(shown, list(words)[:3]))}"
+        for name, words in unknown.items()
+    ]
 
 
 def _cells(row: Row, r: int, names: list[str], faults: _Faults) -> list[tuple[str, Any]]:
@@ -89,7 +105,7 @@ def _cells(row: Row, r: int, names: list[str], faults: _Faults) -> list[tuple[st
     return list(zip(names, row, strict=True))
 
 
-def _cell(column: NumberColumn | CategoryColumn, value: Any, r: int, faults: _Faults, unknown: Counter[str]) -> float:
+def _cell(column: NumberColumn | CategoryColumn, value: Any, r: int, faults: _Faults, unknown: dict[str, Counter[str]]) -> float:
     """Read a value as the model's preparation wants it; NaN where a fault was noted."""
     if isinstance(column, NumberColumn) and column.order is None:
         return _number(column.name, value, r, faults)
@@ -98,7 +114,7 @@ def _cell(column: NumberColumn | CategoryColumn, value: Any, r: int, faults: _Fa
     if word in words:
         return float(words.index(word))
     if word is not None and isinstance(column, CategoryColumn):
-        unknown[column.name] += 1
+        unknown.setdefault(column.name, Counter())[word] += 1
         return UNKNOWN
     faults.add(r, column.name, "not_a_word" if word is None else "unknown_word", f"{column.name} is one of {', '.join(words[:20])}")
     return np.nan
@@ -110,7 +126,7 @@ def _number(name: str, value: Any, r: int, faults: _Faults) -> float:
             return float(value)
     except OverflowError:
         pass
-    faults.add(r, name, "not_a_number", f"{name} holds numbers of 64 bits")
+    faults.add(r, name, "not_a_number", f"{name} holds numbers of 64 bits, not {shown(str(value))}")
     return np.nan
 
 
@@ -119,7 +135,7 @@ def _word(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return number_label(float(value)) if abs(value) < 1e300 else None
-    return value if isinstance(value, str) else None
+    return value.strip() if isinstance(value, str) else None
 
 
 def _grid(inputs: GridPreparation, rows: Sequence[Row]) -> Array:

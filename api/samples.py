@@ -112,7 +112,7 @@ def _target(axes: Axes, info: DatasetInfo, y: Array) -> None:
     unit = f" ({info.target_unit})" if info.target_unit else ""
     _titled(axes, f"target: {info.target_name}{unit}")
     if info.class_labels is None:
-        axes.hist(_drawable(y), bins=30, color=_INK)
+        _histogram(axes, y, color=_INK)
     else:
         _bars(axes, info.class_labels, info.class_counts or (), color=_INK)
 
@@ -121,9 +121,26 @@ def _column(axes: Axes, column: Column, values: Array) -> None:
     _titled(axes, column.name + (f", {column.num_missing} missing" if column.num_missing else ""))
     present = values[~np.isnan(values)]
     if not column.categories:
-        axes.hist(_drawable(present), bins=30, color=_BLUE)
+        _histogram(axes, present, color=_BLUE)
     else:
         _bars(axes, column.categories, np.bincount(present.astype(np.int64), minlength=len(column.categories)).tolist(), color=_BLUE)
+
+
+def _histogram(axes: Axes, values: Array, *, color: str) -> None:
+    """Draw a histogram about the smallest value: numbers far from 0 may lie too close together for bins of their own."""
+    if len(values) == 0:
+        return
+    drawable = _drawable(values)
+    low = float(drawable.min())
+    offsets = drawable - low
+    if float(offsets.max()) <= 64 * np.spacing(max(abs(low), float(np.abs(drawable).max()))):
+        axes.bar([0], [len(values)], color=color)
+        axes.set_xticks([0], [f"{low:.6g}"])
+        return
+    counts, edges = np.histogram(offsets, bins=30)
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=color)
+    ticks = np.linspace(0, edges[-1], 4)
+    axes.set_xticks(ticks, [f"{low + tick:.4g}" for tick in ticks])
 
 
 def _bars(axes: Axes, names: Sequence[str], counts: Sequence[int], *, color: str) -> None:

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
+import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from store.datasets import DatasetState, Upload, store_dataset
 
 _SCRATCH = "holdout-upload-"
 _WAIT_SECONDS = 60
-_STALE_SECONDS = 86_400
 
 
 def schema_of(text: str) -> UploadSpec:
@@ -36,8 +35,16 @@ def schema_of(text: str) -> UploadSpec:
     try:
         return UploadSpec.model_validate(body)
     except ValidationError as error:
-        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False, include_context=True)]
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False) if not _is_beside(one["loc"], body)]
         raise RequestValidationError(found, body=body) from error
+
+
+def _is_beside(location: tuple[int | str, ...], body: Any) -> bool:
+    """Tell a fault of the form of a column's kind that was not sent: a word is no order, and an order no word."""
+    if len(location) < 3 or location[0] != "columns":
+        return False
+    kind = body["columns"].get(location[1])
+    return isinstance(kind, dict) != (location[2] == "OrdinalSpec") and isinstance(kind, dict | str)
 
 
 def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tuple[DatasetState, bool]:
@@ -51,7 +58,7 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
         raise ProblemError(429, "busy", "too many uploads are being read at once; try again later", headers={"Retry-After": "30"})
     name = _display_name(file.filename)
     try:
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as folder:
             ingested = ingest(file.file, spec, Path(folder), resources.settings.upload_limits)
             title = spec.name or name
             upload = Upload(
@@ -70,10 +77,21 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
 
 
 def sweep_scratch() -> None:
-    """Remove what a process that died in the middle of an upload left, a day later."""
+    """Remove what processes that died in the middle of an upload left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+        owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _display_name(name: str | None) -> str:

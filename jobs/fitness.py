@@ -46,6 +46,8 @@ def data_warnings(spec: JobSpec, dataset: Dataset, division: Division) -> Iterat
     info = dataset.info
     if spec.preprocessing.missing != "reject" and not any(column.num_missing for column in info.columns or ()):
         yield f"no value is missing in {info.id}: preprocessing.missing acts on predictions only"
+    if dataset.parts is not None and spec.split.name != "predefined":
+        yield f"{info.id} is divided into {', '.join(info.predefined_rows or {})} already, and this split mixes them: name the split predefined"
     if dataset.groups is not None and spec.split.by != "group":
         yield f"rows of one {info.group_name} may be on both sides of the split: it is by {spec.split.by or 'the part that each row names'}"
     if dataset.times is not None and spec.split.by != "time":

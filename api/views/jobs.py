@@ -23,7 +23,9 @@ class FailureView(View):
 
     type: str
     title: str
-    status: int = Field(500, description="As of an HTTP problem; the job itself is read with 200.")
+    status: int = Field(
+        500, description="As of an HTTP problem: 422 where the spec or the data is at fault. The job itself is read with 200."
+    )
     detail: str
     code: str
     kind: Literal["invalid_data", "diverged", "out_of_memory", "time_limit", "worker_lost", "internal"]
@@ -36,7 +38,13 @@ class FailureView(View):
         kind = failure["kind"]
         title = str(kind).replace("_", " ").capitalize()
         return cls(
-            type=f"urn:holdout:problem:{kind}", title=title, detail=failure["detail"], code=kind, kind=kind, retryable=failure["retryable"]
+            type=f"urn:holdout:problem:{kind}",
+            title=title,
+            status=422 if kind in {"invalid_data", "diverged"} else 500,
+            detail=failure["detail"],
+            code=kind,
+            kind=kind,
+            retryable=failure["retryable"],
         )
 
 

@@ -120,7 +120,9 @@ def _tarred(file: BinaryIO, limits: UploadLimits) -> Iterator[Packed]:
     except DAMAGED as error:
         if isinstance(error, UploadProblem):
             raise
-        raise UploadProblem("the archive is damaged or cut short, or is no tar", code="damaged_archive") from error
+        raise UploadProblem(
+            "the archive is damaged or cut short, or is no tar archive (tables are sent as they are, not packed)", code="damaged_archive"
+        ) from error
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, metered: "_Metered") -> bytes:

@@ -21,6 +21,7 @@ from data.uploads.writing import ColumnFile, RowFile
 
 _KINDS: dict[int, Kind] = {2: "table", 3: "signal", 4: "image", 5: "volume"}
 _MANY_CHANNELS = 16
+_CHANNELS = (1, 3, 4)
 
 
 def ingest_npz(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLimits, warnings: list[str], content_hash: str) -> Ingested:
@@ -59,10 +60,7 @@ class _Arrays:
         self.kind = _KINDS[len(x.shape)]
         self.y_name = y.name
         self.y, self.labels, self.counts = _target(y, spec, limits, warnings)
-        if self.kind == "signal" and x.shape[1] > _MANY_CHANNELS:
-            warnings.append(
-                f"x {list(x.shape)} is read as signals of {x.shape[1]} channels and {x.shape[2]} positions; gray images are [n, 1, height, width]"
-            )
+        warnings.extend(_misread(self.kind, x.shape))
 
     def write(self, folder: Path, content_hash: str) -> Ingested:
         """Write every role's array."""
@@ -277,6 +275,17 @@ def _check_shapes(x: Entry, others: Mapping[str, Entry], limits: UploadLimits) -
         if not is_simple or not 0 < other.dtype.itemsize <= 1000:
             message = f"array {shown(other.name)} holds {other.dtype}: only numbers and words of up to 250 characters can be used"
             raise UploadProblem(message, code="wrong_type", pointer=f"/{role}")
+
+
+def _misread(kind: Kind, shape: tuple[int, ...]) -> Iterator[str]:
+    """Warn where axes are probably in another order than is read."""
+    if kind == "signal" and (shape[1] > _MANY_CHANNELS or shape[1] == shape[2] > 1):
+        yield f"x {list(shape)} is read as signals of {shape[1]} channels and {shape[2]} positions; gray images are [n, 1, height, width]"
+    elif kind in {"image", "volume"} and shape[-1] in _CHANNELS and shape[1] > max(_CHANNELS):
+        yield (
+            f"x {list(shape)} is read as {shape[1]} channels of {list(shape[2:])}; if channels stand last, "
+            "move them: numpy.moveaxis(x, -1, 1)"
+        )
 
 
 def _target(entry: Entry, spec: UploadSpec, limits: UploadLimits, warnings: list[str]) -> tuple[Array, tuple[str, ...], tuple[int, ...]]:

@@ -22,7 +22,7 @@ class Findings:
         self._columns = columns
         self._num_classes = num_classes
         self._num_rows = num_rows
-        self._digests = [hashlib.blake2b(digest_size=16) for _ in columns]
+        self._digests = [hashlib.blake2b(repr(column.categories).encode(), digest_size=16) for column in columns]
         self._rows: Array | None = np.empty(num_rows, dtype=np.uint64) if num_rows <= _COUNTED_ROWS else None
         self._seen = 0
         self._pairs = {
@@ -57,7 +57,7 @@ class Findings:
         self.num_duplicate_rows = int((self._rows[1:] == self._rows[:-1]).sum())
         if self.num_duplicate_rows:
             yield (
-                f"{self.num_duplicate_rows} rows have the same features as an earlier one: "
+                f"rows with the same features as an earlier one: {self.num_duplicate_rows}; "
                 "copies on both sides of a split make validation look better than it is"
             )
 

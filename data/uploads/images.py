@@ -69,8 +69,8 @@ def ingest_images(file: BinaryIO, spec: UploadSpec, folder: Path, limits: Upload
     Raises:
         UploadProblem: the archive or an image is damaged or too large, or the images cannot become rows of one shape.
     """
-    _check_fields(spec)
     looks, broken = _looked_at(file, spec, limits, warnings)
+    _check_fields(spec)
     places = _places([look.path for look in looks])
     names = sorted({label for _, label in places})
     labels = tuple(names[i] for i in class_order(names))

@@ -18,7 +18,15 @@ from data.uploads.table import ingest_table
 from data.uploads.text import dialect_of
 
 _CHUNK = 1_048_576
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY", b"\x89HDF")
+_ARRAYS = "pickles, .npy and HDF5 files are not read: save arrays with numpy.savez, tables as CSV or Parquet"
+_ONE_IMAGE = "one image is no dataset: send a ZIP or tar archive of images in class folders"
+_REFUSED = {
+    **dict.fromkeys((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY", b"\x89HDF"), _ARRAYS),
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), _ONE_IMAGE),
+    b"%PDF": "a PDF holds no table that can be read: send CSV, Parquet, NPZ, or an archive of images",
+    b"\xd0\xcf\x11\xe0": "old spreadsheets are not read: save the sheet as CSV",
+    b"{": "JSON is not read: send CSV or Parquet",
+}
 
 
 def ingest(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLimits) -> Ingested:
@@ -43,14 +51,14 @@ def _ingest(file: BinaryIO, spec: UploadSpec, folder: Path, limits: UploadLimits
         return ingest_images(file, spec, folder, limits, warnings, content_hash)
     if start.startswith(tuple(COMPRESSED_TARS)) or start[257:262] == b"ustar":
         return ingest_images(file, spec, folder, limits, warnings, content_hash)
+    for mark, message in _REFUSED.items():
+        if start.startswith(mark):
+            raise UploadProblem(message, code="unsupported_file")
     _check_table_fields(spec)
     if start.startswith(b"PAR1"):
         if spec.csv != UploadSpec().csv:
             raise UploadProblem("csv says nothing of a Parquet file: leave it out", code="does_not_apply", pointer="/csv")
         return ingest_table(ParquetSource.of(file, limits), spec, ".", folder, limits, warnings, content_hash)
-    if start.startswith(_PICKLES):
-        message = "the file is none of CSV, TSV, Parquet, NPZ, ZIP or tar: pickles, .npy and HDF5 files are not read; save arrays with numpy.savez"
-        raise UploadProblem(message, code="unsupported_file")
     dialect = dialect_of(file, spec.csv)
     warnings.extend(dialect.warnings)
     found = {"delimiter": dialect.delimiter, "decimal": dialect.decimal, "encoding": dialect.encoding}
@@ -85,6 +93,8 @@ def _hash(file: BinaryIO) -> str:
 def _holds_arrays(file: BinaryIO, limits: UploadLimits) -> bool:
     with open_zip(file, limits) as archive:
         names = [info.filename.lower() for info in archive.infolist()]
+    if any(name.startswith(("xl/", "content.xml")) for name in names):
+        raise UploadProblem("spreadsheets are not read: save the sheet as CSV", code="unsupported_file")
     if any(name.endswith((".pkl", ".pickle", ".pt", ".pth")) for name in names):
         raise UploadProblem("the archive holds pickles, which are never read", code="unsupported_file")
     return any(name.endswith(".npy") for name in names) and not any(name.endswith(IMAGE_SUFFIXES) for name in names)

@@ -32,12 +32,12 @@ LONGEST_WORD = 200
 def numbers(column: pa.Array, decimal: Decimal) -> tuple[Array, Array]:
     """Read a column as float64 [n], NaN where missing or no number; and whether each value is a word that is no number [n].
 
-    What is infinite counts as missing.
+    What is infinite counts as missing. Where the decimal mark is a comma, a point makes no number: it may separate thousands.
     """
     if pa.types.is_timestamp(column.type):
         return np.full(len(column), np.nan), column.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_string(column.type):
-        text = pc.replace_substring(column, ",", ".") if decimal == "," else column
+        text = pc.replace_substring(pc.replace_substring(column, ".", "!"), ",", ".") if decimal == "," else column
         found = None
         if pc.all(pc.match_substring_regex(text.slice(0, _LOOK), _NUMBER)).as_py() is not False:  # casts that fail are slow
             with contextlib.suppress(pa.ArrowInvalid):
@@ -85,6 +85,7 @@ class Scan:
     not_finite: int = 0
     first_not_finite: int | None = None
     words: int = 0
+    words_looked_at: int = 0
     first_word: tuple[int, str] | None = None
     all_whole: bool = True
     all_instants: bool = True
@@ -155,6 +156,17 @@ class Scan:
         return self.words == 0 and self.present > 0
 
     @property
+    def share_of_numbers(self) -> float:
+        """Give the share of numbers among the values that were tried as such; a column of very many words is not tried to its end."""
+        tried = self.counted + self.words_looked_at
+        return self.counted / tried if tried else 0.0
+
+    @property
+    def is_beyond_exact(self) -> bool:
+        """Tell whether it holds whole numbers so large that 64-bit floats do not tell neighbours apart."""
+        return self.is_numeric and self.all_whole and max(abs(self.low), abs(self.high)) >= 2**53
+
+    @property
     def distinct(self) -> int | None:
         """Count the different values; None if they are too many to count."""
         self._settle()
@@ -211,6 +223,7 @@ class Scan:
 
     def _see_words(self, column: pa.Array, is_word: Array) -> None:
         self.words += int(is_word.sum())
+        self.words_looked_at += int(is_word.sum())
         if self.first_word is None:
             at = int(np.argmax(is_word))
             self.first_word = (self.rows + at + 1, column.slice(at, 1).cast(pa.string())[0].as_py())

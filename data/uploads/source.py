@@ -202,6 +202,15 @@ def _check_unpacked(name: str, column: pa.DictionaryArray) -> None:
         raise UploadProblem(message, code="too_large")
 
 
+def _numbers(column: pa.Array) -> pa.Array:
+    if not pa.types.is_integer(column.type):
+        return column.cast(pa.float64(), safe=False)
+    try:
+        return column.cast(pa.float64())
+    except pa.ArrowInvalid:  # beyond 2^53: as text, names and groups stay apart
+        return column.cast(pa.string())
+
+
 def _flat(name: str, column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -209,8 +218,8 @@ def _flat(name: str, column: pa.Array) -> pa.Array:
         return _flat(name, column.dictionary_decode())
     if pa.types.is_boolean(kind):
         return pc.if_else(column, "true", "false")
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        return column.cast(pa.float64(), safe=False)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _numbers(column)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         try:
             return column.cast(options=pc.CastOptions(pa.timestamp("us"), allow_time_truncate=True))

@@ -12,7 +12,25 @@ Words = Annotated[Text, Field(max_length=200)]
 Prose = Annotated[Text, Field(max_length=2000)]
 Delimiter = Literal[",", ";", "\t", "|"]
 Decimal = Literal[".", ","]
-MISSING_VALUES = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "?")
+MISSING_VALUES = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "<NA>",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "NaT",
+    "?",
+    "#DIV/0!",
+    "#NUM!",
+    "#REF!",
+    "#VALUE!",
+)
 
 
 class CsvSpec(Spec):

@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Task
+from data.uploads.columns import CONSTANT, ROW_NUMBER, Feature, disguise, extremes, profiles
 from data.uploads.findings import Findings
-from data.uploads.ingested import ColumnProfile, Ingested, Profile
+from data.uploads.ingested import Ingested, Profile
 from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem, column_pointer, shown
 from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, number_label, numbers, positions
@@ -23,17 +24,8 @@ from data.uploads.writing import ColumnFile, RowFile
 
 PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
 _PREVIEW_ROWS = 10
-_ALMOST_NUMBER = re.compile(r"[+-]?\d[\d.,' ]*[.,]\d+")
-_ROW_NUMBER = "counts upwards like a row number"
-_SHOWN_VALUES = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Feature:
-    """A column that is learned from."""
-
-    position: int
-    column: Column
+_UNNAMED = re.compile(r"column_\d+")
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 class _Ingestion:
@@ -62,7 +54,9 @@ class _Ingestion:
         mentioned += [(column_pointer(name), name) for name in spec.columns]
         for pointer, name in mentioned:
             if name not in self.names:
-                message = f"there is no column {shown(name)}; the file has {_listed(self.names)}"
+                is_odd = len(self.names) == 1 or not self.names[0][:1].isalnum() or any(_UNNAMED.fullmatch(one) for one in self.names)
+                hint = "; is the first line the names of the columns?" if is_odd else ""
+                message = f"there is no column {shown(name)}; the file has {_listed(self.names)}{hint}"
                 raise UploadProblem(message, code="unknown_column", pointer=pointer)
         if len(set(roles.values())) < len(roles):
             raise UploadProblem("one column cannot be two of target, group, time and split", code="two_roles", pointer="/target")
@@ -107,9 +101,13 @@ class _Ingestion:
             row = {name: None if cell is None else _cell(cell) for name, cell in zip(self.names, cells, strict=False)}
             self.preview.append(row)
 
-    def features(self) -> list[_Feature]:
+    def features(self) -> list[Feature]:
         """Choose the columns to learn from, and say which were left out and why."""
         taken = {self.spec.target, self.spec.group, self.spec.time, self.spec.split}
+        indices = [name for name in self.names if _PANDAS_INDEX.fullmatch(name) and name not in taken]
+        if indices and self.spec.features is None:
+            taken |= set(indices)
+            self.warnings.append(f"{', '.join(indices)} is pandas' index and not used: name it in features to use it")
         wanted = self.spec.features or [name for name in self.names if name not in taken and self.spec.columns.get(name) != "ignore"]
         found = []
         for name in wanted:
@@ -122,13 +120,14 @@ class _Ingestion:
             else:
                 self.warnings.append(f"column {name} is not used: it {reason}")
         if not found:
-            raise UploadProblem("no column is left to learn from", code="no_features", pointer="/features")
+            reasons = "; ".join(warning for warning in self.warnings if "not used" in warning) or "all others have a role or are ignored"
+            raise UploadProblem(f"no column is left to learn from: {reasons}"[:1000], code="no_features", pointer="/features")
         if len(found) * self.num_rows > self.limits.max_values:
             message = f"{self.num_rows} rows of {len(found)} numbers are more than the {self.limits.max_values} numbers allowed"
             raise UploadProblem(message, code="too_large")
         return found
 
-    def _feature(self, name: str) -> tuple[_Feature | None, str]:
+    def _feature(self, name: str) -> tuple[Feature | None, str]:
         scan, declared, position = self.scans[name], self.spec.columns.get(name), self.names.index(name)
         facts = {"name": name, "num_missing": scan.missing, "first_missing_row": scan.first_missing}
         if isinstance(declared, OrdinalSpec):
@@ -138,7 +137,7 @@ class _Ingestion:
                 held = "too many values, or too long ones" if strange is None else shown(strange[0])
                 message = f"column {shown(name)} holds {held}, which is not in its order"
                 raise UploadProblem(message, code="unknown_word", pointer=f"{column_pointer(name)}/order")
-            return _Feature(position=position, column=Column(**facts, kind="ordinal", categories=declared.order)), ""  # type: ignore[arg-type]
+            return Feature(position=position, column=Column(**facts, kind="ordinal", categories=declared.order)), ""  # type: ignore[arg-type]
         if scan.present == 0:
             return None, "has no value in any row"
         if declared == "number" and not scan.is_numeric:
@@ -147,7 +146,7 @@ class _Ingestion:
             message = f"row {row} of column {shown(name)} holds {shown(word)}, which is no number"
             raise UploadProblem(message, code="not_a_number", pointer=column_pointer(name))
         if declared != "category" and scan.is_numeric:
-            return _Feature(position=position, column=Column(**facts)), ""  # type: ignore[arg-type]  # facts of a Column
+            return Feature(position=position, column=Column(**facts)), ""  # type: ignore[arg-type]  # facts of a Column
         if declared is None and scan.all_instants:
             return None, "holds instants: name it as time, or give their parts as numbers"
         unfit = self._unfit(scan)
@@ -155,33 +154,33 @@ class _Ingestion:
             return None, unfit
         self._warn_of_words(scan)
         categories = tuple(value for value, _ in scan.counts())
-        return _Feature(position=position, column=Column(**facts, kind="category", categories=categories)), ""  # type: ignore[arg-type]
+        return Feature(position=position, column=Column(**facts, kind="category", categories=categories)), ""  # type: ignore[arg-type]
 
     def _unfit(self, scan: Scan) -> str | None:
         """Say why a column's values cannot be categories, if they cannot."""
         if scan.longest > LONGEST_WORD and not scan.is_numeric:
             return f"holds words of more than {LONGEST_WORD} characters: free text"
         if scan.distinct is None or scan.distinct > self.limits.max_categories:
-            if scan.first_word is not None and _ALMOST_NUMBER.fullmatch(scan.first_word[1]):
-                row, word = scan.first_word
-                return f"holds what looks like numbers in another notation (row {row}: {shown(word)}): set csv.decimal to the decimal mark"
-            return f"holds words of more than {self.limits.max_categories} kinds: an id, or free text"
+            reason = disguise(scan)
+            return (
+                f"is read as words of more than {self.limits.max_categories} kinds: {reason}"
+                if reason
+                else f"holds words of more than {self.limits.max_categories} kinds: an id, or free text"
+            )
         return None
 
     def _warn_of_words(self, scan: Scan) -> None:
-        if scan.first_word is not None and _ALMOST_NUMBER.fullmatch(scan.first_word[1]) and scan.name not in self.spec.columns:
-            row, word = scan.first_word
-            self.warnings.append(
-                f"column {scan.name} is read as words, though they look like numbers (row {row}: {shown(word)}): "
-                "set csv.decimal to the decimal mark, and remove separators of thousands"
-            )
-        elif scan.first_word is not None and scan.words * 20 <= scan.present and scan.name not in self.spec.columns:
-            row, word = scan.first_word
-            self.warnings.append(
-                f"column {scan.name} is read as words, for {scan.words} of {scan.present} values are no numbers "
-                f"(row {row}: {shown(word)}): if they mean missing, add them to csv.missing_values"
-            )
-        elif scan.distinct is not None and scan.distinct * 2 > scan.present > 20:
+        if scan.name not in self.spec.columns:
+            reason = disguise(scan)
+            if reason is not None:
+                self.warnings.append(f"column {scan.name} is read as words: {reason}")
+            elif scan.first_word is not None and scan.share_of_numbers >= 0.5:
+                row, word = scan.first_word
+                self.warnings.append(
+                    f"column {scan.name} is read as words, though {scan.share_of_numbers:.0%} of its values are numbers "
+                    f"(row {row}: {shown(word)}): if such words mean missing, add them to csv.missing_values"
+                )
+        if scan.distinct is not None and scan.distinct * 2 > scan.present > 20:
             self.warnings.append(f"column {scan.name} looks like an identifier: {scan.distinct} different words in {scan.present} rows")
 
     def complete(self, role: str) -> Scan | None:
@@ -210,11 +209,21 @@ def ingest_table(
     work = _Ingestion(source, spec, decimal, limits, warnings)
     target, group, time, split = (work.complete(role) for role in ("target", "group", "time", "split"))
     assert target is not None
+    reason = disguise(target)
+    if _asked(spec, target) == "regression" and target.first_word is not None:
+        row, word = target.first_word
+        message = f"row {row} of the target holds {shown(word)}, which is no number" + (f": {reason}" if reason else "")
+        raise UploadProblem(message, code="target_not_numeric", pointer="/task")
     task = task_of(
         asked=_asked(spec, target), is_numeric=target.is_numeric, all_whole=target.all_whole, distinct=target.distinct, rows=work.num_rows
     )
     counts: list[tuple[str, int]] = []
+    if reason is not None and target.name not in spec.columns:
+        work.warnings.append(f"the target is read as words: {reason}")
     if task == "classification":
+        if target.is_beyond_exact:
+            message = "the target's whole numbers are beyond 2^53 and cannot be told apart: save them as words, with a letter before them"
+            raise UploadProblem(message, code="label_too_large", pointer="/target")
         if target.longest > LONGEST_WORD and not target.is_numeric:
             message = f"the target holds words of more than {LONGEST_WORD} characters: classes need shorter names"
             raise UploadProblem(message, code="label_too_long", pointer="/target")
@@ -252,12 +261,17 @@ def ingest_table(
         content_hash=content_hash,
     )
     resolved = spec.model_copy(update={"task": task, "features": tuple(feature.column.name for feature in features)})
-    columns = tuple(_profiles(work, features, written.findings))
+    columns = tuple(profiles(work, features, written.findings))
     work.warnings.extend(
-        f"column {column.name} {_ROW_NUMBER}: leave it out of the features unless the order means something"
+        f"column {column.name} {ROW_NUMBER}: leave it out of the features unless the order means something"
         for column in columns
-        if _ROW_NUMBER in column.notes and column.role == "feature"
+        if ROW_NUMBER in column.notes and column.role == "feature"
     )
+    constant = [column.name for column in columns if CONSTANT in column.notes and column.role == "feature"]
+    if constant:
+        more = f" and {len(constant) - 10} more" if len(constant) > 10 else ""
+        work.warnings.append(f"constant, so nothing is learned from them: {', '.join(constant[:10])}{more}")
+    work.warnings.extend(extremes(work, features))
     profile = Profile(
         num_rows=work.num_rows,
         columns=columns,
@@ -310,7 +324,7 @@ class _Written:
 
 def _write(
     work: _Ingestion,
-    features: list[_Feature],
+    features: list[Feature],
     target: Scan,
     labels: tuple[str, ...],
     dividers: tuple[Scan | None, Scan | None, Scan | None],
@@ -361,7 +375,7 @@ def _write(
     )
 
 
-def _values(column: pa.Array, feature: _Feature, scan: Scan) -> Array:
+def _values(column: pa.Array, feature: Feature, scan: Scan) -> Array:
     """Read a feature as float64, NaN where missing; words as their positions."""
     words = feature.column.categories
     return positions(column, scan, words) if words else numbers(column, scan.decimal)[0]
@@ -382,7 +396,8 @@ def _times(column: pa.Array, scan: Scan) -> Array:
 
 def _group_numbers(column: pa.Array, known: dict[object, int]) -> Array:
     encoded = column.dictionary_encode()
-    numbers_of = np.array([known.setdefault(value, len(known)) for value in encoded.dictionary.to_pylist()], dtype=np.int64)
+    names = [number_label(value) if isinstance(value, float) else value for value in encoded.dictionary.to_pylist()]
+    numbers_of = np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
     found: Array = numbers_of[encoded.indices.to_numpy(zero_copy_only=False)]
     return found
 
@@ -392,44 +407,6 @@ def _ordered(numbers_of: Array, known: dict[object, int]) -> Array:
     order = {value: place for place, value in enumerate(sorted(known, key=lambda value: (str(type(value)), value)))}
     place = np.array([order[value] for value in known], dtype=np.int64)
     return place[numbers_of]
-
-
-def _profiles(work: _Ingestion, features: list[_Feature], findings: Findings) -> Iterator[ColumnProfile]:
-    spec, kinds = work.spec, {feature.column.name: feature for feature in features}
-    roles = {spec.target: "target", spec.group: "group", spec.time: "time", spec.split: "split"}
-    for name in work.names:
-        scan, feature = work.scans[name], kinds.get(name)
-        has_numbers = scan.is_numeric and scan.counted > 0
-        kind = "number" if scan.is_numeric else "time" if scan.all_instants and scan.present else "category" if scan.present else "empty"
-        if feature is not None:
-            kind = feature.column.kind
-        shown_counts = None
-        if scan.distinct is not None and scan.present and (not has_numbers or scan.distinct <= _SHOWN_VALUES):
-            shown_counts = dict(sorted(scan.counts(), key=lambda pair: -pair[1])[:_SHOWN_VALUES])
-        yield ColumnProfile(
-            name=name,
-            role=roles.get(name) or ("feature" if feature is not None else "unused"),
-            kind=kind,
-            num_missing=scan.missing,
-            first_missing_row=scan.first_missing,
-            num_distinct=len(scan.counts()) if scan.distinct is not None else None,
-            low=scan.low if has_numbers else None,
-            high=scan.high if has_numbers else None,
-            mean=scan.mean if has_numbers else None,
-            deviation=scan.deviation if has_numbers else None,
-            most_frequent=shown_counts,
-            notes=tuple(_notes(work, scan, findings)),
-        )
-
-
-def _notes(work: _Ingestion, scan: Scan, findings: Findings) -> Iterator[str]:
-    if scan.infinite:
-        yield f"{scan.infinite} infinite or undefined values count as missing"
-    if scan.present and scan.distinct is not None and len(scan.counts()) == 1:
-        yield "constant"
-    if scan.is_numeric and scan.all_whole and scan.is_increasing and work.num_rows > 20 and scan.name != work.spec.time:
-        yield _ROW_NUMBER
-    yield from findings.notes.get(scan.name, ())
 
 
 def _cell(value: object) -> str:

@@ -1,7 +1,10 @@
 """Datasets over HTTP: uploading, telling of, deleting; and what is refused leaves nothing."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 
 from api.app import create_app
+from api.uploading import sweep_scratch
 from store.engine import Database
 from tests.api.conftest import Answer, StrictClient, settings_for
 from tests.uploads import folders, gray, npz, parquet_of, tarred, zipped
@@ -368,3 +372,37 @@ def test_parquet_and_numbers_that_overflow_are_told_of_in_strict_json(client: St
     columns = {"a": pa.array([1e308, -1e308, float("nan"), 1e308]), "y": pa.array(["p", "q", "p", "\U0001f600"])}
     profile = uploaded(client, parquet_of(columns), {"target": "y"})["upload"]["profile"]
     assert profile["columns"][0]["deviation"] is None
+
+
+@pytest.mark.parametrize(
+    "values", [[1.7e18] * 20, [1e16 + 2 * i for i in range(20)], [1e-320] * 20, [1e308, -1e308] * 10, [5.0] * 20, list(range(20))]
+)
+def test_columns_of_any_range_can_be_looked_at(lite_client: StrictClient, values: list[float]) -> None:
+    content = "x,y\n" + "".join(f"{value!r},{value * 0.5!r}\n" for value in values) + "3,1\n"
+    answer = post(lite_client, content.encode(), {"target": "y", "task": "regression"})
+    assert lite_client.get(f"/v1/datasets/{answer.json()['id']}/preview.png").content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("columns", "pointers"),
+    [
+        ({"a": "word"}, ["/columns/a"]),
+        ({"a": {"order": ["u"]}}, ["/columns/a/order"]),
+        ({"a": {"order": "uv"}}, ["/columns/a/order"]),
+        ({"a": {"order": ["u", "v"], "x": 1}}, ["/columns/a/x"]),
+        ({"a": {}}, ["/columns/a/order"]),
+    ],
+)
+def test_a_columns_kind_is_faulted_in_the_form_that_was_sent(lite_client: StrictClient, columns: Any, pointers: list[str]) -> None:
+    answer = post(lite_client, b"a,y\nu,1\nv,2\n", {"target": "y", "columns": columns})
+    assert (answer.status_code, [one["pointer"] for one in answer.json()["errors"]]) == (422, pointers)
+
+
+def test_what_a_dead_process_left_of_an_upload_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    for owner in (ended.pid, os.getpid()):
+        (tmp_path / f"holdout-upload-{owner}-x").mkdir()
+    sweep_scratch()
+    assert [path.name for path in tmp_path.glob("holdout-*")] == [f"holdout-upload-{os.getpid()}-x"]

@@ -267,3 +267,9 @@ def test_numbers_near_the_ends_of_their_range_make_no_fuss() -> None:
 def test_headers_of_old_pythons_are_read_without_a_word() -> None:
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (4L, 2L), }"
     assert take(zipped({"x.npy": _npy(header=header, data=bytes(64)), "y.npy": _saved(Y)})).x.shape == (4, 2)
+
+
+def test_axes_that_are_probably_in_another_order_are_pointed_out() -> None:
+    assert "numpy.moveaxis" in take(npz(x=np.zeros((4, 28, 28, 3), np.uint8), y=Y)).warnings
+    assert "numpy.moveaxis" not in take(npz(x=np.zeros((4, 3, 28, 28), np.uint8), y=Y)).warnings
+    assert "gray images are" in take(npz(x=np.zeros((4, 8, 8)), y=Y)).warnings

@@ -1,6 +1,7 @@
 """Tables: which column plays which role, what is found out of it, what is refused. CSV and Parquet alike."""
 
 import datetime as dt
+import gzip
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from data.uploads.limits import UploadLimits
-from tests.uploads import npz, parquet_of, refused, take
+from tests.uploads import npz, parquet_of, refused, take, zipped
 
 ROLES = "a,g,t,s,y\n1,u,2026-01-01,train,p\n2,v,2026-01-03,val,q\n3,u,2026-01-02,TEST,p\n4,w,2026-01-04,train,q\n"
 
@@ -297,7 +298,7 @@ def test_parquet_makes_the_same_dataset_as_the_same_csv() -> None:
 
 @pytest.mark.parametrize("start", [b"\x80\x04\x95", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n", b"\x1f\x8b\x08\x00"])
 def test_files_of_other_kinds_are_refused(start: bytes) -> None:
-    assert refused(start + b"a,y\n1,x\n2,z\n", target="y").code in {"unsupported_file", "does_not_apply"}
+    assert refused(start + b"a,y\n1,x\n2,z\n", target="y").code in {"unsupported_file", "damaged_archive"}
 
 
 def test_what_was_found_out_can_be_sent_again() -> None:
@@ -318,3 +319,79 @@ def test_numbers_in_another_notation_are_pointed_out(word: str) -> None:
 def test_a_target_that_never_changes_is_refused() -> None:
     problem = refused(b"x,y\n1,5.5\n2,5.5\n3,5.5\n", target="y")
     assert (problem.pointer, problem.code) == ("/target", "constant_target")
+
+
+@pytest.mark.parametrize("decimal", [{}, {"csv": {"decimal": ","}}])
+def test_a_point_in_a_file_of_decimal_commas_is_no_decimal_mark(decimal: dict[str, Any]) -> None:
+    """B062: 1.234 may be 1234."""
+    rows = [f"{i},5;{sales};{'ab'[i % 2]}" for i in range(12) for sales in ("999", "1.234", "2.500")]
+    taken = take("x;sales;y\n" + "\n".join(rows), target="y", **decimal)
+    assert taken.ingested.spec.csv.decimal == ","
+    assert "column sales is read as words: they look like numbers in another notation (row 2: '1.234')" in taken.warnings
+    assert "remove separators of thousands" in refused("x;y\n1,5;1.234\n2,5;2\n", target="y", task="regression").args[0]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("5%", "percent"), ("$1000.00", "money"), ("(5)", "notation"), ("1.2.2024", "look like dates"), ("31/12/2024", "look like dates")],
+)
+def test_numbers_and_dates_in_disguise_are_pointed_out(word: str, hint: str) -> None:
+    content = "x,z,y\n" + "".join(f"{word},{i},{'ab'[i % 2]}\n" for i in range(30))
+    assert hint in take(content, target="y").warnings
+    assert (
+        f"the target is read as words: they look like {'dates' if 'date' in hint else 'numbers'}"
+        in take(content + "b,1,a\n", target="x").warnings
+    )
+
+
+@pytest.mark.parametrize("strays", [1, 5, 30, 49])
+def test_stray_words_in_a_column_of_numbers_are_pointed_out_however_many(strays: int) -> None:
+    """B021."""
+    rows = "".join(f"{'-' if i < strays else i % 7 + 0.5},{i % 2}\n" for i in range(100))
+    assert (
+        f"column x is read as words, though {100 - strays}% of its values are numbers (row 1: '-')"
+        in take("x,y\n" + rows, target="y").warnings
+    )
+
+
+def test_whole_numbers_beyond_what_floats_tell_apart_stay_apart_as_groups() -> None:
+    """B035."""
+    ids, y = [2**60 + i // 2 for i in range(60)], [i % 2 for i in range(60)]
+    for content in (
+        parquet_of({"id": pa.array(ids), "x": pa.array(range(60)), "y": pa.array(y)}),
+        "id,x,y\n" + "".join(f"{ids[i]},{i},{y[i]}\n" for i in range(60)),
+    ):
+        assert take(content, target="y", group="id").ingested.info.num_groups == 30
+        assert "beyond 2^53" in take(content, target="y").warnings
+        assert refused(content, target="id", task="classification").code == "label_too_large"
+
+
+def test_the_index_of_pandas_is_not_learned_from_unless_it_is_named() -> None:
+    content = parquet_of({"x": pa.array([1, 2, 3, 4]), "__index_level_0__": pa.array([4, 3, 2, 1]), "y": pa.array(["a", "b", "a", "b"])})
+    taken = take(content, target="y")
+    assert taken.features == ("x",)
+    assert "__index_level_0__ is pandas' index and not used" in taken.warnings
+    assert take(content, target="y", features=["x", "__index_level_0__"]).features == ("x", "__index_level_0__")
+
+
+def test_what_is_wrong_with_the_columns_that_were_left_out_is_said() -> None:
+    problem = refused("x,y\n" + "".join(f",{'ab'[i % 2]}\n" for i in range(10)), target="y")
+    assert (problem.code, "column x is not used: it has no value in any row" in str(problem)) == ("no_features", True)
+    assert "constant, so nothing is learned from them: x" in take("x,z,y\n1,1,a\n1,2,b\n", target="y").warnings
+    assert "reaches 1e+200" in take("x,z,y\n1e200,1,a\n1,2,b\n", target="y").warnings
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x89PNG\r\n", "one image is no dataset"),
+        (b"%PDF-1.7", "a PDF"),
+        (b'{"a": 1}\n', "JSON is not read"),
+        (zipped({"xl/workbook.xml": b"<x/>"}), "save the sheet as CSV"),
+        (zipped({"table.csv": b"a,y\n1,2\n"}), "tables are sent as they are, not packed"),
+        (gzip.compress(b"a,y\n1,2\n"), "tables are sent as they are, not packed"),
+        (b"sep=;\nx;y\n1;2\n", "is the first line the names of the columns?"),
+    ],
+)
+def test_the_commonest_wrong_files_are_told_what_to_do(content: bytes, said: str) -> None:
+    assert said in str(refused(content, target="y"))

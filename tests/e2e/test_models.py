@@ -208,7 +208,13 @@ def test_words_that_training_never_met_are_unknown_and_said_to_be(client: Client
     rows = [{"age": 30, "weight": 60, "color": color, "size": "small"} for color in ("violet", "orange")]
     found = client.request("POST", f"/v1/jobs/{job}/predictions", json={"rows": rows}).json()
     assert found["predictions"][0] == found["predictions"][1]
-    assert found["warnings"] == ["2 words of column color did not occur in the training rows: taken as unknown"]
+    assert found["warnings"] == ["2 words of column color did not occur in the training rows and are taken as unknown: 'violet', 'orange'"]
+
+
+def test_rows_far_from_all_training_rows_are_said_to_be(client: Client, job: str) -> None:
+    rows = [{"age": age, "weight": 60, "color": " red ", "size": ""} for age in (30, 30_000)]
+    [warning] = client.request("POST", f"/v1/jobs/{job}/predictions", json={"rows": rows}).json()["warnings"]
+    assert warning == "1 rows lie far from all training rows (the first is row 2): their answers mean little"
 
 
 def test_a_missing_value_is_refused_by_a_model_that_was_trained_on_complete_rows(client: Client) -> None:

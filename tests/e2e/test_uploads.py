@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cli.service import Service
@@ -111,7 +112,13 @@ def test_what_the_page_says_that_answers_are_is_what_they_are(outputs: dict[str,
     assert [text.splitlines()[0] for text in printed] == ["200", "200", "204"]
     assert "same features as an earlier one" in printed[0]
     assert (folder / "watch.png").read_bytes().startswith(b"\x89PNG")
-    [shown] = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    answer, shown = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    [predicted] = [json.loads(text) for block, text in outputs.items() if "/predictions" in block]
+    assert predicted["predictions"] == json.loads(answer)["predictions"]
+    assert predicted.keys() == json.loads(answer).keys()
+    assert np.array(predicted["probabilities"]).round(2).tolist() == json.loads(answer)["probabilities"]
+    assert "## What is not known" in next(text for block, text in outputs.items() if "/model-card" in block)
+    assert (folder / "model.zip").read_bytes().startswith(b"PK")
     [refusal] = [text for block, text in outputs.items() if '"target": "sex"}' in block]
     assert {**json.loads(refusal), "request_id": ""} == {**json.loads(shown), "request_id": ""}
     [limits] = [text for block, text in outputs.items() if "/v1/limits" in block]
