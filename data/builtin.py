@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from data.dataset import TEST, TRAIN, VAL, Array, Column, Dataset, DatasetInfo, content_hash
+from data.dataset import Array, Column, Dataset, DatasetInfo, content_hash, part_sizes
 from data.entries import ENTRIES, BuiltinRows, Entry
 
 _BUILTIN = {entry.info.id: entry for entry in ENTRIES}
@@ -77,13 +77,6 @@ class Builtins:
 
 
 BUILTINS = Builtins()
-
-
-def part_sizes(parts: Array | None) -> dict[str, int] | None:
-    """Count the rows of each part of a dataset's own division."""
-    if parts is None:
-        return None
-    return {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))}
 
 
 def _features(builtin: Entry, rows: BuiltinRows) -> Array:

@@ -119,3 +119,10 @@ def content_hash(*arrays: Array) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def part_sizes(parts: Array | None) -> dict[str, int] | None:
+    """Count the rows of each part of a dataset's own division."""
+    if parts is None:
+        return None
+    return {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from data.dataset import Kind, Task
+from data.dataset import Task
 
 
 class _State(BaseModel):
@@ -99,8 +99,3 @@ class Preparation(_State):
         if self.inputs.resize is None:
             return self.inputs.shape
         return (self.inputs.shape[0], *self.inputs.resize)
-
-    @property
-    def row_kind(self) -> Kind:
-        """Tell what rows are."""
-        return self.inputs.kind

@@ -6,12 +6,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Kind
+from data.dataset import TRAIN, Array, Column, DatasetInfo, Kind, part_sizes
 from data.uploads.archives import check_sizes, open_zip
-from data.uploads.entries import Entry, entries_of
 from data.uploads.findings import Findings
 from data.uploads.ingested import ColumnProfile, Ingested, Profile
 from data.uploads.limits import UploadLimits
+from data.uploads.npz import Entry, entries_of
 from data.uploads.problems import UploadProblem, shown
 from data.uploads.scan import number_label
 from data.uploads.spec import UploadSpec
@@ -135,9 +135,7 @@ class _Arrays:
             group_name=spec.group,
             num_groups=len(np.unique(arrays["groups"])) if "groups" in arrays else None,
             time_name=spec.time,
-            predefined_rows=None
-            if parts is None
-            else {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
+            predefined_rows=part_sizes(parts),
             content_hash=content_hash,
         )
 

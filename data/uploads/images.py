@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from data.dataset import TEST, TRAIN, VAL, Array, DatasetInfo
+from data.dataset import Array, DatasetInfo, part_sizes
 from data.uploads.archives import Packed, files_in
 from data.uploads.ingested import Ingested, Profile
 from data.uploads.limits import UploadLimits
@@ -115,9 +115,7 @@ def ingest_images(file: BinaryIO, spec: UploadSpec, folder: Path, limits: Upload
         licence=spec.licence or "",
         source="uploaded",
         description=spec.description or "",
-        predefined_rows=None
-        if parts is None
-        else {name: int((parts == part).sum()) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
+        predefined_rows=part_sizes(parts),
         content_hash=content_hash,
     )
     sizes = Counter(f"{look.size[0]} x {look.size[1]}" for look in looks)

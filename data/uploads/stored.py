@@ -7,8 +7,6 @@ import numpy as np
 
 from data.dataset import Array, Dataset, DatasetInfo
 
-ROLES = ("x", "y", "groups", "times", "parts")
-
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFiles:
