@@ -120,10 +120,7 @@ FIELDS: dict[type[BaseModel], tuple[str, dict[str, Any], dict[str, tuple[Any, An
 EXCEPTIONS = {
     "EarlyStoppingSpec/monitor": "two monitors may agree on the best epoch; that it drives stopping is tested in tests/training/test_stopping.py",
     "TrainingSpec/kept_weights": "the last epoch may be the best; tested in tests/training/test_stopping.py",
-    "PreprocessingSpec/missing": "no built-in dataset lacks values; tested in tests/data/test_tables.py",
-    "PreprocessingSpec/categories": "no built-in dataset has words; tested in tests/data/test_tables.py",
-    "HoldoutSpec/by": "no built-in dataset has groups or times; tested in tests/data/test_group_splits.py",
-    "PredefinedSpec/by": "no built-in dataset has groups or times; tested in tests/data/test_group_splits.py",
+    "PredefinedSpec/by": "no built-in dataset that is divided has groups or times; tested in tests/data/test_group_splits.py",
     "PredefinedSpec/val_fraction": "no built-in dataset that every machine has is divided; tested in tests/data/test_splits.py",
     "schedule/reduce_on_plateau/monitor": "with so large a min_delta neither improves; directions are tested in tests/training/test_schedules.py",
 }
@@ -147,6 +144,10 @@ def _cases() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
                 made = [_set(base, f"{where}/{field}", value) for value in pair]
             yield f"{spec.__name__}/{field}", *made  # type: ignore[misc]
     yield "PreprocessingSpec/resize", *(_set(BASE, "preprocessing/resize", size) for size in (None, [4, 4]))  # type: ignore[misc]
+    penguins = {**BASE, "dataset": "penguins", "network": {"name": "mlp"}, "preprocessing": {"missing": "indicator"}}
+    for pointer, values in {"missing": ("median", "indicator"), "categories": ("one_hot", "ordinal")}.items():
+        yield f"PreprocessingSpec/{pointer}", *(_set(penguins, f"preprocessing/{pointer}", value) for value in values)  # type: ignore[misc]
+    yield "HoldoutSpec/by", *({**penguins, "split": {"name": "holdout", "by": by}} for by in ("rows", "group"))  # type: ignore[misc]
     network = {"name": "cnn", "blocks": [{"channels": 8, "pool": 2}]}
     for name, fields in {
         "batch_norm": {"momentum": (0.1, 0.5), "epsilon": (1e-5, 0.5)},
