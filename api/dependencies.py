@@ -18,7 +18,7 @@ from store.datasets import Datasets
 from store.engine import Database
 
 _MANY_ROWS = 500_000
-"""Rows from which on dividing them takes memory that is worth handing back."""
+"""Rows from which on what a division took is handed back, and made again when it is asked for again."""
 
 
 class Resources:
@@ -44,6 +44,7 @@ class Resources:
         """
         found = resolve(spec, self.settings.limits, self.datasets)
         if found.info.num_rows > _MANY_ROWS:
+            self.datasets.forget(spec.dataset)
             hand_back()
         return found
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi import UploadFile
 from fastapi.exceptions import RequestValidationError
@@ -16,12 +16,17 @@ from api.dependencies import Resources
 from api.errors import ProblemError
 from api.memory import hand_back
 from api.strict import strict_json
+from data.uploads.apart import ingest_apart
 from data.uploads.ingest import ingest
+from data.uploads.ingested import Ingested
+from data.uploads.limits import UploadLimits
 from data.uploads.spec import UploadSpec
 from store.datasets import DatasetState, Upload, store_dataset
 
 _SCRATCH = "holdout-upload-"
 _WAIT_SECONDS = 60
+LARGE_BYTES = 8_000_000
+"""Files beyond it are read in a process of their own, which takes half a second to start."""
 
 
 def schema_of(text: str) -> UploadSpec:
@@ -59,7 +64,7 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
     name = _display_name(file.filename)
     try:
         with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as folder:
-            ingested = ingest(file.file, spec, Path(folder), resources.settings.upload_limits)
+            ingested = _ingested(file, spec, Path(folder), resources.settings.upload_limits)
             title = spec.name or name
             upload = Upload(
                 info=dataclasses.replace(ingested.info, title=title),
@@ -74,6 +79,17 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
     finally:
         hand_back()
         resources.uploading.release()
+
+
+def _ingested(file: UploadFile, spec: UploadSpec, folder: Path, limits: UploadLimits) -> Ingested:
+    """Read small files here, and large ones where their memory is nobody else's."""
+    if (file.size or 0) <= LARGE_BYTES:
+        return ingest(file.file, spec, folder, limits)
+    spooled = cast("tempfile.SpooledTemporaryFile[bytes]", file.file)
+    spooled.rollover()
+    spooled.flush()
+    with os.fdopen(os.dup(spooled.fileno()), "rb") as shared:
+        return ingest_apart(shared, spec, folder, limits)
 
 
 def sweep_scratch() -> None:

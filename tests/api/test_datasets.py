@@ -406,3 +406,14 @@ def test_what_a_dead_process_left_of_an_upload_is_removed(tmp_path: Path, monkey
         (tmp_path / f"holdout-upload-{owner}-x").mkdir()
     sweep_scratch()
     assert [path.name for path in tmp_path.glob("holdout-*")] == [f"holdout-upload-{os.getpid()}-x"]
+
+
+def test_large_files_are_read_apart_and_leave_as_little(lite_client: StrictClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = uploaded(lite_client)
+    monkeypatch.setattr("api.uploading.LARGE_BYTES", 0)
+    assert post(lite_client).json() == small
+    other = uploaded(lite_client, schema={**SCHEMA, "features": ["a"]})
+    assert other["feature_names"] == ["a"]
+    before = left(tmp_path)
+    assert post(lite_client, schema={"target": "nothing"}).json()["errors"][0]["code"] == "unknown_column"
+    assert left(tmp_path) == before
