@@ -141,10 +141,11 @@ def _memory(pid: int) -> dict[str, float]:
 
 @dataclass
 class _Peaks:
-    """Watches processes in a thread; `total` and `anonymous` are the largest found of any one of them."""
+    """Watches processes in a thread; `total` and `anonymous` are the largest found of any one of them, `child` of any they started."""
 
     pids: list[int]
     total: float = 0.0
+    child: float = 0.0
     anonymous: float = 0.0
     _done: threading.Event = field(default_factory=threading.Event)
 
@@ -158,6 +159,8 @@ class _Peaks:
                 found = _memory(pid)
                 self.total = max(self.total, found["total"], found["peak"])
                 self.anonymous = max(self.anonymous, found["anonymous"])
+            with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, KeyError):
+                self.child = max([self.child, *(_memory(one.pid)["peak"] for one in psutil.Process(pid).children())])
 
     @classmethod
     @contextlib.contextmanager
@@ -242,6 +245,7 @@ def _measured(name: str, file: _File) -> list[tuple[str, str]]:
         (f"{name}: rows x shape, MB", f"{dataset['num_rows']} x {dataset['input_shape']}, {size:.0f}"),
         ("API idle, MB (anonymous)", f"{idle['total']:.0f} ({idle['anonymous']:.0f})"),
         ("API peak while uploading, MB (anonymous)", f"{uploading.total:.0f} ({uploading.anonymous:.0f}); {_verdict(uploading)}"),
+        ("peak of the process that reads for it, MB", f"{uploading.child:.0f}"),
         ("API after, MB (anonymous)", f"{after['total']:.0f} ({after['anonymous']:.0f})"),
         ("receiving, s", f"{receiving:.1f}"),
         ("reading, s", f"{reading:.1f}"),
