@@ -156,7 +156,7 @@ def _pointer(location: Sequence[str | int], body: Any) -> str:
         return str(location[1]) if len(location) > 1 else ""
     pointer, at = "", body
     for index, part in enumerate(location[1:], start=1):
-        if isinstance(part, str) and part.startswith("literal["):
+        if isinstance(part, str) and (part.startswith("literal[") or part == "[key]"):
             continue
         is_last = index == len(location) - 1
         if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):

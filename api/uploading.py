@@ -48,8 +48,8 @@ def _is_beside(location: tuple[int | str, ...], body: Any) -> bool:
     """Tell a fault of the form of a column's kind that was not sent: a word is no order, and an order no word."""
     if len(location) < 3 or location[0] != "columns":
         return False
-    kind = body["columns"].get(location[1])
-    return isinstance(kind, dict) != (location[2] == "OrdinalSpec") and isinstance(kind, dict | str)
+    kind, form = body["columns"].get(location[1]), str(location[2])
+    return (isinstance(kind, dict) and form.startswith("literal[")) or (isinstance(kind, str) and form == "OrdinalSpec")
 
 
 def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tuple[DatasetState, bool]:

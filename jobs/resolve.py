@@ -83,6 +83,9 @@ def _dataset(dataset_id: str, source: DatasetSource) -> Dataset:
     except KeyError:
         known = ", ".join(source.suggestions())
         raise SpecProblems(Problem("/dataset", "unknown_dataset", f"no dataset has this id; there are {known}")) from None
+    except OSError as error:
+        message = f"the files of {dataset_id} cannot be read here"
+        raise SpecProblems(Problem("/dataset", "dataset_unavailable", message)) from error
     raise SpecProblems(Problem("/dataset", "dataset_unavailable", f"{found.id} cannot be used here: {found.unavailable_reason}"))
 
 

@@ -20,7 +20,7 @@ from data.dataset import Dataset, DatasetInfo
 from data.uploads.stored import StoredFiles, open_stored
 from store.artifacts import Artifacts
 from store.engine import Database, is_duplicate
-from store.errors import Conflict, NotFound
+from store.errors import Conflict, DatabaseUnavailable, NotFound
 from store.ids import new_id
 from store.tables import DatasetRow, JobRow, table
 
@@ -65,7 +65,8 @@ class DatasetState:
 def store_dataset(db: Database, artifacts: Artifacts, upload: Upload) -> tuple[DatasetState, bool]:
     """Store files, then the row that names them; an equal upload is found again. Give the dataset and whether it is new.
 
-    What fails leaves no file; a process that dies in between leaves some that no row names, which the sweeper collects.
+    What fails leaves no file. A process that dies in between, or a database that goes away while the row is written, leaves some
+    that perhaps no row names: the sweeper collects them.
     """
     known = _of_identity(db, upload.identity)
     if known is not None:
@@ -88,6 +89,8 @@ def store_dataset(db: Database, artifacts: Artifacts, upload: Upload) -> tuple[D
         if known is None or not is_duplicate(error):
             raise
         return known, False  # an equal upload was committed first
+    except DatabaseUnavailable:  # the row may have been committed all the same: the sweeper finds out
+        raise
     except BaseException:
         artifacts.delete(list(keys.values()))
         raise
@@ -177,7 +180,7 @@ class Datasets:
         return opened
 
     def forget(self, dataset_id: str) -> None:
-        """Close a dataset that was deleted."""
+        """Close a dataset: one that was deleted, or is too large to be kept open."""
         with self._lock:
             self._open.pop(dataset_id, None)
 

@@ -191,8 +191,10 @@ class _Ingestion:
         scan = self.scans[name]
         if scan.missing:
             what = {"target": "target", "group": "group", "time": "time", "split": "part"}[role]
+            counted = f", {scan.infinite} of them infinite" if scan.infinite else ""
             message = (
-                f"row {scan.first_missing} has no {what} ({scan.missing} of {scan.rows} rows in column {shown(name)}): remove such rows"
+                f"row {scan.first_missing} has no {what} "
+                f"({scan.missing} of {scan.rows} rows in column {shown(name)}{counted}): remove such rows"
             )
             raise UploadProblem(message, code=f"missing_{role}", pointer=f"/{role}")
         return scan

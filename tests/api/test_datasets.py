@@ -391,6 +391,10 @@ def test_columns_of_any_range_can_be_looked_at(lite_client: StrictClient, values
         ({"a": {"order": "uv"}}, ["/columns/a/order"]),
         ({"a": {"order": ["u", "v"], "x": 1}}, ["/columns/a/x"]),
         ({"a": {}}, ["/columns/a/order"]),
+        ({"": {"order": ["u", "v"]}}, ["/columns/"]),
+        ({"": "number"}, ["/columns/"]),
+        ({"a": 5}, ["/columns/a"]),
+        ([], ["/columns"]),
     ],
 )
 def test_a_columns_kind_is_faulted_in_the_form_that_was_sent(lite_client: StrictClient, columns: Any, pointers: list[str]) -> None:

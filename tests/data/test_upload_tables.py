@@ -395,3 +395,8 @@ def test_what_is_wrong_with_the_columns_that_were_left_out_is_said() -> None:
 )
 def test_the_commonest_wrong_files_are_told_what_to_do(content: bytes, said: str) -> None:
     assert said in str(refused(content, target="y"))
+
+
+def test_an_infinite_target_is_said_to_count_as_missing() -> None:
+    """B021."""
+    assert "row 2 has no target (1 of 3 rows in column 'y', 1 of them infinite)" in str(refused("x,y\n1,1\n2,inf\n3,2\n", target="y"))

@@ -4,13 +4,16 @@ import datetime as dt
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import Connection
 
 from data import builtin
 from jobs.problems import SpecProblems
@@ -19,7 +22,7 @@ from jobs.spec import JobSpec
 from store.artifacts import Artifacts
 from store.datasets import Datasets, Upload, collect_garbage, delete_dataset, get_dataset, list_datasets, store_dataset
 from store.engine import Database
-from store.errors import Conflict, NotFound
+from store.errors import Conflict, DatabaseUnavailable, NotFound
 from store.jobs import Created, create_job, delete_job, get_job, request_cancel
 from tests.factories import a_dataset, a_job, an_upload
 
@@ -216,8 +219,12 @@ def test_those_opened_last_stay_open(sqlite_db: Database, artifacts: Artifacts, 
 def test_a_dataset_whose_files_are_gone_cannot_be_opened(sqlite_db: Database, artifacts: Artifacts, tmp_path: Path) -> None:
     dataset_id = _stored(sqlite_db, artifacts, tmp_path)
     (tmp_path / "files" / "datasets" / dataset_id / "y.npy").unlink()
+    source = Datasets(sqlite_db, artifacts)
     with pytest.raises(FileNotFoundError):
-        Datasets(sqlite_db, artifacts).load(dataset_id)
+        source.load(dataset_id)
+    with pytest.raises(SpecProblems, match="cannot be read here") as caught:
+        resolve(JobSpec.model_validate({"dataset": dataset_id}), source=source)
+    assert [one.code for one in caught.value.problems] == ["dataset_unavailable"]
 
 
 def test_only_old_files_that_no_row_names_are_collected(db: Database, artifacts: Artifacts, tmp_path: Path) -> None:
@@ -249,3 +256,22 @@ def test_only_old_files_that_no_row_names_are_collected(db: Database, artifacts:
 
 def test_there_is_no_garbage_before_there_is_a_file(sqlite_db: Database, artifacts: Artifacts) -> None:
     assert collect_garbage(sqlite_db, artifacts) == []
+
+
+class _AnswerLost(Database):
+    """A database that commits, and whose answer to that is lost with the connection."""
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with super().write() as connection:
+            yield connection
+        raise DatabaseUnavailable("gone")
+
+
+def test_a_commit_whose_answer_was_lost_keeps_its_files(db: Database, artifacts: Artifacts, tmp_path: Path) -> None:
+    upload = an_upload(tmp_path / "upload")
+    with pytest.raises(DatabaseUnavailable):
+        store_dataset(_AnswerLost(db.engine), artifacts, upload)
+    [state] = list_datasets(db)
+    assert np.array_equal(Datasets(db, artifacts).load(state.info.id).x, np.load(upload.files["x"]))
+    assert store_dataset(db, artifacts, upload) == (get_dataset(db, state.info.id), False)
