@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from data.dataset import Array, DatasetInfo
-from data.splits.spec import PredefinedSpec
+from data.splits.spec import KFoldSpec, PredefinedSpec, TimeSeriesSpec
 from jobs.problems import Problem
 from jobs.rows import batches_per_epoch
 from jobs.spec import JobSpec
@@ -31,6 +31,8 @@ def loss_for(dataset: DatasetInfo) -> LossSpec:
 
 def has_validation(spec: JobSpec, dataset: DatasetInfo) -> bool:
     """Tell whether the split leaves validation rows."""
+    if isinstance(spec.split, KFoldSpec | TimeSeriesSpec):
+        return True
     own = dataset.predefined_rows is not None and dataset.predefined_rows["val"] > 0
     return spec.split.val_fraction > 0 or (isinstance(spec.split, PredefinedSpec) and own)
 

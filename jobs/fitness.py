@@ -1,12 +1,12 @@
 """Whether a dataset's columns are fit for what a spec does with them, and what its author should know of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from data.dataset import Dataset, DatasetInfo
 from data.preprocessing.spec import PreprocessingSpec
-from data.splits.build import Division
+from data.splits.build import Division, grain
 from jobs.problems import Problem
 from jobs.spec import JobSpec
 
@@ -41,19 +41,20 @@ def missing_problems(dataset: Dataset, division: Division) -> Iterator[Problem]:
             yield Problem("/preprocessing/missing", "empty_column", message)
 
 
-def data_warnings(spec: JobSpec, dataset: Dataset, division: Division) -> Iterator[str]:
+def data_warnings(spec: JobSpec, dataset: Dataset, divisions: Sequence[Division]) -> Iterator[str]:
     """Say what is no error but should not come as a surprise. `spec` is resolved."""
-    info = dataset.info
+    info, by = dataset.info, grain(spec.split, dataset)
     if spec.preprocessing.missing != "reject" and not any(column.num_missing for column in info.columns or ()):
         yield f"no value is missing in {info.id}: preprocessing.missing acts on predictions only"
     if dataset.parts is not None and spec.split.name != "predefined":
         yield f"{info.id} is divided into {', '.join(info.predefined_rows or {})} already, and this split mixes them: name the split predefined"
-    if dataset.groups is not None and spec.split.by != "group":
-        yield f"rows of one {info.group_name} may be on both sides of the split: it is by {spec.split.by or 'the part that each row names'}"
-    if dataset.times is not None and spec.split.by != "time":
+    if dataset.groups is not None and by != "group":
+        yield f"rows of one {info.group_name} may be on both sides of the split: it is by {by}"
+    if dataset.times is not None and by != "time":
         yield f"rows are not held out by {info.time_name}: training rows may be later than those they are measured on"
     if info.task == "classification":
-        yield from _absent_classes(dataset, division)
+        for division in divisions:
+            yield from _absent_classes(dataset, division)
 
 
 def _absent_classes(dataset: Dataset, division: Division) -> Iterator[str]:

@@ -1,17 +1,14 @@
 """From a planned fit to the arrays it trains on. Rows are never stored with a job: they are rebuilt by replay."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from data.dataset import Dataset, DatasetInfo
-from data.preprocessing.build import PreparedPart, PreparedSplit, prepare
+from data.dataset import Array, Dataset, DatasetInfo
+from data.preprocessing.build import PreparedPart, PreparedSplit, prepare, prepare_rows
 from data.preprocessing.state import GridPreparation, Preparation
-from jobs.plans.fits import Conclusion, FitResult, PlannedFit
-from jobs.plans.replay import replay
-from jobs.rows import division_of
-from jobs.spec import JobSpec
+from data.splits.build import Division
+from jobs.plans.fits import FitRows, PlannedFit
 from training.records import Fit, FitData, Rows
 
 
@@ -27,30 +24,30 @@ class Materialized:
     preparation: Preparation
 
 
-def materialize(spec: JobSpec, dataset: Dataset, number: int, *, expected_row_hash: str, results: Sequence[FitResult] = ()) -> Materialized:
-    """Rebuild fit `number` of a resolved `spec`, whose earlier rounds gave `results`.
+def materialize(planned: PlannedFit, dataset: Dataset) -> Materialized:
+    """Prepare the rows of a planned fit: all that is learned for it is learned from its own training rows.
 
     Raises:
-        RowsChanged: its rows do not hash to `expected_row_hash`, or the plan asks for no such fit.
+        UnfitRows: they cannot be prepared as the spec asks.
         OSError: the dataset's files are not on this machine.
     """
-    planned = _awaited(spec, dataset, number, results)
-    if planned is None or planned.row_hash != expected_row_hash:
-        raise RowsChanged(f"fit {number}: the rows of dataset {spec.dataset} are not those that were planned")
+    rows, spec = planned.rows(), planned.spec
     dtype = np.float64 if spec.training.precision == "float64" else np.float32
-    split = prepare(spec.preprocessing, dataset, division_of(spec, dataset), dtype)
-    fit = Fit(number=number, seed=planned.seed, spec=spec, data=_fit_data(split, dataset.info))
+    split = prepare(spec.preprocessing, dataset, Division(train=rows.train, val=rows.val, test=rows.test), dtype)
+    data = _fit_data(split, dataset.info, rows, _asked(split, dataset, rows, dtype))
+    fit = Fit(number=planned.number, seed=planned.seed, spec=spec, data=data, stop_at=planned.stop_at, pause_at=planned.pause_at)
     return Materialized(fit=fit, preparation=split.state)
 
 
-def _awaited(spec: JobSpec, dataset: Dataset, number: int, results: Sequence[FitResult]) -> PlannedFit | None:
-    awaited = replay(spec, dataset, results)
-    if isinstance(awaited, Conclusion):
+def _asked(split: PreparedSplit, dataset: Dataset, rows: FitRows, dtype: type[np.float32] | type[np.float64]) -> Array | None:
+    if rows.asked is None:
         return None
-    return next((fit for fit in awaited if fit.number == number), None)
+    if split.val is not None and np.array_equal(rows.asked, rows.val):
+        return split.val.x
+    return prepare_rows(split.state, dataset, rows.asked, dtype)
 
 
-def _fit_data(split: PreparedSplit, info: DatasetInfo) -> FitData:
+def _fit_data(split: PreparedSplit, info: DatasetInfo, drawn: FitRows, asked: Array | None) -> FitData:
     def rows(part: PreparedPart) -> Rows:
         return Rows(x=part.x, y=part.y)
 
@@ -64,4 +61,6 @@ def _fit_data(split: PreparedSplit, info: DatasetInfo) -> FitData:
         target_scale=split.state.target.scale,
         channel_units=(inputs.offset, inputs.scale) if isinstance(inputs, GridPreparation) and inputs.kind == "image" else None,
         class_labels=info.class_labels,
+        weights=drawn.weights,
+        asked=asked,
     )

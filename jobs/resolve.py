@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 from data.builtin import BUILTINS
 from data.dataset import Dataset, DatasetInfo, DatasetSource
-from data.splits.build import SplitProblem, grain, stratifies
-from data.splits.spec import HoldoutSpec
+from data.splits.build import Division, SplitProblem, filled
 from jobs.applicability import class_problems, has_validation, idle_techniques, loss_for, row_problems, technique_problems
 from jobs.fitness import data_problems, data_warnings, missing_problems
 from jobs.limits import Limits
-from jobs.plans.fits import Conclusion, PlannedFit
-from jobs.plans.replay import replay
+from jobs.plans.fits import Round
+from jobs.plans.replay import start
 from jobs.problems import Problem, SpecProblems
-from jobs.rows import batch_rows, division_of, input_shape_of
+from jobs.rows import batch_rows, divisions_of, input_shape_of
 from jobs.spec import JobSpec
 from models.shapes import Layer, ShapeProblem, layers, num_parameters
 
@@ -29,7 +28,8 @@ class Resolved:
     warnings: tuple[str, ...]
     layers: tuple[Layer, ...]
     num_parameters: int
-    fits: tuple[PlannedFit, ...]
+    divisions: tuple[Division, ...]
+    first_round: Round
 
 
 def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource = BUILTINS) -> Resolved:
@@ -46,33 +46,46 @@ def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource =
         raise SpecProblems(*problems)
     resolved, warnings = _filled(spec, dataset)
     try:
-        division = division_of(resolved, dataset)
+        divisions = divisions_of(resolved, dataset)
     except SplitProblem as problem:
         raise SpecProblems(Problem(problem.pointer, problem.code, str(problem))) from problem
-    problems = list(missing_problems(dataset, division))
-    if problems:
-        raise SpecProblems(*problems)
-    input_shape = input_shape_of(resolved, dataset)
-    table = _layers(resolved, info, input_shape)
+    for division in divisions:
+        problems = list(missing_problems(dataset, division))
+        if problems:
+            raise SpecProblems(*problems)
+    table = ()
+    for division in divisions:
+        found = _checked(resolved, dataset, division, limits)
+        table = table or found
+    warnings += idle_techniques(resolved, min(len(division.train) for division in divisions))
+    warnings += data_warnings(resolved, dataset, divisions)
+    return Resolved(
+        spec=resolved,
+        info=info,
+        warnings=tuple(warnings),
+        layers=table,
+        num_parameters=num_parameters(table),
+        divisions=tuple(divisions),
+        first_round=next(start(resolved, dataset)),
+    )
+
+
+def _checked(spec: JobSpec, dataset: Dataset, division: Division, limits: Limits) -> tuple[Layer, ...]:
+    """Check a spec on one division's rows; give its layers."""
+    input_shape = input_shape_of(spec, dataset, division.train)
+    table = _layers(spec, dataset.info, input_shape)
     labels = dataset.y[division.train]
     problems = [
-        *_size_problems(resolved, table, limits),
-        *_prepared_problems(info.num_rows, input_shape, limits),
-        *row_problems(resolved, labels),
-        *_cost_problems(resolved, len(labels), table, limits),
+        *_size_problems(spec, table, limits),
+        *_prepared_problems(dataset.info.num_rows, input_shape, limits),
+        *row_problems(spec, labels),
+        *_cost_problems(spec, len(labels), table, limits),
     ]
-    if info.task == "classification":
+    if dataset.info.task == "classification":
         problems += class_problems(labels)
     if problems:
         raise SpecProblems(*problems)
-    warnings += idle_techniques(resolved, len(labels))
-    warnings += data_warnings(resolved, dataset, division)
-    fits = replay(resolved, dataset, ())
-    if isinstance(fits, Conclusion):
-        raise SpecProblems(Problem("/plan", "no_fits", "this plan has nothing to train"))
-    return Resolved(
-        spec=resolved, info=info, warnings=tuple(warnings), layers=table, num_parameters=num_parameters(table), fits=tuple(fits)
-    )
+    return table
 
 
 def _dataset(dataset_id: str, source: DatasetSource) -> Dataset:
@@ -147,18 +160,11 @@ def _filled(spec: JobSpec, dataset: Dataset) -> tuple[JobSpec, list[str]]:
     if not has_validation(spec, dataset.info) and training.kept_weights == "best":
         training = training.model_copy(update={"kept_weights": "last"})
         warnings.append("without validation rows no epoch can be called best: the weights of the last epoch are kept")
-    split = spec.split
-    by = grain(split, dataset)
-    if isinstance(split, HoldoutSpec):
-        shuffle = split.shuffle and by != "time"
-        split = split.model_copy(update={"by": by, "stratify": stratifies(split, dataset), "shuffle": shuffle})
-    elif not (dataset.info.predefined_rows or {}).get("val"):
-        split = split.model_copy(update={"by": by})
     resolved = spec.model_copy(
         update={
             "seed": secrets.randbelow(2**32) if spec.seed is None else spec.seed,
             "loss": loss_for(dataset.info),
-            "split": split,
+            "split": filled(spec.split, dataset),
             "training": training,
         }
     )

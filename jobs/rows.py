@@ -7,43 +7,61 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from data.dataset import Dataset
-from data.preprocessing.build import prepared_shape
-from data.splits.build import Division, divide
-from jobs.plans.fits import PlannedFit
+from data.dataset import Array, Dataset
+from data.preprocessing.build import prepare, prepared_shape
+from data.preprocessing.spec import PreprocessingSpec
+from data.splits.build import Division, divisions
+from data.splits.spec import SplitSpec
+from jobs.plans.fits import FitRows
 from jobs.spec import JobSpec
 from models.normalizations.spec import BatchNormSpec
-from models.shapes import layers, num_parameters
 
-_divided: WeakKeyDictionary[Dataset, dict[str, Division]] = WeakKeyDictionary()
+_divided: WeakKeyDictionary[Dataset, dict[str, list[Division]]] = WeakKeyDictionary()
 _shapes: WeakKeyDictionary[Dataset, dict[str, tuple[int, ...]]] = WeakKeyDictionary()
 _KEPT_ROWS = 2_000_000
-"""Rows whose divisions of one dataset are kept; one division is kept whatever its size."""
-_KEPT_SHAPES = 8
+"""Rows whose divisions of one dataset are kept; one set of divisions is kept whatever its size."""
+_KEPT_SHAPES = 256
 
 
-def division_of(spec: JobSpec, dataset: Dataset) -> Division:
-    """Divide the dataset's rows.
+def divisions_of(spec: JobSpec, dataset: Dataset, *, split: SplitSpec | None = None, rows: Array | None = None) -> list[Division]:
+    """Divide the dataset's rows, or the `rows` given, by the job's split or another.
 
     Raises:
         SplitProblem: the split cannot be made.
     """
+    asked = spec.split if split is None else split
     known = _divided.setdefault(dataset, {})
-    key = f"{spec.split.model_dump_json()} {seed_of(spec)}"
+    key = f"{asked.model_dump_json()} {seed_of(spec)} {'' if rows is None else _digest(rows)}"
     if key not in known:
-        _make_room(known, max(1, min(_KEPT_SHAPES, _KEPT_ROWS // max(1, dataset.info.num_rows))))
-        known[key] = divide(spec.split, dataset, seed_of(spec))
+        found = divisions(asked, dataset, seed_of(spec), rows, lambda chosen: _features(dataset, chosen))
+        _make_room(known, max(1, min(_KEPT_SHAPES, _KEPT_ROWS // max(1, dataset.info.num_rows * len(found)))))
+        known[key] = found
     return known[key]
 
 
-def input_shape_of(spec: JobSpec, dataset: Dataset) -> tuple[int, ...]:
-    """Give the shape of a prepared row: what the network is built for."""
+def _features(dataset: Dataset, rows: Array) -> Array:
+    """Prepare rows as numbers that distances are measured between: standardised, words one-hot, what is missing by the median."""
+    is_table = dataset.info.kind == "table"
+    spec = PreprocessingSpec(missing="median") if is_table else PreprocessingSpec()
+    found = prepare(spec, dataset, Division(train=rows, val=rows[:0], test=rows[:0]), np.float64).train.x
+    return found.reshape(len(found), -1)
+
+
+def input_shape_of(spec: JobSpec, dataset: Dataset, train: Array) -> tuple[int, ...]:
+    """Give the shape of a prepared row, with `train` as training rows: what the network is built for."""
+    info = dataset.info
+    if info.kind != "table":
+        return prepared_shape(spec.preprocessing, dataset, train)
     known = _shapes.setdefault(dataset, {})
-    key = f"{spec.split.model_dump_json()} {seed_of(spec)} {spec.preprocessing.model_dump_json()}"
+    key = f"{spec.preprocessing.model_dump_json()} {_digest(train)}"
     if key not in known:
         _make_room(known, _KEPT_SHAPES)
-        known[key] = prepared_shape(spec.preprocessing, dataset, division_of(spec, dataset).train)
+        known[key] = prepared_shape(spec.preprocessing, dataset, train)
     return known[key]
+
+
+def _digest(rows: Array) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(rows, dtype=np.int64).tobytes(), digest_size=16).hexdigest()
 
 
 def _make_room(known: dict[str, Any], most: int) -> None:
@@ -58,12 +76,16 @@ def seed_of(spec: JobSpec) -> int:
     return spec.seed
 
 
-def row_hash(dataset: Dataset, division: Division) -> str:
-    """Name these rows of this content, in this order (SHA-256, hex)."""
+def row_hash(dataset: Dataset, rows: FitRows) -> str:
+    """Name these rows of this content, in this order, with their weights (SHA-256, hex)."""
     digest = hashlib.sha256(str(dataset.info.content_hash).encode())
-    for part in (division.train, division.val, division.test):
+    parts = [rows.train, rows.val, rows.test] + ([] if rows.asked is None else [rows.asked])
+    for part in parts:
         digest.update(f"|{len(part)}|".encode())
         digest.update(part.astype(np.int64).tobytes())
+    if rows.weights is not None:
+        digest.update(b"|weights|")
+        digest.update(rows.weights.astype(np.float64).tobytes())
     return digest.hexdigest()
 
 
@@ -85,19 +107,3 @@ def batch_rows(spec: JobSpec, rows: int) -> int:
     """Rows of a full batch: never more than there are."""
     size = spec.training.batch_size
     return rows if size == "full" else min(size, rows)
-
-
-def planned_fit(spec: JobSpec, dataset: Dataset, number: int, label: str) -> PlannedFit:
-    """Describe the fit that trains on the rows of the job's split."""
-    division = division_of(spec, dataset)
-    steps = steps_per_epoch(spec, len(division.train))
-    return PlannedFit(
-        number=number,
-        label=label,
-        seed=seed_of(spec),
-        row_hash=row_hash(dataset, division),
-        num_rows={"train": len(division.train), "val": len(division.val), "test": len(division.test)},
-        steps_per_epoch=steps,
-        steps_planned=steps * spec.training.max_epochs,
-        num_parameters=num_parameters(layers(spec.network, input_shape_of(spec, dataset), dataset.info.num_outputs)),
-    )

@@ -30,6 +30,7 @@ class FitStatus(StrEnum):
     DIVERGED = "diverged"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PRUNED = "pruned"  # paused, and not gone on with: others did better so far
 
 
 ACTIVE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING})

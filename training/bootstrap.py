@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation import RowFigures, r_squared
-from training.seeding import derive
+from training.derivation import derive
+from training.figures import RowFigures, r_squared
 
 _BLOCK = 65_536
 """Row numbers drawn at once: so many stay in cache."""

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.seeding import derive, generator, keep_mask
+from training.derivation import derive
+from training.seeding import generator, keep_mask
 
 
 class EpochDraws:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from training.evaluation import RowFigures
+from training.figures import RowFigures
 from training.outcome import outcome_of
 from training.records import EpochRecord, FitOutcome, StopReason, TrainingEvent
 from training.stack import Stack

@@ -6,7 +6,8 @@ from typing import Any, Literal
 import numpy as np
 
 from training.bootstrap import Draws, difference, resampled, with_intervals
-from training.evaluation import Part, RowFigures, measure
+from training.evaluation import Part, measure
+from training.figures import RowFigures
 from training.members import Member
 from training.records import FitOutcome, StopReason
 from training.scores import baseline_loss, finite_or_none, scores

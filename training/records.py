@@ -24,7 +24,8 @@ class FitData:
     """What one fit learns from. `target_scale` turns standardised regression residuals into original units.
 
     `channel_units` are the mean and scale of each channel that take standardised images back to [0, 1], where they are
-    augmented; None for inputs that are augmented as they are. `class_labels` name the classes.
+    augmented; None for inputs that are augmented as they are. `class_labels` name the classes. `weights` [n] of mean 1 weigh
+    training rows in the objective. `asked` [m, *input_shape] are prepared rows whose outputs belong to the outcome.
     """
 
     task: Task
@@ -35,16 +36,24 @@ class FitData:
     target_scale: float = 1.0
     channel_units: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     class_labels: tuple[str, ...] | None = None
+    weights: np.ndarray | None = None
+    asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """One network to be trained once: from one seed, on one set of rows."""
+    """One network to be trained once: from one seed, on one set of rows.
+
+    `stop_at` ends it after that epoch, as if it were the last one, without changing its schedule. `pause_at` leaves it
+    unfinished after that epoch, to be gone on with from a checkpoint.
+    """
 
     number: int
     seed: int
     spec: FitSpec
     data: FitData
+    stop_at: int | None = None
+    pause_at: int | None = None
 
 
 class StopReason(StrEnum):
@@ -55,6 +64,7 @@ class StopReason(StrEnum):
     DIVERGED = "diverged"
     CANCELLED = "cancelled"
     TIME_LIMIT = "time_limit"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +89,14 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FitOutcome:
-    """How a fit ended. `weights` are the kept ones (name -> array), `evaluation` their JSON-ready final figures."""
+    """How a fit ended. `weights` are the kept ones (name -> array), `evaluation` their JSON-ready final figures.
+
+    `outputs` are what they say of the rows asked for: class probabilities [m, K], or numbers [m, 1] in standardised units.
+    A paused fit has neither; `figures` are those of its best epoch so far, and `checkpoint` what it goes on from.
+    """
 
     fit: int
-    status: Literal["finished", "diverged", "cancelled"]
+    status: Literal["finished", "diverged", "cancelled", "paused"]
     stop_reason: StopReason
     best_epoch: int | None
     last_epoch: int | None
@@ -90,6 +104,9 @@ class FitOutcome:
     weights: dict[str, np.ndarray] | None
     evaluation: dict[str, Any] | None
     message: str | None = None
+    outputs: np.ndarray | None = None
+    figures: dict[str, float] | None = None
+    checkpoint: bytes | None = None
 
 
 TrainingEvent = EpochRecord | FitOutcome

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn import metrics
 
-from training.evaluation import RowFigures
+from training.figures import RowFigures
 
 _BINS = 15
 _MAX_CLASSES = 100

@@ -3,19 +3,13 @@
 A fit's draws then depend neither on the fits beside it, nor on what was drawn before, nor on the batch size.
 """
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from training.derivation import derive
+
 _WORD = 2**32
-
-
-def derive(seed: int, *purpose: str | int) -> int:
-    """Hash (seed, purpose...) to 63 bits with blake2b."""
-    text = "/".join(str(part) for part in (seed, *purpose))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:

@@ -18,7 +18,8 @@ from models.build import build
 from models.spec import NetworkSpec
 from training.averaging import Average
 from training.draws import EpochDraws
-from training.evaluation import RowFigures, measure
+from training.evaluation import measure
+from training.figures import RowFigures
 from training.inputs import pick
 from training.members import Member, Shelf, Slot
 from training.monitors import monitored

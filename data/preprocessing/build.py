@@ -56,11 +56,6 @@ def prepare(spec: PreprocessingSpec, dataset: Dataset, division: Division, dtype
         OutOfRange: a prepared value is not finite.
     """
     state = learn(spec, dataset, division.train)
-    codes = (
-        None
-        if not isinstance(state.inputs, TablePreparation)
-        else [_positions(dataset.info, i, c) for i, c in enumerate(state.inputs.columns)]
-    )
 
     def part(rows: Array) -> PreparedPart | None:
         if len(rows) == 0:
@@ -68,18 +63,32 @@ def prepare(spec: PreprocessingSpec, dataset: Dataset, division: Division, dtype
         y = dataset.y[rows]
         if dataset.info.task == "regression":
             y = (y - state.target.offset) / state.target.scale
-        x = np.empty((len(rows), *state.input_shape), dtype=dtype)
-        for start in range(0, len(rows), _CHUNK):
-            raw = dataset.x[rows[start : start + _CHUNK]]
-            with np.errstate(over="ignore"):
-                x[start : start + _CHUNK] = apply(state, raw if codes is None else _recoded(raw, codes))
-        _check_range(x, rows, state)
-        return PreparedPart(x=x, y=y)
+        return PreparedPart(x=prepare_rows(state, dataset, rows, dtype), y=y)
 
     train = part(division.train)
     if train is None:
         raise ValueError("a split without training rows")
     return PreparedSplit(train=train, val=part(division.val), test=part(division.test), state=state)
+
+
+def prepare_rows(state: Preparation, dataset: Dataset, rows: Array, dtype: type[np.float32] | type[np.float64]) -> Array:
+    """Prepare rows [n, *input_shape] as was learned before.
+
+    Raises:
+        OutOfRange: a prepared value is not finite.
+    """
+    codes = (
+        None
+        if not isinstance(state.inputs, TablePreparation)
+        else [_positions(dataset.info, i, c) for i, c in enumerate(state.inputs.columns)]
+    )
+    x = np.empty((len(rows), *state.input_shape), dtype=dtype)
+    for start in range(0, len(rows), _CHUNK):
+        raw = dataset.x[rows[start : start + _CHUNK]]
+        with np.errstate(over="ignore"):
+            x[start : start + _CHUNK] = apply(state, raw if codes is None else _recoded(raw, codes))
+    _check_range(x, rows, state)
+    return x
 
 
 def _check_range(x: Array, rows: Array, state: Preparation) -> None:

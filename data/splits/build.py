@@ -1,15 +1,15 @@
 """From a split spec to row indices."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, assert_never
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.model_selection import GroupShuffleSplit, KFold, StratifiedKFold, TimeSeriesSplit, train_test_split
 
 from data.dataset import TEST, TRAIN, VAL, Array, Dataset
-from data.splits.spec import HoldoutSpec, PredefinedSpec, SplitSpec
+from data.splits.spec import HoldoutSpec, KFoldSpec, PredefinedSpec, SplitSpec, TimeSeriesSpec
 
 
 class SplitProblem(ValueError):
@@ -24,15 +24,28 @@ class SplitProblem(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """Row indices of the three parts: disjoint, and together every row. A part that was not asked for is empty."""
+    """Row indices of the three parts, disjoint. A part that was not asked for is empty.
+
+    One hold-out has every row in one of them. Of several divisions (folds) each has a `place`: fold and repeat, from 1.
+    """
 
     train: Array
     val: Array
     test: Array
+    label: str = "holdout"
+    place: Mapping[str, int] = field(default_factory=dict)
+
+
+Features = Callable[[Array], Array]
+"""Reads prepared features [n, F] of the rows given, for what divides by them."""
 
 
 def grain(spec: SplitSpec, dataset: Dataset) -> Literal["rows", "group", "time"]:
     """Tell what is held out: as asked, else by time or group where the dataset has such a column."""
+    if isinstance(spec, TimeSeriesSpec):
+        return "time"
+    if isinstance(spec, KFoldSpec):
+        return "group" if spec.by in {"group", "stratified_group", "each_group"} else "rows"
     if spec.by is not None:
         return spec.by
     if isinstance(spec, HoldoutSpec) and not spec.shuffle:
@@ -44,13 +57,62 @@ def grain(spec: SplitSpec, dataset: Dataset) -> Literal["rows", "group", "time"]
 
 def stratifies(spec: SplitSpec, dataset: Dataset) -> bool:
     """Tell whether class shares are kept: as asked, else for shuffled rows of classes."""
+    if isinstance(spec, KFoldSpec | TimeSeriesSpec):
+        return isinstance(spec, KFoldSpec) and spec.by in {"stratified", "stratified_group"}
     is_possible = grain(spec, dataset) == "rows" and dataset.info.task == "classification"
     if isinstance(spec, PredefinedSpec):
         return is_possible
     return spec.stratify if spec.stratify is not None else (spec.shuffle and is_possible)
 
 
-def divide(spec: SplitSpec, dataset: Dataset, seed: int) -> Division:
+def filled(spec: SplitSpec, dataset: Dataset) -> SplitSpec:
+    """Fill in what a client left open."""
+    match spec:
+        case HoldoutSpec():
+            by = grain(spec, dataset)
+            return spec.model_copy(update={"by": by, "stratify": stratifies(spec, dataset), "shuffle": spec.shuffle and by != "time"})
+        case PredefinedSpec():
+            return spec if (dataset.info.predefined_rows or {}).get("val") else spec.model_copy(update={"by": grain(spec, dataset)})
+        case KFoldSpec():
+            by_rows: Literal["stratified", "random"] = "stratified" if dataset.info.task == "classification" else "random"
+            return spec.model_copy(update={"by": spec.by or ("group" if dataset.groups is not None else by_rows), "folds": spec.folds or 5})
+        case TimeSeriesSpec():
+            return spec
+        case _:
+            assert_never(spec)
+
+
+def divisions(spec: SplitSpec, dataset: Dataset, seed: int, rows: Array | None = None, features: Features | None = None) -> list[Division]:
+    """Divide a dataset's rows, or the `rows` given: once, or fold by fold. `seed` (32 bits) decides what is drawn.
+
+    Raises:
+        SplitProblem: as `divide`.
+    """
+    all_rows = np.arange(dataset.info.num_rows) if rows is None else rows
+    del features
+    match spec:
+        case HoldoutSpec() | PredefinedSpec():
+            one = divide(spec, dataset, seed)
+            if rows is None:
+                return [one]
+            return [
+                replace(one, train=np.intersect1d(one.train, rows), val=np.intersect1d(one.val, rows), test=np.intersect1d(one.test, rows))
+            ]
+        case KFoldSpec():
+            kind = StratifiedKFold if spec.by == "stratified" else KFold
+            cuts = kind(spec.folds or 5, shuffle=True, random_state=seed).split(all_rows, dataset.y[all_rows])
+        case TimeSeriesSpec():
+            cuts = TimeSeriesSplit(spec.folds, test_size=spec.val_rows, gap=spec.gap_rows).split(all_rows)
+        case _:
+            assert_never(spec)
+    none = all_rows[:0]
+    return [
+        Division(train=all_rows[train], val=all_rows[val], test=none, label=f"fold {i}", place={"fold": i})
+        for i, (train, val) in enumerate(cuts, start=1)
+    ]
+
+
+def divide(spec: HoldoutSpec | PredefinedSpec, dataset: Dataset, seed: int) -> Division:
     """Divide a dataset's rows; `seed` (32 bits) decides the order when rows are shuffled.
 
     Raises:

@@ -1,37 +1,72 @@
 """Plans are replayed from stored results; nothing about a running plan lives in a process."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 from data.dataset import Dataset
 from jobs.plans.fit.plan import plan as fit_plan
 from jobs.plans.fit.spec import FitPlanSpec
-from jobs.plans.fits import Conclusion, FitResult, Plan, Round
-from jobs.rows import planned_fit
+from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round
+from jobs.plans.maker import FitMaker
 from jobs.spec import JobSpec
+from jobs.states import FitStatus
+
+_ENDED = frozenset({FitStatus.FINISHED, FitStatus.DIVERGED, FitStatus.FAILED, FitStatus.CANCELLED, FitStatus.PRUNED})
 
 
-def replay(spec: JobSpec, dataset: Dataset, results: Sequence[FitResult]) -> Round | Conclusion:
+class ReplayMismatch(ValueError):
+    """A replayed plan asks for other fits than those that are stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """Where a plan stands: `planned` are all fits asked for so far, by number, as they were asked for last.
+
+    `awaited` is the round whose fits are not all known, `index` (from 0) its place among rounds; or there is a conclusion.
+    """
+
+    planned: Mapping[int, PlannedFit]
+    index: int
+    awaited: Round | None
+    conclusion: Conclusion | None
+
+
+def replay(spec: JobSpec, dataset: Dataset, results: Sequence[FitResult]) -> Replayed:
     """Run the plan of a resolved `spec` on `dataset` and the results so far, in any order.
 
-    Returns the next round, whose fits have no result yet, or the conclusion.
+    Raises:
+        ReplayMismatch: a stored fit is not the one that the plan asks for under its number.
     """
     known = {result.number: result for result in results}
-    plan = _start(spec, dataset)
-    awaited = next(plan)
-    while all(fit.number in known for fit in awaited):
+    planned: dict[int, PlannedFit] = {}
+    plan = start(spec, dataset)
+    awaited, index = next(plan), 0
+    while True:
+        planned |= {fit.number: fit for fit in awaited.fits}
+        if not all(_is_known(fit, known) for fit in awaited.fits):
+            return Replayed(planned=planned, index=index, awaited=awaited, conclusion=None)
         try:
-            awaited = plan.send([known[fit.number] for fit in awaited])
+            awaited = plan.send([known[fit.number] for fit in awaited.fits])
         except StopIteration as end:
-            conclusion: Conclusion = end.value
-            return conclusion
-    return awaited
+            return Replayed(planned=planned, index=index, awaited=None, conclusion=end.value)
+        index += 1
 
 
-def _start(spec: JobSpec, dataset: Dataset) -> Plan:
+def _is_known(fit: PlannedFit, known: Mapping[int, FitResult]) -> bool:
+    result = known.get(fit.number)
+    if result is None:
+        return False
+    if result.row_hash != fit.row_hash:
+        raise ReplayMismatch(f"fit {fit.number}: the rows are not those that were planned")
+    return result.status in _ENDED or fit.pause_at in result.rungs
+
+
+def start(spec: JobSpec, dataset: Dataset) -> Plan:
+    """Start the plan of a resolved spec from its beginning."""
+    maker = FitMaker(spec, dataset)
     match spec.plan:
         case FitPlanSpec():
-            return fit_plan(partial(planned_fit, spec, dataset))
+            return fit_plan(spec.plan, maker)
         case _:
             assert_never(spec.plan)

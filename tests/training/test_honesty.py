@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.training.small import a_fit, figures, rows, run
-from training.evaluation import RowFigures
+from training.figures import RowFigures
 from training.members import batches
 from training.records import Fit, FitData, Rows, StopReason
 from training.regularizers.build import clip_by_norm

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.small import a_fit, figures, rows, run
 from training.bootstrap import resampled
-from training.evaluation import RowFigures, r_squared
+from training.figures import RowFigures, r_squared
 from training.loop import Stack, conclude, train
 from training.records import EpochRecord, FitData, FitOutcome, Rows, StopReason, TrainingEvent
 from training.seeding import keep_mask

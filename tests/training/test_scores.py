@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.small import a_fit, run
 from training.bootstrap import interval, resampled
-from training.evaluation import RowFigures
+from training.figures import RowFigures
 from training.scores import baseline_loss, calibration_error, scores
 
 

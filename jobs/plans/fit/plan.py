@@ -1,18 +1,17 @@
-"""The plan `fit`: one fit on the split's rows; the job's result is that fit's final evaluation."""
+"""The plan `fit`: one fit per division; one division gives that fit's final evaluation."""
 
-from jobs.plans.fits import Conclusion, FitResult, Plan, PlanFit
-from jobs.states import FailureKind, FitStatus
+from functools import partial
 
-
-def plan(plan_fit: PlanFit) -> Plan:
-    """Ask for one fit and conclude with its figures; it needs that fit to finish."""
-    [result] = yield [plan_fit(1, "holdout")]
-    return _conclude(result)
+from jobs.plans.fit.spec import FitPlanSpec
+from jobs.plans.fits import Conclusion, FitRows, Plan, Round, unfinished
+from jobs.plans.maker import FitMaker
 
 
-def _conclude(result: FitResult) -> Conclusion:
-    if result.status is FitStatus.DIVERGED:
-        return Conclusion(result=None, failure=FailureKind.DIVERGED, message=result.message)
-    if result.status is not FitStatus.FINISHED or result.evaluation is None:
-        return Conclusion(result=None, failure=FailureKind.INTERNAL, message=result.message or "a fit ended without an evaluation")
-    return Conclusion(result={"plan": "fit", "fit": result.number, **result.evaluation})
+def plan(spec: FitPlanSpec, maker: FitMaker) -> Plan:  # noqa: ARG001  every plan is started alike
+    """Ask for one fit per division; the job needs all of them to finish."""
+    fits = [
+        maker.fit(one.label, partial(FitRows, train=one.train, val=one.val, test=one.test), place=one.place) for one in maker.divisions()
+    ]
+    results = yield Round(fits=fits)
+    first = results[0]
+    return unfinished(results) or Conclusion(result={"plan": "fit", "fit": first.number, **(first.evaluation or {})})

@@ -1,0 +1,144 @@
+"""What every plan's result is made of. A plan's own result class stands beside it, in its folder."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import stats
+
+from data.dataset import Array, Dataset
+from jobs.plans.fits import FitResult, PlannedFit
+from jobs.states import FitStatus
+from training.bootstrap import resampled
+from training.bootstrap import with_intervals as _with_intervals
+from training.derivation import derive
+from training.figures import RowFigures
+
+Figures = dict[str, float]
+"""Figure name (loss, accuracy or rmse and r2) to value."""
+
+
+class Part(BaseModel):
+    """A part of a result: closed and finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Interval(Part):
+    """A figure with the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Spread(Part):
+    """A figure over several fits: unweighted mean, standard deviation with n - 1, 95 % t interval of the mean.
+
+    `std`, `low` and `high` are null for a single fit. Folds share training rows, so the interval is a little too narrow
+    (Bengio & Grandvalet 2004).
+    """
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    count: int
+
+
+class FitFigures(Part):
+    """One fit of a plan: where it stands in it, and its final figures on each of its parts."""
+
+    number: int
+    label: str
+    place: dict[str, int | float | str]
+    status: FitStatus
+    num_rows: dict[str, int]
+    best_epoch: int | None
+    kept_epoch: int | None
+    train: Figures | None
+    val: Figures | None
+    test: Figures | None
+    generalization_gap: float | None
+
+
+class ModelOf(Part):
+    """What a plan leaves to predict with: one fit's network, or several that vote.
+
+    `weights` [len(fits)] weigh votes; null is alike. vote: soft averages class probabilities, hard counts named classes,
+    mean averages numbers, median is the weighted median of numbers (Drucker 1997).
+    """
+
+    fits: Annotated[list[int], Field(min_length=1)]
+    vote: Literal["soft", "hard", "mean", "median"] | None = Field(None, description="null where there is one fit.")
+    weights: list[float] | None = None
+
+
+class Result(Part):
+    """What every plan concludes with: a sentence, its fits, and what may be predicted with (null: no single model)."""
+
+    sentence: str = Field(description="What was concluded, in one sentence.")
+    fits: list[FitFigures]
+    model: ModelOf | None = None
+
+
+def fit_figures(planned: PlannedFit, result: FitResult) -> FitFigures:
+    """Shape one fit of a plan."""
+    found = result.evaluation or {}
+    gap = found.get("generalization_gap")
+    return FitFigures(
+        number=planned.number,
+        label=planned.label,
+        place=dict(planned.place),
+        status=result.status,
+        num_rows=dict(planned.num_rows),
+        best_epoch=result.best_epoch,
+        kept_epoch=result.kept_epoch,
+        train=figures_of(found.get("train")),
+        val=figures_of(found.get("val")),
+        test=figures_of(found.get("test")),
+        generalization_gap=None if gap is None else gap["value"],
+    )
+
+
+def figures_of(split: dict[str, object] | None) -> Figures | None:
+    """Take loss and accuracy, or loss, rmse and r2, from the evaluation of one split."""
+    if split is None:
+        return None
+    names = ("loss", "accuracy", "rmse", "r2")
+    return {name: float(split[name]["value"]) for name in names if isinstance(split.get(name), dict)}  # type: ignore[index]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Summarise one figure over fits."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Spread(mean=mean, std=None, low=None, high=None, count=n)
+    std = float(np.std(values, ddof=1))
+    half = float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+    return Spread(mean=mean, std=std, low=mean - half, high=mean + half, count=n)
+
+
+def row_figures(outputs: Array, y: Array, *, is_classes: bool) -> RowFigures:
+    """Give figures of single rows from class probabilities [n, K], or numbers [n, 1] in original units, and targets [n]."""
+    if is_classes:
+        named = outputs[np.arange(len(y)), y]
+        loss = -np.log(np.maximum(named, np.finfo(np.float64).tiny))
+        return RowFigures(loss=loss, hit=(outputs.argmax(axis=1) == y).astype(np.float64), target=None)
+    about = y - y.mean()
+    if y.min() == y.max():
+        about = np.zeros_like(about)
+    return RowFigures(loss=(outputs[:, 0] - y) ** 2, hit=None, target=about)
+
+
+def with_intervals(figures: RowFigures, resamples: int, seed: int, purpose: str) -> dict[str, Interval]:
+    """Give loss and metrics of rows with percentile bootstrap intervals."""
+    found = _with_intervals(figures, resampled(figures, resamples, derive(seed, "result", purpose), "rows"))
+    return {name: Interval(**value) for name, value in found.items() if isinstance(value, dict)}
+
+
+def is_classification(dataset: Dataset) -> bool:
+    """Tell classes from numbers."""
+    return dataset.info.task == "classification"
