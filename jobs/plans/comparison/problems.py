@@ -22,10 +22,10 @@ def problems(spec: JobSpec, dataset: Dataset) -> Iterator[Problem]:
     for i, label in enumerate(labels):
         if label in labels[:i]:
             yield Problem(f"/plan/variants/{i}/label", "duplicate", f"another variant is called {label} already")
-    yield from _variant_problems(spec, spec.plan, FitMaker(spec, dataset))
+    yield from _variant_problems(spec.plan, FitMaker(spec, dataset))
 
 
-def _variant_problems(spec: JobSpec, plan: ComparisonPlanSpec, maker: FitMaker) -> Iterator[Problem]:
+def _variant_problems(plan: ComparisonPlanSpec, maker: FitMaker) -> Iterator[Problem]:
     found: dict[int, JobSpec] = {}
     for i, variant in enumerate(plan.variants):
         origin = f"/plan/variants/{i}/set"

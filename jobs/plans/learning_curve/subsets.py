@@ -20,8 +20,9 @@ def subset(spec: JobSpec, dataset: Dataset, train: Array, fraction: float, seed:
 
     Rows are drawn so that every class has its share to the nearest row; of rows in order of time the latest are taken.
     """
-    chosen = _precedence(spec, dataset, train, seed)[: num_rows(fraction, len(train))]
-    return train[np.sort(chosen)]
+    chosen = np.zeros(len(train), dtype=bool)
+    chosen[_precedence(spec, dataset, train, seed)[: num_rows(fraction, len(train))]] = True
+    return train[chosen]
 
 
 def _precedence(spec: JobSpec, dataset: Dataset, train: Array, seed: int) -> Array:
