@@ -65,36 +65,33 @@ def _losses(**losses: float) -> Callable[[PlannedFit], float]:
     return lambda fit: losses[str(fit.place["variant"])]
 
 
-def test_optimizers_start_from_the_same_network_and_see_rows_in_the_same_order() -> None:
-    job = resolved(IRIS, plan=_named(*OPTIMIZERS), training={"max_epochs": 2, "batch_size": 16})
+def test_variants_start_from_the_same_network_and_see_rows_in_the_same_order() -> None:
+    plan = _named(*OPTIMIZERS)
+    plan["variants"].append({"label": "large batches", "set": {"/training/batch_size": 50, "/training/max_epochs": 3}})
+    job = resolved(IRIS, plan=plan, training={"max_epochs": 2, "batch_size": 16})
     fits = job.first_round.fits
-    assert [fit.spec.optimizer.name for fit in fits] == list(OPTIMIZERS)
-    assert [fit.origin for fit in fits] == [f"/plan/variants/{i}/set" for i in range(4)]
+    assert [fit.spec.optimizer.name for fit in fits] == [*OPTIMIZERS, "adam"]
+    assert [fit.spec.training.batch_size for fit in fits] == [16, 16, 16, 16, 50]
+    assert [fit.origin for fit in fits] == [f"/plan/variants/{i}/set" for i in range(5)]
     assert {(fit.row_hash, fit.seed, fit.label == fit.place["variant"]) for fit in fits} == {(fits[0].row_hash, 0, True)}
-    starts, first_batches = [], []
+    starts, lasts, orders = [], [], []
     for fit in fits:
         stack = Stack([materialize(fit, IRIS).fit])
-        starts.append(next(event for event in train(stack) if isinstance(event, EpochRecord)))
-        first_batches.append(_first_batch(fit))
-    assert {(one.epoch, one.train_loss, one.val_loss, *one.val_metrics.values()) for one in starts} == {
-        (0, starts[0].train_loss, starts[0].val_loss, *starts[0].val_metrics.values())
-    }
-    assert len(set(first_batches)) == 1
-
-
-def _first_batch(fit: PlannedFit) -> float:
-    """Train for an epoch without moving: its objective is that of the batches that were seen, in whatever order floats add up."""
-    frozen = fit.spec.optimizer.model_copy(update={"learning_rate": 0.0})
-    made = materialize(fit, IRIS).fit
-    spec = made.spec.model_copy(update={"optimizer": frozen})
-    events = train(Stack([type(made)(number=1, seed=made.seed, spec=spec, data=made.data)]))
-    [first] = [event.objective for event in events if isinstance(event, EpochRecord) and event.epoch == 1]
-    assert first is not None
-    return first
+        orders.append([stack._order(stack.members[0], epoch).tolist() for epoch in (1, 2)])
+        curve = [event for event in train(stack) if isinstance(event, EpochRecord)]
+        starts.append((curve[0].epoch, curve[0].train_loss, curve[0].val_loss, *curve[0].val_metrics.values()))
+        lasts.append(curve[-1].train_loss)
+    assert set(starts) == {starts[0]}
+    assert len(set(lasts)) == 5
+    assert all(order == orders[0] for order in orders)
+    assert sorted(orders[0][0]) == list(range(105))
+    assert orders[0][0] != orders[0][1]
 
 
 def test_real_optimizers_are_compared_on_folds() -> None:
-    job = resolved(IRIS, plan=_plan(still={"/optimizer": {"name": "sgd", "learning_rate": 0.0}}, adam={}), split=FOLDS, training={"max_epochs": 8})
+    job = resolved(
+        IRIS, plan=_plan(still={"/optimizer": {"name": "sgd", "learning_rate": 0.0}}, adam={}), split=FOLDS, training={"max_epochs": 8}
+    )
     ran = run(job.spec, IRIS, real(IRIS))
     best, other = ran.result["variants"]
     assert (best["label"], best["rank"], other["rank"]) == ("adam", 1, 2)
@@ -109,7 +106,11 @@ def test_the_lowest_mean_loss_wins_and_is_the_model() -> None:
     sure = {"sgd": _flat(0.6), "adam": _flat(0.9), "nag": lambda rows: np.where(rows % 4 < 2, 0.95, 0.85)}
     ran = run(job.spec, TWENTY, scripted(_losses(sgd=0.5, adam=0.1, nag=0.11), _sure(sure)))
     best, second, third = ran.result["variants"]
-    assert [(one["rank"], one["label"], one["fits"]) for one in (best, second, third)] == [(1, "adam", [2]), (2, "nag", [3]), (3, "sgd", [1])]
+    assert [(one["rank"], one["label"], one["fits"]) for one in (best, second, third)] == [
+        (1, "adam", [2]),
+        (2, "nag", [3]),
+        (3, "sgd", [1]),
+    ]
     assert (ran.result["best"], ran.result["model"]["fits"]) == ("adam", [2])
     assert (best["difference"], best["is_distinguishable"], best["why"]) == (None, None, None)
     assert (second["is_distinguishable"], third["is_distinguishable"]) == (False, True)
@@ -189,8 +190,13 @@ REFUSED: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "one value": (_plan(a={"/training/batch_size": 0}, b={}), [("/plan/variants/0/set/~1training~1batch_size", "greater_than_equal")]),
     "a name": (_plan(a={"/optimizer/name": "best"}, b={}), [("/plan/variants/0/set/~1optimizer~1name", "union_tag_invalid")]),
     "the same twice": (
-        _plan(a={"/optimizer": {"name": "adam"}}, b={"/training/max_epochs": 9}, c={"/optimizer": {"name": "adam", "learning_rate": 0.001}}, d={}),
-        [("/plan/variants/2/set", "same_as"), ("/plan/variants/3/set", "same_as"), ("/plan/variants/3/set", "same_as")],
+        _plan(
+            a={"/optimizer": {"name": "adam"}},
+            b={"/training/max_epochs": 9},
+            c={"/optimizer": {"name": "adam", "learning_rate": 0.001}},
+            d={},
+        ),
+        [("/plan/variants/2/set", "same_as"), ("/plan/variants/3/set", "same_as")],
     ),
     "one inside another": (
         _plan(a={"/training/max_epochs": 5, "/training": {}}, b={"/training/max_epochs": 9}),
@@ -199,6 +205,18 @@ REFUSED: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "one label twice": (
         {"name": "comparison", "variants": [{"label": "a", "set": {}}, {"label": "a", "set": {"/training/max_epochs": 9}}]},
         [("/plan/variants/1/label", "duplicate")],
+    ),
+    "a technique that would not act": (
+        _plan(a={"/network": {"name": "mlp", "hidden_units": [], "dropout": 0.5}}, b={}),
+        [("/plan/variants/0/set/~1network/dropout", "no_effect")],
+    ),
+    "techniques that do not go together": (
+        _plan(a={"/schedule": {"name": "step", "every": 60}, "/training/max_epochs": 10}, b={}),
+        [("/plan/variants/0/set/~1schedule", "no_effect")],
+    ),
+    "a network that does not fit": (
+        _plan(a={"/network": {"name": "cnn"}}, b={}),
+        [("/plan/variants/0/set/~1network/name", "network_does_not_apply")],
     ),
     "nothing": (_named("sgd", "adam"), []),
 }

@@ -106,6 +106,16 @@ def test_pooled_numbers_are_scored_about_the_mean_of_all_rows_held_out() -> None
     assert pooled["r2"]["value"] == pytest.approx(1 - 25 / 82.5)
 
 
+def test_a_row_that_is_held_out_repeatedly_counts_once_with_the_mean_of_its_figures() -> None:
+    job = resolved(NUMBERS, split={**FOLDS, "folds": 2, "repeats": 2})
+    assert [fit.place["repeat"] for fit in job.first_round.fits] == [1, 1, 2, 2]
+    ran = run(job.spec, NUMBERS, scripted(lambda fit: 1.0, lambda fit, rows: NUMBERS.y[rows][:, None] + int(fit.place["repeat"])))
+    pooled = ran.result["pooled"]
+    assert (pooled["rows"], pooled["loss"]["value"]) == (10, 2.5)
+    assert pooled["loss"]["low"] == pooled["loss"]["high"] == 2.5
+    assert ran.result["summary"]["val_loss"]["count"] == 4
+
+
 @pytest.mark.parametrize(("best", "epoch"), [([3], 3), ([1, 2, 9], 2), ([1, 4], 3), ([2, 3], 3), ([0, 0, 5], 1), ([0, 1, 1, 2], 1)])
 def test_the_median_best_epoch_is_the_nearest_halves_up_and_at_least_1(best: list[int], epoch: int) -> None:
     assert median_epoch(best) == epoch
@@ -137,6 +147,19 @@ def test_folds_are_refitted_at_their_median_best_epoch() -> None:
     assert ran.planned[4].stop_at == 5
     assert ran.planned[4].num_rows == {"train": 10, "val": 0, "test": 0}
     assert ran.result["pooled"]["rows"] == 10
+
+
+@pytest.mark.parametrize("times", [None, np.arange(10)[::-1]])
+def test_the_refit_of_a_time_series_keeps_the_gap_before_the_test_rows(times: Array | None) -> None:
+    dataset = a_dataset(np.arange(10.0)[:, None], np.arange(10) % 2, times=times, name="series")
+    split = {"name": "time_series", "folds": 2, "gap_rows": 1, "test_fraction": 0.2}
+    job = resolved(dataset, split=split, plan={"name": "fit", "refit": True})
+    ran = run(job.spec, dataset, scripted(lambda fit: 0.5, lambda fit, rows: np.full((len(rows), 2), 0.5)))
+    rows = ran.planned[3].rows()
+    order = np.arange(10) if times is None else np.argsort(times)
+    assert set(rows.train) == set(order[:7])
+    assert set(rows.test) == set(order[8:])
+    assert all(ran.planned[number].num_rows["test"] == 0 for number in (1, 2))
 
 
 def test_a_refit_follows_the_curve_of_a_fit_on_the_same_rows_until_it_stops() -> None:

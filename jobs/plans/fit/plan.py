@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.dataset import Array
-from data.splits.build import Division
+from data.splits.division import Division
 from data.splits.spec import TimeSeriesSpec
 from jobs.plans.divided import Ended, Pooled, asking, pooled, summaries
 from jobs.plans.fit.result import FitPlanResult
