@@ -183,12 +183,13 @@ def is_classification(dataset: Dataset) -> bool:
 
 
 def shown(value: float | Interval | Spread) -> str:
-    """Write a figure for a sentence: to 3 significant digits, with its interval where it has one."""
+    """Write a figure for a sentence: to 3 significant digits or the nearest whole, with its interval where it has one."""
     if isinstance(value, Interval):
-        return f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]"
+        return f"{shown(value.value)} [{shown(value.low)}, {shown(value.high)}]"
     if isinstance(value, Spread):
-        return f"{value.mean:.3g}" if value.low is None or value.high is None else f"{value.mean:.3g} [{value.low:.3g}, {value.high:.3g}]"
-    return f"{value:.3g}"
+        bounds = "" if value.low is None or value.high is None else f" [{shown(value.low)}, {shown(value.high)}]"
+        return f"{shown(value.mean)}{bounds}"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def counted(number: int, what: str) -> str:

@@ -12,6 +12,7 @@ from jobs.materialize import materialize
 from jobs.plans.fit.plan import median_epoch
 from jobs.plans.fit.problems import problems
 from jobs.plans.fits import FitResult, PlannedFit
+from jobs.plans.results import shown
 from jobs.spec import JobSpec
 from jobs.states import FailureKind, FitStatus
 from tests.factories import a_dataset
@@ -235,3 +236,11 @@ def test_folds_of_equal_content_give_equal_curves() -> None:
     one, other = (_curve(fit, twice) for fit in job.first_round.fits)
     assert [(a.train_loss, a.val_loss, a.objective) for a in one] == [(b.train_loss, b.val_loss, b.objective) for b in other]
     assert one[0].train_loss != one[4].train_loss
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (123.4, "123"), (2912.02, "2912"), (-1234.5, "-1234"), (1e-6, "1e-06"), (2.5e12, "2.5e+12"), (0.0, "0")],
+)
+def test_a_sentence_says_figures_to_what_they_are_worth(value: float, text: str) -> None:
+    assert shown(value) == text

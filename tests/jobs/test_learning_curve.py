@@ -127,8 +127,8 @@ def test_a_loss_that_still_falls_says_that_more_rows_would_help() -> None:
     assert len(ran.result["divisions"]) == 2
 
 
-@pytest.mark.parametrize(("last", "begins"), [(0.5, "more rows would hardly help"), (0.6, "more rows did not help")])
-def test_a_loss_that_falls_no_more_says_that_more_rows_would_not_help(last: float, begins: str) -> None:
+@pytest.mark.parametrize(("last", "begins"), [(0.5, "it cannot be told whether more rows would help"), (0.6, "more rows did not help")])
+def test_a_loss_that_no_longer_falls_does_not_say_that_more_rows_would_help(last: float, begins: str) -> None:
     job = resolved(FORTY, plan=_plan(0.5, 1.0))
     ran = run(job.spec, FORTY, _by_fraction({0.5: 0.5, 1.0: last}))
     assert ran.result["would_more_rows_help"] is False

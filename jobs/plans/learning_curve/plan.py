@@ -81,12 +81,12 @@ def _sentence(points: Sequence[CurvePoint], change: Interval | None) -> str:
     if change is None:
         return f"only {last.fraction:g} of the training rows could be fitted: validation loss {shown(last.val_loss)}"
     before = points[-2]
-    between = f"from {before.mean_rows:g} to {last.mean_rows:g} training rows the validation loss"
+    between = f"from {before.mean_rows:.0f} to {last.mean_rows:.0f} training rows the validation loss"
     if change.high < 0:
         return f"more rows would help: {between} still falls, by {shown(_turned(change))}, to {shown(last.val_loss)}"
     if change.low > 0:
         return f"more rows did not help: {between} rises by {shown(change)}, to {shown(last.val_loss)}"
-    return f"more rows would hardly help: {between} changes by {shown(change)}, which is not distinguishable from nothing, to {shown(last.val_loss)}"
+    return f"it cannot be told whether more rows would help: {between} changes by {shown(change)}, which is not distinguishable from no change, to {shown(last.val_loss)}"
 
 
 def _turned(change: Interval) -> Interval:
