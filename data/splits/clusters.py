@@ -10,6 +10,7 @@ from data.splits.division import Features, SplitProblem
 
 _MANY_ROWS = 5_000
 """Rows from which on k-means runs in mini-batches (Sculley 2010)."""
+_BATCH = 4_096
 _MOST_VALUES = 50_000_000
 """Numbers in the features of all rows: 400 MB."""
 
@@ -32,7 +33,12 @@ def clusters_of(dataset: Dataset, rows: Array, clusters: int, seed: int, feature
     if values > _MOST_VALUES:
         message = f"the features of {len(rows)} rows are {values} numbers, more than the {_MOST_VALUES} that are clustered"
         raise SplitProblem(f"{message}: divide by another rule", pointer="/split/by", code="too_many_values")
-    kind = KMeans if len(rows) < _MANY_ROWS else MiniBatchKMeans
+    is_small = len(rows) < _MANY_ROWS
     with threadpool_limits(limits=1), QUIET:  # fewer different rows than clusters are seen in what is found
-        found: Array = kind(clusters, n_init=1, random_state=seed).fit_predict(x)
+        means = (
+            KMeans(clusters, n_init=1, random_state=seed)
+            if is_small
+            else MiniBatchKMeans(clusters, n_init=1, random_state=seed, batch_size=_BATCH)
+        )
+        found: Array = means.fit_predict(x)
     return found

@@ -32,14 +32,13 @@ def k_fold(spec: KFoldSpec, dataset: Dataset, seed: int, rows: Array, features: 
         raise SplitProblem(message, pointer="/split/by", code="does_not_apply")
     rest, test = Cutter(spec, dataset, seed, rows).cut(rows, spec.test_fraction, "/split/test_fraction")
     rest = np.sort(rest)
+    labels = dataset.y[rest]
     units = _units(spec, dataset, seed, rest, features)
-    folds = _checked_folds(spec, rest, units)
-    if spec.by in {"stratified", "stratified_group"}:
-        _check_classes(folds, dataset.y[rest])
+    folds = _checked_folds(spec, labels, units)
     found = []
     for repeat in range(1, spec.repeats + 1):
         drawn = seed if repeat == 1 else derived(seed, "repeat", repeat)
-        for i, (train, val) in enumerate(_cuts(spec, folds, dataset.y[rest], units, drawn), start=1):
+        for i, (train, val) in enumerate(_cuts(spec, folds, labels, units, drawn), start=1):
             place = {"fold": i} if spec.repeats == 1 else {"fold": i, "repeat": repeat}
             label = f"fold {i}" if spec.repeats == 1 else f"repeat {repeat}, fold {i}"
             found.append(Division(train=rest[train], val=rest[val], test=test, label=label, place=place))
@@ -93,10 +92,10 @@ def _units(spec: KFoldSpec, dataset: Dataset, seed: int, rows: Array, features: 
     return groups
 
 
-def _checked_folds(spec: KFoldSpec, rows: Array, units: Array | None) -> int:
+def _checked_folds(spec: KFoldSpec, labels: Array, units: Array | None) -> int:
     """Give the number of folds, once there are enough units for it."""
     what = {"cluster": "clusters"}.get(str(spec.by), "rows" if units is None else "groups")
-    num_units = len(rows) if units is None else len(np.unique(units))
+    num_units = len(labels) if units is None else len(np.unique(units))
     folds = num_units if spec.folds is None else spec.folds
     pointer = "/split/by" if spec.folds is None else "/split/folds"
     if spec.folds is None and num_units < 2:
@@ -105,13 +104,15 @@ def _checked_folds(spec: KFoldSpec, rows: Array, units: Array | None) -> int:
     if num_units < folds:
         found = f"k-means finds only {num_units} different clusters, which" if what == "clusters" else f"{num_units} {what}"
         raise SplitProblem(f"{found} cannot make {folds} folds", pointer=pointer, code=f"too_few_{what}")
+    if spec.by in {"stratified", "stratified_group"}:
+        _check_classes(folds, labels)
     if spec.repeats > 1 and num_units == folds:
         message = f"{num_units} {what} make {folds} folds in one way only: each repeat would be the same"
         raise SplitProblem(message, pointer="/split/repeats", code="no_effect")
     if spec.by == "stratified_group" and num_units * folds * spec.repeats > _MOST_PLACINGS:
         message = f"weighing the classes of {num_units} groups for {folds} folds, {spec.repeats} times, would take minutes: set by to group"
         raise SplitProblem(message, pointer="/split/by", code="too_many_groups")
-    check_room(folds * spec.repeats, len(rows), pointer)
+    check_room(folds * spec.repeats, len(labels), pointer)
     return folds
 
 
