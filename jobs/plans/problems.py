@@ -5,15 +5,25 @@ from typing import assert_never
 
 from data.dataset import Dataset
 from jobs.limits import Limits
+from jobs.plans.comparison.problems import problems as comparison_problems
+from jobs.plans.comparison.spec import ComparisonPlanSpec
+from jobs.plans.fit.problems import problems as fit_problems
 from jobs.plans.fit.spec import FitPlanSpec
+from jobs.plans.learning_curve.problems import problems as learning_curve_problems
+from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.problems import Problem
 from jobs.spec import JobSpec
 
 
-def plan_problems(spec: JobSpec, dataset: Dataset, limits: Limits) -> Iterator[Problem]:  # noqa: ARG001  plans are asked alike
+def plan_problems(spec: JobSpec, dataset: Dataset, limits: Limits) -> Iterator[Problem]:
     """Find what keeps the plan of a resolved spec from being made."""
+    del limits
     match spec.plan:
         case FitPlanSpec():
-            yield from ()
+            yield from fit_problems(spec, dataset)
+        case ComparisonPlanSpec():
+            yield from comparison_problems(spec, dataset)
+        case LearningCurvePlanSpec():
+            yield from learning_curve_problems(spec, dataset)
         case _:
             assert_never(spec.plan)
