@@ -23,3 +23,4 @@ class Limits(BaseModel):
     ] = 3_000_000_000
     max_updates: Annotated[int, Field(description="Most optimizer updates of one fit.")] = 50_000_000
     max_sharpness_parameters: Annotated[int, Field(description="Most parameters of a network whose sharpness is measured.")] = 1_000_000
+    max_fits: Annotated[int, Field(description="Most fits of one job.")] = 1000

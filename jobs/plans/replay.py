@@ -9,6 +9,10 @@ from jobs.plans.fit.plan import plan as fit_plan
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round
 from jobs.plans.maker import FitMaker
+from jobs.plans.nested_cv.plan import plan as nested_cv_plan
+from jobs.plans.nested_cv.spec import NestedCvPlanSpec
+from jobs.plans.search.plan import plan as search_plan
+from jobs.plans.search.spec import SearchPlanSpec
 from jobs.spec import JobSpec
 from jobs.states import FitStatus
 
@@ -68,5 +72,9 @@ def start(spec: JobSpec, dataset: Dataset) -> Plan:
     match spec.plan:
         case FitPlanSpec():
             return fit_plan(spec.plan, maker)
+        case SearchPlanSpec():
+            return search_plan(spec.plan, maker)
+        case NestedCvPlanSpec():
+            return nested_cv_plan(spec.plan, maker)
         case _:
             assert_never(spec.plan)

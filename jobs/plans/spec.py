@@ -1,5 +1,11 @@
 """Plans: which fits make a job and what is concluded. The union grows with each plan folder."""
 
-from jobs.plans.fit.spec import FitPlanSpec
+from typing import Annotated
 
-PlanSpec = FitPlanSpec
+from pydantic import Field
+
+from jobs.plans.fit.spec import FitPlanSpec
+from jobs.plans.nested_cv.spec import NestedCvPlanSpec
+from jobs.plans.search.spec import SearchPlanSpec
+
+PlanSpec = Annotated[FitPlanSpec | SearchPlanSpec | NestedCvPlanSpec, Field(discriminator="name")]
