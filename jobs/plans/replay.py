@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from data.dataset import Dataset
+from jobs.plans.comparison.plan import plan as comparison_plan
+from jobs.plans.comparison.spec import ComparisonPlanSpec
 from jobs.plans.fit.plan import plan as fit_plan
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round
+from jobs.plans.learning_curve.plan import plan as learning_curve_plan
+from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.maker import FitMaker
 from jobs.plans.nested_cv.plan import plan as nested_cv_plan
 from jobs.plans.nested_cv.spec import NestedCvPlanSpec
@@ -72,6 +76,10 @@ def start(spec: JobSpec, dataset: Dataset) -> Plan:
     match spec.plan:
         case FitPlanSpec():
             return fit_plan(spec.plan, maker)
+        case ComparisonPlanSpec():
+            return comparison_plan(spec.plan, maker)
+        case LearningCurvePlanSpec():
+            return learning_curve_plan(spec.plan, maker)
         case SearchPlanSpec():
             return search_plan(spec.plan, maker)
         case NestedCvPlanSpec():

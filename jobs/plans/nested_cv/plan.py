@@ -51,7 +51,7 @@ def _fold(spec: NestedCvPlanSpec, maker: FitMaker, outer: Division, number: int)
         origin="/plan/search/space",
         label=outer.label,
         place=place,
-        prefix="inner_",
+        fold="inner ",
     )
     found = yield from searched(spec.search, maker, ground, Later(fits=1, steps=most_steps(spec.search, maker, len(outer.train))))
     choice = choose(spec.search, found.tried)

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from data.splits.build import Division
+from jobs.plans.divided import Pooled, pooled
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import Interval, Part, Result, Spread, fit_figures, is_classification, row_figures, spread, with_intervals
+from jobs.plans.results import Interval, Part, Result, Spread, fit_figures, shown, spread
 from jobs.plans.search.choice import Choice
 from jobs.plans.search.result import CandidateResult, ChoiceResult, candidate_result, choice_result, figures_of, intervals_of
+from jobs.plans.search.space import key_of
 from jobs.plans.search.spec import SearchSpec
 from jobs.plans.search.tried import Tried, figure_of, loss_like
 from training.monitors import Monitor
@@ -52,7 +53,7 @@ class NestedCvResult(Result):
     optimism: Spread = Field(
         description="outer - inner for losses, inner - outer where more is better, over the outer folds; positive is too good."
     )
-    pooled: dict[str, Interval] | None = Field(
+    pooled: Pooled | None = Field(
         description="Loss and metrics of all outer validation rows together, each from the fit of its fold; null where outputs were not kept."
     )
     folds: list[OuterFold]
@@ -108,26 +109,22 @@ def _fold(asked: SearchSpec, one: Nested) -> OuterFold:
 
 
 def _times_chosen(nested: Sequence[Nested]) -> list[TimesChosen]:
-    counts = Counter(one.choice.chosen.candidate.label for one in nested)
-    settings = {one.choice.chosen.candidate.label: one.choice.chosen.candidate.settings for one in nested}
-    return [TimesChosen(label=label, settings=settings[label], count=count) for label, count in counts.most_common()]
+    found = {key_of(one.choice.chosen.candidate.settings): one.choice.chosen.candidate for one in nested}
+    counts = Counter(key_of(one.choice.chosen.candidate.settings) for one in nested)
+    return [TimesChosen(label=found[key].label, settings=found[key].settings, count=count) for key, count in counts.most_common()]
 
 
-def _pooled(maker: FitMaker, nested: Sequence[Nested]) -> dict[str, Interval] | None:
-    outputs = [one.result.outputs() for one in nested if one.result.outputs is not None]
-    if len(outputs) < len(nested):
+def _pooled(maker: FitMaker, nested: Sequence[Nested]) -> Pooled | None:
+    if any(one.result.outputs is None for one in nested):
         return None
-    dataset, rows = maker.dataset, np.concatenate([one.division.val for one in nested])
-    figures = row_figures(np.concatenate(outputs), dataset.y[rows], is_classes=is_classification(dataset))
-    return with_intervals(figures, maker.spec.evaluation.resamples, maker.seed, "outer")
+    return pooled(maker.dataset, [(one.fit, one.result) for one in nested], maker.spec.evaluation.resamples, maker.seed)
 
 
 def _sentence(metric: Monitor, outer: Spread, optimism: Spread, chosen: Sequence[TimesChosen]) -> str:
-    mean = f"{metric} {outer.mean:.4g}"
-    if outer.low is not None:
-        mean += f" ({outer.low:.4g} to {outer.high:.4g} over {outer.count} outer folds)"
+    over = f" over {outer.count} outer folds" if outer.count > 1 else ""
     believed = "better" if optimism.mean >= 0 else "worse"
-    settings = (
-        f"{chosen[0].label} was chosen {chosen[0].count} of {outer.count} times" if outer.count > 1 else f"{chosen[0].label} was chosen"
+    times = f" {chosen[0].count} of {outer.count} times" if outer.count > 1 else ""
+    return (
+        f"on rows that it has not seen the search reaches a {metric} of {shown(outer)}{over}, and believed to be "
+        f"{abs(optimism.mean):.3g} {believed}; {chosen[0].label} is chosen{times}"
     )
-    return f"On rows that it has not seen the search reaches {mean}, and believed to be {abs(optimism.mean):.4g} {believed} than that; {settings}."

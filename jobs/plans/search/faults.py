@@ -7,6 +7,7 @@ from data.splits.build import Division
 from jobs.applicability import row_problems, technique_problems
 from jobs.plans.maker import FitMaker
 from jobs.plans.search.space import Candidate
+from jobs.pointers import escaped, is_within
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import input_shape_of
 from models.shapes import ShapeProblem, layers
@@ -37,24 +38,18 @@ def all_problems(maker: FitMaker, candidates: Iterable[Candidate], divisions: Se
         for problem in candidate_problems(maker, candidate.settings, divisions):
             found.setdefault(located(problem, origin, candidate.settings), []).append(candidate)
     for problem, candidates_with in found.items():
-        others = f", and {len(candidates_with) - 1} more candidates" if len(candidates_with) > 1 else ""
+        others = f", and {len(candidates_with) - 1} more" if len(candidates_with) > 1 else ""
         message = f"{problem.message} ({candidates_with[0].label}{others})"
         yield Problem(problem.pointer, problem.code, message)
 
 
 def located(problem: Problem, origin: str, settings: Mapping[str, Any]) -> Problem:
     """Point at the axis of the space that leads to a fault of the varied spec, or at the whole space."""
-    within = [pointer for pointer in settings if _leads_to(pointer, problem.pointer)]
+    within = [pointer for pointer in settings if is_within(problem.pointer, pointer)]
     if not within:
-        within = [pointer for pointer in settings if _leads_to(problem.pointer, pointer)]
+        within = [pointer for pointer in settings if is_within(pointer, problem.pointer)]
         within = within if len(within) == 1 else []
     axis = max(within, key=len, default=None)
     if axis is None:
         return Problem(origin, problem.code, f"{problem.pointer}: {problem.message}")
-    return Problem(f"{origin}/{axis.replace('~', '~0').replace('/', '~1')}", problem.code, problem.message)
-
-
-def _leads_to(outer: str, inner: str) -> bool:
-    """Tell whether a pointer leads to another, which may name members of unions on its way."""
-    rest = iter(inner.split("/"))
-    return all(part in rest for part in outer.split("/"))
+    return Problem(f"{origin}/{escaped(axis)}", problem.code, problem.message)

@@ -1,11 +1,12 @@
 """The plan `search`: candidates on the split's divisions, a choice by their validation rows, a refit that sees the test rows once."""
 
-import numpy as np
+from dataclasses import replace
 
 from data.splits.build import Division
+from jobs.plans.fit.plan import all_but_test
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round, failed
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import ModelOf
+from jobs.plans.results import ModelOf, counted, shown
 from jobs.plans.search.choice import Choice, choose
 from jobs.plans.search.halving import Later, Searched
 from jobs.plans.search.result import (
@@ -19,14 +20,12 @@ from jobs.plans.search.result import (
 )
 from jobs.plans.search.searching import Ground, most_steps, searched
 from jobs.plans.search.spec import SearchPlanSpec
-from jobs.states import FailureKind
 
 
 def plan(spec: SearchPlanSpec, maker: FitMaker) -> Plan:
     """Search, choose, refit; the job needs one candidate of which every fit finished."""
     divisions = maker.divisions()
-    test = divisions[0].test
-    rest = np.setdiff1d(np.arange(maker.dataset.info.num_rows), test)
+    rest, test = all_but_test(maker, divisions[0]), divisions[0].test
     later = Later(fits=1, steps=most_steps(spec, maker, len(rest))) if spec.refit else Later()
     ground = Ground(divisions=divisions, origin="/plan/space")
     found = yield from searched(spec, maker, ground, later)
@@ -45,14 +44,7 @@ def plan(spec: SearchPlanSpec, maker: FitMaker) -> Plan:
 
 def nothing_chosen(found: Searched) -> Conclusion:
     """Conclude that no candidate finished."""
-    why = first_failed(found.tried)
-    if why is not None:
-        one = failed(why)
-        return Conclusion(result=None, failure=one.failure, message=one.message, retryable=one.retryable, pruned=found.pruned)
-    refusal = next((one.refusal for one in found.tried if one.refusal is not None), None)
-    return Conclusion(
-        result=None, failure=FailureKind.INVALID_DATA, message=f"no candidate could be trained: {refusal}", pruned=found.pruned
-    )
+    return replace(failed(first_failed(found.tried)), pruned=found.pruned)
 
 
 def _concluded(
@@ -80,16 +72,16 @@ def _concluded(
 
 
 def _sentence(spec: SearchPlanSpec, found: Searched, choice: Choice, num_divisions: int, refit: Refit | None, status: str | None) -> str:
-    chosen = choice.chosen
-    over = f", the mean of {num_divisions} divisions" if num_divisions > 1 else ""
-    why = "" if spec.choose == "best" else f", the simplest of {len(choice.within)} within one standard error of the best"
-    text = f"Of {len(found.tried)} candidates {chosen.candidate.label} was chosen with {spec.metric} {chosen.score(spec.metric):.4g}{over}{why}"
+    one = candidate_result(choice.chosen, spec.metric)
+    assert one.score is not None
+    score = shown(one.score if num_divisions > 1 else one.score.mean)
+    over = f", the mean over {num_divisions} divisions" if num_divisions > 1 else ""
+    why = f", as the simplest of {len(choice.within)} within one standard error of the best" if spec.choose == "one_standard_error" else ""
+    said = f"of {counted(len(found.tried), 'candidate')} {one.label} is chosen with a {spec.metric} of {score}{over}{why}"
     if refit is None:
-        return f"{text}; it was not fitted again."
+        return said
     if status != "finished":
-        return f"{text}; its refit on all rows but the test rows ended {status}."
-    if refit.test is None:
-        return f"{text}; it was fitted again on all {refit.fit.num_rows['train']} rows."
-    loss = refit.test["loss"]
+        return f"{said}; its refit on all rows but the test rows {status}"
     rows = refit.fit.num_rows
-    return f"{text}; fitted again on {rows['train']} rows, its loss on the {rows['test']} test rows is {loss.value:.4g} ({loss.low:.4g} to {loss.high:.4g})."
+    said += f"; fitted again on {counted(rows['train'], 'row')}"
+    return said if refit.test is None else f"{said} its test loss is {shown(refit.test['loss'])} over {counted(rows['test'], 'row')}"

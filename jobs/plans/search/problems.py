@@ -12,7 +12,8 @@ from jobs.plans.search.faults import all_problems
 from jobs.plans.search.halving import rungs_of
 from jobs.plans.search.searching import count_candidates, some_candidates
 from jobs.plans.search.space import Candidate, count_settings, key_of
-from jobs.plans.search.spec import ListedSpec, SearchPlanSpec, SearchSpec
+from jobs.plans.search.spec import MAX_PROPOSALS, ListedSpec, SearchPlanSpec, SearchSpec
+from jobs.pointers import escaped
 from jobs.problems import Problem
 from jobs.rows import divisions_of
 from jobs.spec import JobSpec
@@ -25,7 +26,8 @@ _NUMBERS_ONLY = frozenset({"val_rmse", "val_r2"})
 def problems(spec: JobSpec, dataset: Dataset, limits: Limits | None = None) -> Iterator[Problem]:
     """Find what is wrong with the plan `search` of a resolved spec."""
     asked = spec.plan
-    assert isinstance(asked, SearchPlanSpec)
+    if not isinstance(asked, SearchPlanSpec):
+        return
     if not has_validation(spec, dataset.info):
         yield Problem("/plan", "needs_validation", "candidates are compared by validation rows: set split.val_fraction above 0")
         return
@@ -90,6 +92,9 @@ def _field_problems(asked: SearchSpec, at: str) -> Iterator[Problem]:
         yield Problem(f"{at}/candidates", "no_effect", "a grid has as many candidates as its values make: leave candidates out")
     if asked.method != "bayesian" and asked.at_once is not None:
         yield Problem(f"{at}/at_once", "no_effect", f"at_once is for bayesian: the candidates of {asked.method} are all known at once")
+    if asked.method == "bayesian" and (asked.candidates or 0) > MAX_PROPOSALS:
+        message = f"{asked.candidates} candidates are more than the {MAX_PROPOSALS} that bayesian proposes: use random"
+        yield Problem(f"{at}/candidates", "too_many_candidates", message)
     if asked.method == "bayesian" and asked.halving is not None:
         yield Problem(
             f"{at}/halving", "does_not_apply", "halving is for grid and random: bayesian learns from candidates that went to their end"
@@ -98,7 +103,7 @@ def _field_problems(asked: SearchSpec, at: str) -> Iterator[Problem]:
 
 def _axis_problems(asked: SearchSpec, at: str) -> Iterator[Problem]:
     for pointer, axis in asked.space.items():
-        here = f"{at}/space/{pointer.replace('~', '~0').replace('/', '~1')}"
+        here = f"{at}/space/{escaped(pointer)}"
         if isinstance(axis, ListedSpec):
             seen: set[str] = set()
             for i, value in enumerate(axis.values):

@@ -13,6 +13,8 @@ from jobs.plans.search.tried import Tried
 from jobs.states import FitStatus
 from training.monitors import Monitor
 
+_FAILED = frozenset({FitStatus.DIVERGED, FitStatus.FAILED, FitStatus.CANCELLED})
+
 
 class Rung(Part):
     """Where candidates were compared before their end."""
@@ -93,7 +95,7 @@ def candidate_result(one: Tried, metric: Monitor) -> CandidateResult:
 def _message(one: Tried) -> str | None:
     if one.refusal is not None:
         return one.refusal
-    failed = [result for result in one.results.values() if result.status in {FitStatus.DIVERGED, FitStatus.FAILED, FitStatus.CANCELLED}]
+    failed = [result for result in one.results.values() if result.status in _FAILED]
     return next((result.message or f"fit {result.number}: {result.status}" for result in failed), None)
 
 
@@ -132,7 +134,6 @@ def intervals_of(result: FitResult, part: str) -> dict[str, Interval] | None:
     return {name: Interval(**figures[name]) for name in ("loss", "accuracy", "rmse", "r2") if isinstance(figures.get(name), dict)}
 
 
-def first_failed(tried: Sequence[Tried]) -> FitResult | None:
+def first_failed(tried: Sequence[Tried]) -> FitResult:
     """Find a fit that says why no candidate finished."""
-    ended = [result for one in tried for result in one.results.values() if not result.is_finished]
-    return next((result for result in ended if result.status is not FitStatus.PENDING and result.status is not FitStatus.PRUNED), None)
+    return next(result for one in tried for result in one.results.values() if result.status in _FAILED)

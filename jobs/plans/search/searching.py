@@ -14,7 +14,7 @@ from jobs.plans.search.proposals import Proposals
 from jobs.plans.search.space import Candidate, Settings, candidates_of, corners, key_of, label_of
 from jobs.plans.search.spec import DEFAULT_AT_ONCE, DEFAULT_CANDIDATES, SearchSpec
 from jobs.plans.search.tried import Tried
-from jobs.problems import SpecProblems
+from jobs.problems import Problem, SpecProblems
 from jobs.rows import batch_rows
 from jobs.spec import JobSpec
 from models.shapes import ShapeProblem
@@ -25,22 +25,23 @@ from training.monitors import rises
 class Ground:
     """Where a search takes place: the divisions that score candidates, and what their fits are called.
 
-    `label` precedes theirs, `place` is theirs too; `fold` names the division in a fit's place. `origin` is the pointer of
-    the space in the job spec.
+    `label` precedes theirs, `place` is theirs too; `fold` precedes the name of a division. `origin` is the pointer of the
+    space in the job spec.
     """
 
     divisions: Sequence[Division]
     origin: str
     label: str = ""
     place: Mapping[str, int] = field(default_factory=dict)
-    prefix: str = ""
+    fold: str = ""
 
 
 def searched(asked: SearchSpec, maker: FitMaker, ground: Ground, later: Later) -> Search:
     """Try every candidate on every division with the job's seed; no test row is seen. `later` is what follows the search.
 
     Raises:
-        SpecProblems: when the first round is asked for; a candidate of a grid or a random search cannot be trained.
+        SpecProblems: when the first round is asked for; a candidate of a grid or a random search cannot be trained, or none
+            that was proposed.
     """
     if asked.method == "bayesian":
         return (yield from _proposed(asked, maker, ground, later))
@@ -90,12 +91,16 @@ def _planned(maker: FitMaker, ground: Ground, candidates: Sequence[Candidate]) -
 def _fits(maker: FitMaker, ground: Ground, candidate: Candidate) -> Iterator[PlannedFit]:
     several = len(ground.divisions) > 1
     for division in ground.divisions:
-        names = [ground.label, candidate.label, division.label if several else ""]
+        names = [ground.label, candidate.label, f"{ground.fold}{division.label}" if several else ""]
         yield maker.fit(
             ", ".join(name for name in names if name),
             partial(FitRows, train=division.train, val=division.val, test=division.train[:0]),
             overrides=candidate.settings,
-            place={**ground.place, "candidate": candidate.number, **{f"{ground.prefix}{key}": i for key, i in division.place.items()}},
+            place={
+                **ground.place,
+                "candidate": candidate.number,
+                **{f"{ground.fold.replace(' ', '_')}{key}": i for key, i in division.place.items()},
+            },
             origin=ground.origin,
         )
 
@@ -125,6 +130,9 @@ def _proposed(asked: SearchSpec, maker: FitMaker, ground: Ground, later: Later) 
             tried |= {key: tried[key].told(heard) for key in new}
         for trial, settings in batch:
             proposals.tell(trial, tried[key_of(settings)].score(asked.metric))
+    if not any(one.fits for one in tried.values()):
+        message = f"none of {len(tried)} proposals could be trained: {next(iter(tried.values())).refusal}"
+        raise SpecProblems(Problem(ground.origin, "no_candidate", message))
     return Searched(tried=list(tried.values()))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jobs.plans.search.spec import DEFAULT_CANDIDATES, AxisSpec, ListedSpec, RangeSpec, SearchSpec
+from jobs.pointers import parts_of
 
 Settings = dict[str, Any]
 """JSON pointer to value, outer pointers before those that lead into them."""
@@ -121,8 +122,8 @@ def label_of(space: Mapping[str, AxisSpec], settings: Mapping[str, Any]) -> str:
 
 
 def _last_part(pointer: str) -> str:
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
-    return "/".join(parts[-2:]) if parts[-1].isdecimal() or parts[-1] == "name" else parts[-1]
+    parts = parts_of(pointer)
+    return "/".join(parts[-2:]) if parts[-1].isdecimal() or parts[-1] == "name" else parts[-1] if parts else pointer
 
 
 def _text(axis: AxisSpec, value: Any) -> str:

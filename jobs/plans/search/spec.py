@@ -9,6 +9,8 @@ from training.monitors import Monitor
 
 MAX_CANDIDATES = 1000
 """Most settings that are drawn; a grid is bounded by the fits of a job alone."""
+MAX_PROPOSALS = 200
+"""Most settings that are proposed: each replay of the plan proposes them anew."""
 DEFAULT_CANDIDATES = 20
 DEFAULT_AT_ONCE = 4
 
@@ -76,7 +78,8 @@ class SearchSpec(Spec):
     )
     space: Space
     candidates: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = Field(
-        None, description=f"Settings drawn; null: {DEFAULT_CANDIDATES}. For random and bayesian: a grid has as many as it has."
+        None,
+        description=f"Settings drawn; null: {DEFAULT_CANDIDATES}. For random and, up to {MAX_PROPOSALS}, bayesian: a grid has as many as its values make.",
     )
     at_once: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None, description=f"bayesian: candidates proposed, and trained, at the same time; null: {DEFAULT_AT_ONCE}."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jobs.plans.fit.plan import median_epoch
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.search.space import Candidate
 from training.monitors import Monitor, rises
@@ -50,8 +51,8 @@ class Tried:
         return [fit for fit in self.fits if fit.number in self.results and epoch in self.results[fit.number].rungs]
 
     def best_epoch(self) -> int:
-        """Give the median over the divisions of the best epoch, halves up."""
-        return int(np.median([self.results[fit.number].best_epoch or 0 for fit in self.fits]) + 0.5)
+        """Give the median over the divisions of the best epoch, halves up, at least 1."""
+        return median_epoch([self.results[fit.number].best_epoch or 0 for fit in self.fits])
 
     @property
     def num_parameters(self) -> int:
