@@ -4,14 +4,15 @@ Rows validated in several repeats count once, with the mean of their figures.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from data.dataset import Array, Dataset
-from data.splits.build import Division
+from data.splits.division import Division
+from data.splits.summary import division_summary
 from jobs.plans.fits import FitResult, FitRows, PlannedFit
 from jobs.plans.results import DivisionSummary, Interval, Part, is_classification, row_figures, with_intervals
-from jobs.rows import row_hash
 from training.bootstrap import interval, resampled
 from training.derivation import derive
 from training.figures import RowFigures
@@ -41,21 +42,7 @@ def asking(division: Division, train: Array | None = None) -> FitRows:
 
 def summaries(dataset: Dataset, divisions: Sequence[Division]) -> list[DivisionSummary]:
     """Describe divisions."""
-    return [_summary(dataset, one) for one in divisions]
-
-
-def _summary(dataset: Dataset, division: Division) -> DivisionSummary:
-    parts = {"train": division.train, "val": division.val, "test": division.test}
-    counts = None
-    if is_classification(dataset):
-        counts = {name: np.bincount(dataset.y[rows], minlength=dataset.info.num_outputs).tolist() for name, rows in parts.items()}
-    return DivisionSummary(
-        label=division.label,
-        place=dict(division.place),
-        num_rows={name: len(rows) for name, rows in parts.items()},
-        class_counts=counts,
-        row_hash=row_hash(dataset, FitRows(**parts)),
-    )
+    return [DivisionSummary(**asdict(division_summary(dataset, one))) for one in divisions]
 
 
 def pooled(dataset: Dataset, ended: Sequence[Ended], resamples: int, seed: int) -> Pooled:

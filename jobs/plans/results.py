@@ -70,7 +70,7 @@ class DivisionSummary(Part):
     label: str
     place: dict[str, int | float | str]
     num_rows: dict[str, int]
-    class_counts: dict[str, list[int]] | None = Field(description="Rows of each class, in the order of class_labels, by part.")
+    class_counts: dict[str, tuple[int, ...]] | None = Field(description="Rows of each class, in the order of class_labels, by part.")
     row_hash: str
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from models.closed import Spec, Text
+from models.closed import Lax, Spec, Text
 
 Pointer = Annotated[Text, Field(min_length=1, max_length=200)]
 
@@ -30,4 +30,4 @@ class ComparisonPlanSpec(Spec):
     """
 
     name: Literal["comparison"]
-    variants: Annotated[tuple[VariantSpec, ...], Field(min_length=2, max_length=50, description="What is compared.")]
+    variants: Annotated[tuple[VariantSpec, ...], Lax, Field(min_length=2, max_length=50, description="What is compared.")]

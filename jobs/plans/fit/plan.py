@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.dataset import Array
-from data.splits.build import Division
+from data.splits.division import Division
 from data.splits.spec import TimeSeriesSpec
 from jobs.plans.divided import Ended, Pooled, asking, pooled, summaries
 from jobs.plans.fit.result import FitPlanResult
@@ -43,7 +43,7 @@ def plan(spec: FitPlanSpec, maker: FitMaker) -> Plan:
 
 
 def _rows(division: Division, spec: FitPlanSpec, *, is_alone: bool) -> partial[FitRows]:
-    """The fit that stays the job's model measures the test rows; of folds the answers for the rows held out are pooled."""
+    """Let the fit that stays the job's model measure the test rows, and folds answer for the rows held out: these are pooled."""
     if not is_alone:
         return partial(asking, division)
     test = division.test[:0] if spec.refit else division.test
@@ -98,12 +98,11 @@ def _conclusion(maker: FitMaker, divisions: Sequence[Division], ended: Sequence[
 
 
 def _folds_said(folds: Sequence[FitFigures], summary: Mapping[str, Spread], found: Pooled, worst: FitFigures) -> str:
-    name, metric = ("accuracy", found.accuracy) if found.accuracy is not None else ("r2", found.r2)
-    assert metric is not None
     assert worst.val is not None
+    metric = "" if found.accuracy is None else f" and the accuracy {shown(found.accuracy)}"
     return (
-        f"over {len(folds)} folds the validation loss is {shown(summary['val_loss'])} and {name} {shown(summary[f'val_{name}'])}; "
-        f"pooled over {counted(found.rows, 'row')} held out the loss is {shown(found.loss)} and {name} {shown(metric)}; "
+        f"over {len(folds)} folds the mean validation loss is {shown(summary['val_loss'])}; "
+        f"pooled over {counted(found.rows, 'row')} held out the loss is {shown(found.loss)}{metric}; "
         f"{worst.label} is the worst with a loss of {shown(worst.val['loss'])}"
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from data.dataset import Array
-from data.splits.build import Division
+from data.splits.division import Division
 from jobs.plans.divided import Ended, asking, difference, summaries
 from jobs.plans.fits import Conclusion, Plan, Round, failed
 from jobs.plans.learning_curve.result import CurvePoint, LearningCurveResult

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 
 from data.dataset import Dataset
-from data.splits.build import Division
+from data.splits.cutting import count_of
+from data.splits.division import Division
 from jobs.applicability import has_validation
 from jobs.fitness import missing_problems
 from jobs.plans.learning_curve.plan import part
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
-from jobs.plans.learning_curve.subsets import num_rows
 from jobs.plans.maker import FitMaker
 from jobs.plans.origins import located
 from jobs.plans.results import counted, is_classification
@@ -44,10 +44,10 @@ def problems(spec: JobSpec, dataset: Dataset) -> Iterator[Problem]:
 def _part_problems(plan: LearningCurvePlanSpec, maker: FitMaker, division: Division) -> Iterator[Problem]:
     dataset, all_rows, before = maker.dataset, len(division.train), 0
     for i, fraction in enumerate(plan.fractions):
-        origin, rows = f"/plan/fractions/{i}", num_rows(fraction, all_rows)
+        origin, rows = f"/plan/fractions/{i}", count_of(fraction, all_rows)
         said = f"{fraction} of {all_rows} training rows ({division.label}) is {counted(rows, 'row')}"
-        if rows == 0:
-            yield Problem(origin, "no_training_rows", f"{said}: ask for a larger share")
+        if rows < 2:
+            yield Problem(origin, "too_few_rows", f"{said}, and at least 2 are needed to learn from: ask for a larger share")
             continue
         if rows == before:
             yield Problem(origin, "same_rows", f"{said}, as {plan.fractions[i - 1]} of them is: leave one out")

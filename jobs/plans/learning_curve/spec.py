@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.closed import Spec
+from models.closed import Lax, Spec
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -18,6 +18,7 @@ class LearningCurvePlanSpec(Spec):
     name: Literal["learning_curve"]
     fractions: Annotated[
         tuple[Share, ...],
+        Lax,
         Field(
             min_length=2,
             max_length=20,

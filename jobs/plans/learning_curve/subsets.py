@@ -1,18 +1,12 @@
 """Nested parts of training rows."""
 
-from decimal import ROUND_HALF_UP, Decimal
-
 import numpy as np
 
 from data.dataset import Array, Dataset
-from data.splits.build import grain
+from data.splits.cutting import count_of
+from data.splits.grain import grain
 from jobs.plans.results import is_classification
 from jobs.spec import JobSpec
-
-
-def num_rows(fraction: float, rows: int) -> int:
-    """Give fraction * rows to the nearest whole row, halves up, on the decimal that was sent."""
-    return int((Decimal(repr(float(fraction))) * rows).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def subset(spec: JobSpec, dataset: Dataset, train: Array, fraction: float, seed: int) -> Array:
@@ -20,8 +14,9 @@ def subset(spec: JobSpec, dataset: Dataset, train: Array, fraction: float, seed:
 
     Rows are drawn so that every class has its share to the nearest row; of rows in order of time the latest are taken.
     """
-    chosen = _precedence(spec, dataset, train, seed)[: num_rows(fraction, len(train))]
-    return train[np.sort(chosen)]
+    chosen = np.zeros(len(train), dtype=bool)
+    chosen[_precedence(spec, dataset, train, seed)[: count_of(fraction, len(train))]] = True
+    return train[chosen]
 
 
 def _precedence(spec: JobSpec, dataset: Dataset, train: Array, seed: int) -> Array:
