@@ -1,6 +1,5 @@
 """The plan search: what is tried, what is chosen, and what the test rows are measured by."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ from data.dataset import Dataset
 from jobs.limits import Limits
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.search.problems import problems
-from jobs.plans.search.proposals import Proposals
-from jobs.plans.search.space import candidates_of, corners, drawn
 from jobs.plans.search.spec import SearchPlanSpec, SearchSpec
 from jobs.problems import SpecProblems
 from jobs.spec import JobSpec
@@ -233,21 +230,6 @@ def test_what_is_to_come_is_bounded_and_ends_at_nothing() -> None:
         assert sum(fit.steps_planned for fit in after) <= one.later_steps
 
 
-def test_labels_name_the_whole_pointer_where_its_last_part_is_ambiguous() -> None:
-    space = {
-        "/regularization/l2": {"values": [0]},
-        "/schedule": {"values": [{"name": "step", "every": 1, "factor": 0.5}, {"name": "step", "every": 1, "factor": 0.1}]},
-        "/optimizer": {"values": [{"name": "sgd"}, {"name": "adam"}]},
-        "/optimizer/learning_rate": {"values": [0.1]},
-        "/network/hidden_units/0": {"values": [3]},
-    }
-    labels = [one.label for one in candidates_of(SearchSpec.model_validate({"space": space}), 0)]
-    assert labels[0] == 'l2=0, schedule={"name":"step","every":1,"factor":0.5}, optimizer=sgd, learning_rate=0.1, hidden_units/0=3'
-    alike = {"/optimizer/learning_rate": {"values": [0.1]}, "/x/learning_rate": {"values": [1]}}
-    [one] = candidates_of(SearchSpec.model_validate({"space": alike}), 0)
-    assert one.label == "/optimizer/learning_rate=0.1, /x/learning_rate=1"
-
-
 def test_an_outer_pointer_is_set_before_what_leads_into_it() -> None:
     space = {"/optimizer/learning_rate": {"values": [0.1, 0.2]}, "/optimizer": {"values": [{"name": "sgd"}, {"name": "nag"}]}}
     ran = run(_search(space), ROWS, scripted(_rate))
@@ -255,64 +237,15 @@ def test_an_outer_pointer_is_set_before_what_leads_into_it() -> None:
     assert found == {("sgd", 0.1), ("sgd", 0.2), ("nag", 0.1), ("nag", 0.2)}
 
 
-def _axes(**axes: dict[str, Any]) -> Any:
-    return SearchSpec.model_validate({"method": "random", "space": {f"/{name}": axis for name, axis in axes.items()}}).space
-
-
-def test_random_candidates_differ_and_are_drawn_by_the_seed() -> None:
-    space = _axes(a={"values": [1, 2, 3]}, b={"low": 1, "high": 3, "integer": True})
-    found = drawn(space, 9, seed=1)
-    assert sorted((one["/a"], one["/b"]) for one in found) == [(a, b) for a in (1, 2, 3) for b in (1, 2, 3)]
-    assert drawn(space, 5, seed=1) == found[:5]
-    assert drawn(space, 5, seed=2) != found[:5]
-
-
-def test_ranges_are_drawn_within_their_ends_on_their_scale() -> None:
-    space = _axes(
-        a={"low": 1e-4, "high": 1, "log": True}, b={"low": 2, "high": 5}, c={"low": 1, "high": 1000, "log": True, "integer": True}
-    )
-    found = drawn(space, 400, seed=0)
-    a, b, c = (np.array([one[name] for one in found]) for name in ("/a", "/b", "/c"))
-    assert ((a >= 1e-4) & (a <= 1)).all()
-    assert 0.4 < (a < 1e-2).mean() < 0.6
-    assert ((b >= 2) & (b <= 5)).all()
-    assert 3.3 < b.mean() < 3.7
-    assert c.dtype.kind == "i"
-    assert ((c >= 1) & (c <= 1000)).all()
-    assert 0.4 < (c < 32).mean() < 0.6
-
-
-def test_a_space_of_hardly_any_numbers_is_exhausted_without_an_end_of_patience() -> None:
-    assert drawn(_axes(a={"low": 1.0, "high": 1.000001}), 5, seed=0) == [{"/a": 1.0}]
-
-
-def test_many_axes_have_each_end_as_a_corner() -> None:
-    axis = {"low": 0.0, "high": 1.0}
-    assert len(list(corners(_axes(a=axis, b=axis)))) == 4
-    many = list(corners(_axes(**{f"x{i}": axis for i in range(12)})))
-    assert len(many) == 24
-    assert {one["/x5"] for one in many} == {0.0, 1.0}
-
-
 BAYESIAN = {"method": "bayesian", "candidates": 16, "at_once": 4}
 
 
-def test_bayesian_proposals_approach_the_best_setting_and_are_the_same_on_replay() -> None:
-    spec = _search(RANGE, plan={**BAYESIAN, "candidates": 28}, split={"name": "holdout"})
-    trainer = scripted(lambda fit: abs(np.log10(_rate(fit)) + 2))  # the best is 0.01
-    ran, again = run(spec, ROWS, trainer), run(spec, ROWS, trainer)
+def test_bayesian_candidates_are_the_same_on_replay_and_others_by_another_seed() -> None:
+    spec = _search(RANGE, plan=BAYESIAN, split={"name": "holdout"})
+    ran, again = run(spec, ROWS, scripted(_rate)), run(spec, ROWS, scripted(_rate))
     assert ran.result == again.result
-    assert [len(one.fits) for one in ran.rounds] == [4] * 7 + [1]
-    far = [abs(np.log10(one["settings"]["/optimizer/learning_rate"]) + 2) for one in ran.result["candidates"]]
-    assert np.mean(far[-10:]) < np.mean(far[:10]) / 2
-    assert run(spec.model_copy(update={"seed": 1}), ROWS, trainer).result["candidates"] != ran.result["candidates"]
-
-
-def test_bayesian_learns_upwards_from_an_accuracy() -> None:
-    spec = _search(RANGE, plan={**BAYESIAN, "candidates": 28, "metric": "val_accuracy"}, split={"name": "holdout"})
-    result = run(spec, ROWS, scripted(lambda fit: abs(np.log10(_rate(fit)) + 2) / 4)).result
-    far = [abs(np.log10(one["settings"]["/optimizer/learning_rate"]) + 2) for one in result["candidates"]]
-    assert np.mean(far[-10:]) < np.mean(far[:10]) / 2
+    assert [len(one.fits) for one in ran.rounds] == [4] * 4 + [1]
+    assert run(spec.model_copy(update={"seed": 1}), ROWS, scripted(_rate)).result["candidates"] != ran.result["candidates"]
 
 
 def test_bayesian_trains_a_setting_once_however_often_it_is_proposed() -> None:
@@ -321,43 +254,20 @@ def test_bayesian_trains_a_setting_once_however_often_it_is_proposed() -> None:
     assert len(ran.planned) == 2 * 3 + 1
 
 
-def test_bayesian_keeps_away_from_what_diverged() -> None:
-    above = {"number": 0, "status": FitStatus.DIVERGED, "best_epoch": 0, "kept_epoch": None, "evaluation": None}
-
-    def trainer(fit: PlannedFit) -> FitResult:
-        found = {**above, "number": fit.number, "row_hash": fit.row_hash}
-        return FitResult(**found) if _rate(fit) > 0.01 else scripted(_rate)(fit)  # type: ignore[arg-type]
-
-    ran = run(_search(RANGE, plan={**BAYESIAN, "candidates": 28}, split={"name": "holdout"}), ROWS, trainer)
-    failed = [one["status"] == "failed" for one in ran.result["candidates"]]
-    assert 0 < sum(failed[-14:]) < sum(failed[:14])
-
-
 def test_a_proposal_that_cannot_be_trained_counts_as_failed() -> None:
-    """Groups of 4 divide the widths 4 and 8, which are the corners, and none between them."""
+    """Two groups divide the widths 4 and 8, which are the corners, but neither 5 nor 7."""
     space = {"/network/hidden_units/0": {"low": 4, "high": 8, "integer": True}}
-    network = {"name": "mlp", "hidden_units": [4], "normalization": {"name": "group_norm", "groups": 4}}
+    network = {"name": "mlp", "hidden_units": [4], "normalization": {"name": "group_norm", "groups": 2}}
     fields: dict[str, Any] = {"plan": {**BAYESIAN, "candidates": 10}, "network": network}
     assert _found(space, **fields) == []
     ran = run(_search(space, **fields), ROWS, scripted(lambda fit: 1 / float(fit.spec.network.hidden_units[0])))
     by_width = {one["settings"]["/network/hidden_units/0"]: one for one in ran.result["candidates"]}
-    assert {5, 6, 7} & set(by_width)
+    assert {5, 7} & set(by_width)
     for width, one in by_width.items():
-        is_sound = width in {4, 8}
+        is_sound = width % 2 == 0
         assert (one["status"], len(one["fits"])) == (("finished", 3) if is_sound else ("failed", 0))
         assert is_sound or "group" in one["message"]
     assert [fit.number for fit in ran.planned.values()] == list(range(1, len(ran.planned) + 1))
-
-
-def test_a_study_writes_nothing_and_leaves_loggers_as_they_were(capfd: pytest.CaptureFixture[str]) -> None:
-    logger = logging.getLogger("optuna.storages._in_memory")
-    before = (logger.level, list(logger.filters), logging.getLogger("optuna").level)
-    proposals = Proposals(_axes(a={"low": 0.0, "high": 1.0}), 0, rises=False)
-    for value in (0.5, None, 0.1):
-        proposals.tell(proposals.ask()[0], value)
-    out, err = capfd.readouterr()
-    assert (out, err) == ("", "")
-    assert before == (logger.level, list(logger.filters), logging.getLogger("optuna").level)
 
 
 def _unchecked(space: dict[str, Any], dataset: Dataset = ROWS, **fields: Any) -> JobSpec:

@@ -38,6 +38,7 @@ class Proposals:
     def tell(self, trial: Trial, value: float | None) -> None:
         """Say how a proposal did; None: it could not be scored, which counts as worse than any score."""
         if value is None:
+            # Failed trials are left out of the model, which then proposes the same again; pruned ones rank below all scores.
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._study.tell(trial, value)
