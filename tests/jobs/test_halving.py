@@ -158,6 +158,19 @@ def test_what_happens_later_does_not_change_what_was_decided_before() -> None:
     assert replay(spec, ROWS, stored).conclusion == ran.conclusion
 
 
+def test_a_candidate_that_gets_worse_later_was_still_let_go_on() -> None:
+    """Its final figures, known when a replay comes to the rung, are not those that decided."""
+    ran = run(_spec({"first_epochs": 9}), ROWS, _curved(lambda fit, epoch: _rate(fit) + (0.9 if _rate(fit) == 0.1 and epoch > 9 else 0)))
+    assert _asked(ran) == [(RATES, 9), ([0.3, 0.2, 0.1], None), ([0.2], None)]
+    assert [one["status"] for one in ran.result["candidates"]] == ["pruned"] * 6 + ["finished"] * 3
+
+
+def test_those_that_diverged_count_among_the_candidates_of_their_rung() -> None:
+    """By hand: ceil(9 / 3) = 3 of the 5 that are left go on, not ceil(5 / 3) = 2."""
+    ran = run(_spec({"first_epochs": 9}), ROWS, _curved(lambda fit, _: None if _rate(fit) < 0.45 else _rate(fit)))
+    assert _asked(ran)[1] == ([0.7, 0.6, 0.5], None)
+
+
 def test_a_fit_that_stopped_early_is_compared_by_its_final_figures_and_not_asked_again() -> None:
     ran = run(_spec({"first_epochs": 9}), ROWS, _curved(lambda fit, _: _rate(fit), stops=lambda fit: 4 if _rate(fit) in {0.1, 0.9} else 99))
     assert _asked(ran)[1] == ([0.3, 0.2], None)
