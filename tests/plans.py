@@ -15,7 +15,7 @@ from jobs.spec import JobSpec
 from jobs.states import FitStatus
 from tests.factories import Source
 from training.loop import train
-from training.records import FitOutcome
+from training.records import EpochRecord, FitOutcome
 from training.stack import Stack
 
 Trainer = Callable[[PlannedFit], FitResult]
@@ -89,8 +89,8 @@ def scripted(val_loss: Callable[[PlannedFit], float], outputs: Callable[[Planned
     return trainer
 
 
-def real(dataset: Dataset) -> Trainer:
-    """Make a trainer that trains, each fit alone, in this process."""
+def real(dataset: Dataset, curves: dict[int, list[EpochRecord]] | None = None) -> Trainer:
+    """Make a trainer that trains, each fit alone, in this process; `curves` takes their epochs by number."""
     checkpoints: dict[int, bytes] = {}
     rungs: dict[int, dict[int, dict[str, float]]] = {}
 
@@ -99,7 +99,10 @@ def real(dataset: Dataset) -> Trainer:
         stack = Stack([made.fit])
         if planned.number in checkpoints:
             stack.restore({planned.number: checkpoints[planned.number]})
-        [outcome] = [event for event in train(stack) if isinstance(event, FitOutcome)]
+        events = list(train(stack))
+        [outcome] = [event for event in events if isinstance(event, FitOutcome)]
+        if curves is not None:
+            curves.setdefault(planned.number, []).extend(event for event in events if isinstance(event, EpochRecord))
         if outcome.status == "paused":
             assert outcome.checkpoint is not None
             assert outcome.figures is not None

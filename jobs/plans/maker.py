@@ -115,9 +115,10 @@ class FitMaker:
         stop_at: int,
         overrides: Mapping[str, Any] | None = None,
         place: Mapping[str, int | float | str] | None = None,
+        asked: Array | None = None,
     ) -> PlannedFit:
         """Plan a fit without validation rows, to a fixed epoch, that measures the test rows at its end."""
-        rows = FitRows(train=train, val=np.empty(0, np.int64), test=test)
+        rows = FitRows(train=train, val=np.empty(0, np.int64), test=test, asked=asked)
         without = {**(overrides or {}), "/early_stopping": None, "/training/kept_weights": "last"}
         return self.fit(label, lambda: rows, overrides=without, place=place, stop_at=max(1, stop_at))
 

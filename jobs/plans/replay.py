@@ -13,6 +13,10 @@ from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round
 from jobs.plans.learning_curve.plan import plan as learning_curve_plan
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.maker import FitMaker
+from jobs.plans.nested_cv.plan import plan as nested_cv_plan
+from jobs.plans.nested_cv.spec import NestedCvPlanSpec
+from jobs.plans.search.plan import plan as search_plan
+from jobs.plans.search.spec import SearchPlanSpec
 from jobs.spec import JobSpec
 from jobs.states import FitStatus
 
@@ -76,5 +80,9 @@ def start(spec: JobSpec, dataset: Dataset) -> Plan:
             return comparison_plan(spec.plan, maker)
         case LearningCurvePlanSpec():
             return learning_curve_plan(spec.plan, maker)
+        case SearchPlanSpec():
+            return search_plan(spec.plan, maker)
+        case NestedCvPlanSpec():
+            return nested_cv_plan(spec.plan, maker)
         case _:
             assert_never(spec.plan)

@@ -7,5 +7,9 @@ from pydantic import Field
 from jobs.plans.comparison.spec import ComparisonPlanSpec
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
+from jobs.plans.nested_cv.spec import NestedCvPlanSpec
+from jobs.plans.search.spec import SearchPlanSpec
 
-PlanSpec = Annotated[FitPlanSpec | ComparisonPlanSpec | LearningCurvePlanSpec, Field(discriminator="name")]
+PlanSpec = Annotated[
+    FitPlanSpec | ComparisonPlanSpec | LearningCurvePlanSpec | SearchPlanSpec | NestedCvPlanSpec, Field(discriminator="name")
+]
