@@ -114,6 +114,6 @@ def _unknown_to_some(inputs: TablePreparation | GridPreparation, preparations: S
 def _far(rows: Counter[int], members: int) -> list[str]:
     if not rows:
         return []
-    most = max(rows.values())
-    of = "" if most == members else f" of {'up to ' if min(rows.values()) < most else ''}{most} of {members} members"
+    least, most = min(rows.values()), max(rows.values())
+    of = "" if least == members else f" of {'up to ' if least < most else ''}{most} of {members} members"
     return [f"{len(rows)} rows lie far from all training rows{of} (the first is row {min(rows) + 1}): their answers mean little"]
