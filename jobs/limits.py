@@ -22,4 +22,6 @@ class Limits(BaseModel):
         int, Field(description="Most numbers in all rows as they are prepared, words as columns: what a fit holds in memory.")
     ] = 3_000_000_000
     max_updates: Annotated[int, Field(description="Most optimizer updates of one fit.")] = 50_000_000
+    max_fits: Annotated[int, Field(description="Most fits of one job.")] = 1000
+    max_plan_updates: Annotated[int, Field(description="Most optimizer updates of all fits of one job.")] = 200_000_000
     max_sharpness_parameters: Annotated[int, Field(description="Most parameters of a network whose sharpness is measured.")] = 1_000_000

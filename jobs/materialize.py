@@ -24,19 +24,40 @@ class Materialized:
     preparation: Preparation
 
 
-def materialize(planned: PlannedFit, dataset: Dataset) -> Materialized:
-    """Prepare the rows of a planned fit: all that is learned for it is learned from its own training rows.
+class Materializer:
+    """Prepares the rows of planned fits of one dataset; fits that see the same rows, prepared alike, share arrays."""
 
-    Raises:
-        UnfitRows: they cannot be prepared as the spec asks.
-        OSError: the dataset's files are not on this machine.
-    """
+    def __init__(self, dataset: Dataset) -> None:
+        """Prepare nothing yet."""
+        self._dataset = dataset
+        self._prepared: dict[tuple[str, str, str], tuple[FitData, Preparation]] = {}
+
+    def materialize(self, planned: PlannedFit) -> Materialized:
+        """Prepare the rows of a planned fit: all that is learned for it is learned from its own training rows.
+
+        Raises:
+            UnfitRows: they cannot be prepared as the spec asks.
+            OSError: the dataset's files are not on this machine.
+        """
+        spec = planned.spec
+        key = (planned.row_hash, spec.preprocessing.model_dump_json(), spec.training.precision)
+        if key not in self._prepared:
+            self._prepared[key] = _prepared(planned, self._dataset)
+        data, preparation = self._prepared[key]
+        fit = Fit(number=planned.number, seed=planned.seed, spec=spec, data=data, stop_at=planned.stop_at, pause_at=planned.pause_at)
+        return Materialized(fit=fit, preparation=preparation)
+
+
+def materialize(planned: PlannedFit, dataset: Dataset) -> Materialized:
+    """Prepare one fit's rows, as `Materializer.materialize`."""
+    return Materializer(dataset).materialize(planned)
+
+
+def _prepared(planned: PlannedFit, dataset: Dataset) -> tuple[FitData, Preparation]:
     rows, spec = planned.rows(), planned.spec
     dtype = np.float64 if spec.training.precision == "float64" else np.float32
     split = prepare(spec.preprocessing, dataset, Division(train=rows.train, val=rows.val, test=rows.test), dtype)
-    data = _fit_data(split, dataset.info, rows, _asked(split, dataset, rows, dtype))
-    fit = Fit(number=planned.number, seed=planned.seed, spec=spec, data=data, stop_at=planned.stop_at, pause_at=planned.pause_at)
-    return Materialized(fit=fit, preparation=split.state)
+    return _fit_data(split, dataset.info, rows, _asked(split, dataset, rows, dtype)), split.state
 
 
 def _asked(split: PreparedSplit, dataset: Dataset, rows: FitRows, dtype: type[np.float32] | type[np.float64]) -> Array | None:

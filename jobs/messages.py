@@ -1,7 +1,9 @@
 """What travels between processes: ids and nudges, never facts."""
 
 TASK = "holdout.train_shard"
-"""Name of the one task; its argument is the id of a shard."""
+"""Name of the task that trains; its argument is the id of a shard."""
+ADVANCE_TASK = "holdout.advance_job"
+"""Name of the task that advances a plan whose advancing worker died; its argument is the id of a job."""
 CPU_QUEUE = "holdout.cpu"
 GPU_QUEUE = "holdout.gpu"
 NUDGES = "holdout:jobs"

@@ -1,17 +1,20 @@
 """From what a client sent to what will run, or to everything that is wrong with it."""
 
+import json
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from data.builtin import BUILTINS
-from data.dataset import Dataset, DatasetInfo, DatasetSource
+from data.dataset import Array, Dataset, DatasetInfo, DatasetSource
 from data.splits.build import Division, SplitProblem, filled
 from jobs.applicability import class_problems, has_validation, idle_techniques, loss_for, row_problems, technique_problems
 from jobs.fitness import data_problems, data_warnings, missing_problems
 from jobs.limits import Limits
-from jobs.plans.fits import Round
+from jobs.plans.fits import PlannedFit, Round
+from jobs.plans.origins import located
+from jobs.plans.problems import plan_problems
 from jobs.plans.replay import start
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import batch_rows, divisions_of, input_shape_of
@@ -30,6 +33,11 @@ class Resolved:
     num_parameters: int
     divisions: tuple[Division, ...]
     first_round: Round
+
+    @property
+    def fits(self) -> Sequence[PlannedFit]:
+        """Give the fits of the plan's first round."""
+        return self.first_round.fits
 
 
 def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource = BUILTINS) -> Resolved:
@@ -53,28 +61,61 @@ def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource =
         problems = list(missing_problems(dataset, division))
         if problems:
             raise SpecProblems(*problems)
-    table = ()
-    for division in divisions:
-        found = _checked(resolved, dataset, division, limits)
-        table = table or found
+    tables = [_checked(resolved, dataset, division.train, limits) for division in divisions]
     warnings += idle_techniques(resolved, min(len(division.train) for division in divisions))
     warnings += data_warnings(resolved, dataset, divisions)
     return Resolved(
         spec=resolved,
         info=info,
         warnings=tuple(warnings),
-        layers=table,
-        num_parameters=num_parameters(table),
+        layers=tables[0],
+        num_parameters=num_parameters(tables[0]),
         divisions=tuple(divisions),
-        first_round=next(start(resolved, dataset)),
+        first_round=_first_round(resolved, dataset, limits),
     )
 
 
-def _checked(spec: JobSpec, dataset: Dataset, division: Division, limits: Limits) -> tuple[Layer, ...]:
-    """Check a spec on one division's rows; give its layers."""
-    input_shape = input_shape_of(spec, dataset, division.train)
+def _first_round(spec: JobSpec, dataset: Dataset, limits: Limits) -> Round:
+    """Start the plan, and check all that its first round varies."""
+    problems = list(plan_problems(spec, dataset, limits))
+    if problems:
+        raise SpecProblems(*problems)
+    try:
+        first = next(start(spec, dataset))
+    except (SplitProblem, ShapeProblem) as problem:
+        raise SpecProblems(Problem(problem.pointer, problem.code, str(problem))) from problem
+    num_fits, updates = len(first.fits) + first.later_fits, sum(fit.steps_planned for fit in first.fits) + first.later_steps
+    if num_fits > limits.max_fits:
+        raise SpecProblems(Problem("/plan", "too_many_fits", f"{num_fits} fits are more than the {limits.max_fits} allowed"))
+    if updates > limits.max_plan_updates:
+        message = f"{updates} updates of {num_fits} fits are more than the {limits.max_plan_updates} allowed"
+        raise SpecProblems(Problem("/plan", "too_many_updates", message))
+    checked: set[tuple[str, str]] = set()
+    for fit in first.fits:
+        key = (json.dumps(dict(fit.overrides), sort_keys=True), fit.row_hash)
+        if key not in checked:
+            checked.add(key)
+            _check_fit(fit, dataset, limits, is_known=any(known[0] == key[0] for known in checked - {key}))
+    return first
+
+
+def _check_fit(fit: PlannedFit, dataset: Dataset, limits: Limits, *, is_known: bool) -> None:
+    """Check what a plan made of a spec; faults are told where the plan set what is at fault."""
+    problems = [] if is_known else [*technique_problems(fit.spec, dataset.info), *data_problems(fit.spec, dataset.info)]
+    if not problems:
+        try:
+            _checked(fit.spec, dataset, fit.rows().train, limits)
+        except SpecProblems as found:
+            problems = list(found.problems)
+    if problems:
+        raise SpecProblems(*(located(problem, fit.origin, fit.overrides) for problem in problems))
+
+
+def _checked(spec: JobSpec, dataset: Dataset, train: Array, limits: Limits) -> tuple[Layer, ...]:
+    """Check a spec on its training rows; give its layers."""
+    input_shape = input_shape_of(spec, dataset, train)
     table = _layers(spec, dataset.info, input_shape)
-    labels = dataset.y[division.train]
+    labels = dataset.y[train]
     problems = [
         *_size_problems(spec, table, limits),
         *_prepared_problems(dataset.info.num_rows, input_shape, limits),

@@ -76,6 +76,11 @@ def num_parameters(table: tuple[Layer, ...]) -> int:
     return sum(layer.num_parameters for layer in table)
 
 
+def row_flops(table: tuple[Layer, ...]) -> int:
+    """Floating point operations of one row's forward pass: two for each weight at each position where it is used."""
+    return sum(2 * layer.num_weights * math.prod(layer.output_shape[1:]) for layer in table)
+
+
 def padding_of(block: ConvBlockSpec) -> int:
     """Positions added on each side of every axis."""
     return block.dilation * (block.kernel_size - 1) // 2 if block.padding == "same" else block.padding

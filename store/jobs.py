@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from jobs.plans.fits import PlannedFit
 from jobs.resolve import Resolved
 from jobs.states import ACTIVE, FitStatus, JobStatus, ShardStatus
 from store.engine import Database, is_duplicate
@@ -37,6 +38,7 @@ class JobState:
     steps_done: int
     steps_planned: int
     fit_counts: dict[str, int]
+    fits_later: int
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
@@ -49,8 +51,8 @@ class JobState:
 
     @property
     def num_fits(self) -> int:
-        """Count the fits planned so far."""
-        return sum(self.fit_counts.values())
+        """Count the fits planned so far, and those that at most come in later rounds of a running plan."""
+        return sum(self.fit_counts.values()) + self.fits_later
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +64,15 @@ class Created:
     shard_ids: list[str]
 
 
-def create_job(db: Database, resolved: Resolved, *, idempotency_key: str | None = None, body_hash: str = "") -> Created:
-    """Insert a job, its fits and its first shard in one transaction, queued.
+def create_job(
+    db: Database,
+    resolved: Resolved,
+    shards: Sequence[Sequence[PlannedFit]] | None = None,
+    *,
+    idempotency_key: str | None = None,
+    body_hash: str = "",
+) -> Created:
+    """Insert a job and the fits of its first round in one transaction, queued; `shards` groups them, null is one shard.
 
     With an idempotency key the same body gives the job made before, however many ask at once.
 
@@ -75,12 +84,11 @@ def create_job(db: Database, resolved: Resolved, *, idempotency_key: str | None 
             known = _known(connection, idempotency_key, body_hash)
             if known is not None:
                 return Created(job=known, is_new=False, shard_ids=[])
-            job_id, shard_id = new_id("job"), new_id("shard")
-            now = db.now(connection)
-            _insert(connection, resolved, job_id, shard_id, now)
+            job_id, now = new_id("job"), db.now(connection)
+            shard_ids = _insert(connection, resolved, job_id, shards or [resolved.first_round.fits], now)
             if idempotency_key is not None:
                 connection.execute(insert(IdempotencyRow).values(key=idempotency_key, body_hash=body_hash, job_id=job_id, created_at=now))
-            return Created(job=_read(connection, job_id), is_new=True, shard_ids=[shard_id])
+            return Created(job=_read(connection, job_id), is_new=True, shard_ids=shard_ids)
     except IntegrityError as error:
         if idempotency_key is None or not is_duplicate(error):
             raise
@@ -139,6 +147,8 @@ def request_cancel(db: Database, job_id: str) -> JobState:
         match row.status:
             case JobStatus.QUEUED:
                 end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
+            case JobStatus.RUNNING if row.cancel_requested_at is None and not _is_held(connection, job_id):
+                end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
             case JobStatus.RUNNING if row.cancel_requested_at is None:
                 version = bump(connection, job_id, cancel_requested_at=now, phase="cancelling")
                 tell(connection, job_id, version, now, [("cancel_requested", {})])
@@ -147,6 +157,11 @@ def request_cancel(db: Database, job_id: str) -> JobState:
             case _:
                 raise Conflict("job_ended", f"job {job_id} is {row.status.value}: only queued and running jobs can be cancelled")
         return _read(connection, job_id)
+
+
+def _is_held(connection: Connection, job_id: str) -> bool:
+    held = select(ShardRow.id).where(ShardRow.job_id == job_id, ShardRow.status == ShardStatus.RUNNING).limit(1)
+    return connection.execute(held).first() is not None
 
 
 def delete_job(db: Database, job_id: str) -> list[str]:
@@ -162,9 +177,10 @@ def delete_job(db: Database, job_id: str) -> list[str]:
             raise NotFound(job_id)
         if row.status in ACTIVE:
             raise Conflict("job_active", f"job {job_id} is {row.status.value}: cancel it first")
-        urls = connection.scalars(select(FitRow.weights_url).where(FitRow.job_id == job_id, FitRow.weights_url.is_not(None))).all()
+        files = select(FitRow.weights_url, FitRow.outputs_url, FitRow.checkpoint_url).where(FitRow.job_id == job_id)
+        urls = [url for fit in connection.execute(files).all() for url in fit if url is not None]
         connection.execute(delete(JobRow).where(JobRow.id == job_id))
-    return [url for url in urls if url is not None]
+    return urls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,24 +214,45 @@ def bump(connection: Connection, job_id: str, **values: Any) -> int:
     return version
 
 
+def close_job(
+    connection: Connection,
+    job_id: str,
+    now: dt.datetime,
+    status: JobStatus,
+    *,
+    result: dict[str, Any] | None = None,
+    failure: dict[str, Any] | None = None,
+    pruned: Sequence[int] = (),
+    **values: Any,
+) -> None:
+    """Write a locked job's end: its open fits and shards end with it, and nothing more is to come. Its version and events are the caller's."""
+    of_job = FitRow.job_id == job_id
+    if pruned:
+        connection.execute(
+            update(FitRow).where(of_job, FitRow.number.in_(pruned)).values(status=FitStatus.PRUNED, stop_reason=FitStatus.PRUNED.value)
+        )
+    left = FitStatus.CANCELLED if status is JobStatus.CANCELLED else FitStatus.FAILED
+    is_open = FitRow.status.in_((FitStatus.PENDING, FitStatus.RUNNING))
+    connection.execute(update(FitRow).where(of_job, is_open).values(status=left, stop_reason=left.value))
+    connection.execute(update(ShardRow).where(ShardRow.job_id == job_id).values(status=ShardStatus.DONE, lease_expires_at=None))
+    ended = {"status": status, "finished_at": now, "result": result, "failure": failure, "phase": status.value}
+    connection.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(**ended, **values))
+
+
 def end_job(
     connection: Connection, job_id: str, now: dt.datetime, status: JobStatus, *, failure: dict[str, Any] | None = None, **values: Any
 ) -> None:
     """End a locked job that no worker holds: its open fits and shards end with it."""
-    fit_status = FitStatus.CANCELLED if status is JobStatus.CANCELLED else FitStatus.FAILED
-    open_fits = (FitStatus.PENDING, FitStatus.RUNNING)
-    connection.execute(
-        update(FitRow).where(FitRow.job_id == job_id, FitRow.status.in_(open_fits)).values(status=fit_status, stop_reason=fit_status.value)
-    )
-    connection.execute(update(ShardRow).where(ShardRow.job_id == job_id).values(status=ShardStatus.DONE, lease_expires_at=None))
-    version = bump(connection, job_id, status=status, finished_at=now, failure=failure, phase=status.value, **values)
+    close_job(connection, job_id, now, status, failure=failure, **values)
+    version = bump(connection, job_id)
     tell(connection, job_id, version, now, ending(status, failure))
 
 
 def states(connection: Connection, rows: Sequence[Any]) -> list[JobState]:
     """Add fit counts, progress and transitions to job rows, in a constant number of queries."""
     ids = [row.id for row in rows]
-    done = case((FitRow.status.in_((FitStatus.FINISHED, FitStatus.DIVERGED)), FitRow.steps_planned), else_=FitRow.steps_done)
+    is_whole = FitRow.status.in_((FitStatus.FINISHED, FitStatus.DIVERGED, FitStatus.PRUNED))
+    done = case((is_whole, FitRow.steps_planned), else_=FitRow.steps_done)
     query = select(FitRow.job_id, FitRow.status, func.count(), func.sum(done), func.sum(FitRow.steps_done), func.sum(FitRow.steps_planned))
     fits: dict[str, list[Any]] = {job_id: [] for job_id in ids}
     for fit in connection.execute(query.where(FitRow.job_id.in_(ids)).group_by(FitRow.job_id, FitRow.status)):
@@ -225,7 +262,7 @@ def states(connection: Connection, rows: Sequence[Any]) -> list[JobState]:
 
 
 def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobState:
-    planned = sum(int(fit[5]) for fit in fits)
+    planned = sum(int(fit[5]) for fit in fits) + (row.steps_later if row.status in ACTIVE else 0)
     whole = sum(int(fit[3]) for fit in fits)
     progress = 1.0 if row.status is JobStatus.SUCCEEDED else min(1.0, whole / planned) if planned else 0.0
     return JobState(
@@ -243,6 +280,7 @@ def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobStat
         steps_done=sum(int(fit[4]) for fit in fits),
         steps_planned=planned,
         fit_counts={fit[1].value: int(fit[2]) for fit in fits},
+        fits_later=row.fits_later if row.status in ACTIVE else 0,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
@@ -284,8 +322,8 @@ def _hold_dataset(connection: Connection, dataset_id: str) -> str | None:
     return dataset_id
 
 
-def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: str, now: dt.datetime) -> None:
-    spec = resolved.spec
+def _insert(connection: Connection, resolved: Resolved, job_id: str, shards: Sequence[Sequence[PlannedFit]], now: dt.datetime) -> list[str]:
+    spec, first = resolved.spec, resolved.first_round
     connection.execute(
         insert(_JOBS).values(
             id=job_id,
@@ -299,7 +337,9 @@ def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: s
             warnings=list(resolved.warnings),
             metadata=dict(spec.metadata),
             version=1,
-            steps_planned=sum(fit.steps_planned for fit in resolved.fits),
+            steps_planned=sum(fit.steps_planned for fit in first.fits) + first.later_steps,
+            fits_later=first.later_fits,
+            steps_later=first.later_steps,
             created_at=now,
             time_limit_seconds=spec.time_limit_seconds,
             phase="waiting for a worker",
@@ -307,24 +347,47 @@ def _insert(connection: Connection, resolved: Resolved, job_id: str, shard_id: s
     )
     if spec.metadata:
         connection.execute(insert(MetadataRow), [{"job_id": job_id, "key": key, "value": value} for key, value in spec.metadata.items()])
-    connection.execute(insert(ShardRow).values(id=shard_id, job_id=job_id, round=0, status=ShardStatus.PENDING))
-    connection.execute(
-        insert(FitRow),
-        [
-            {
-                "job_id": job_id,
-                "number": fit.number,
-                "shard_id": shard_id,
-                "label": fit.label,
-                "overrides": dict(fit.overrides),
-                "seed": fit.seed,
-                "row_hash": fit.row_hash,
-                "num_rows": dict(fit.num_rows),
-                "num_parameters": fit.num_parameters,
-                "status": FitStatus.PENDING,
-                "steps_planned": fit.steps_planned,
-            }
-            for fit in resolved.fits
-        ],
-    )
+    shard_ids = insert_shards(connection, job_id, 0, shards)
     tell(connection, job_id, 1, now, [("status", {"status": JobStatus.QUEUED.value})])
+    return shard_ids
+
+
+def insert_shards(connection: Connection, job_id: str, index: int, shards: Sequence[Sequence[PlannedFit]]) -> list[str]:
+    """Insert the shards of round `index` and their fits; fits that paused go over to their new shard. Gives the shards' ids."""
+    paused = select(FitRow.number, FitRow.steps_done).where(FitRow.job_id == job_id, FitRow.status == FitStatus.PENDING)
+    known = {} if index == 0 else {row.number: row.steps_done for row in connection.execute(paused).all()}
+    ids = []
+    for fits in shards:
+        shard_id = new_id("shard")
+        begun = sum(known.get(fit.number, 0) for fit in fits)
+        connection.execute(
+            insert(ShardRow).values(id=shard_id, job_id=job_id, round=index, status=ShardStatus.PENDING, furthest_step=begun)
+        )
+        for fit in fits:
+            if fit.number in known:
+                own = (FitRow.job_id == job_id, FitRow.number == fit.number)
+                connection.execute(update(FitRow).where(*own).values(shard_id=shard_id, pause_at=fit.pause_at))
+        new = [_fit_values(job_id, shard_id, fit) for fit in fits if fit.number not in known]
+        if new:
+            connection.execute(insert(FitRow), new)
+        ids.append(shard_id)
+    return ids
+
+
+def _fit_values(job_id: str, shard_id: str, fit: PlannedFit) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "number": fit.number,
+        "shard_id": shard_id,
+        "label": fit.label,
+        "overrides": dict(fit.overrides),
+        "place": dict(fit.place),
+        "seed": fit.seed,
+        "row_hash": fit.row_hash,
+        "num_rows": dict(fit.num_rows),
+        "num_parameters": fit.num_parameters,
+        "status": FitStatus.PENDING,
+        "steps_planned": fit.steps_planned,
+        "pause_at": fit.pause_at,
+        "rungs": {},
+    }

@@ -105,7 +105,10 @@ class JobRow(Base):
     warnings: Mapped[list[Any]]
     job_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
     version: Mapped[int] = mapped_column(BigInteger, default=1)
-    steps_planned: Mapped[int] = mapped_column(BigInteger)
+    steps_planned: Mapped[int] = mapped_column(BigInteger)  # as far as was known when it was submitted
+    fits_later: Mapped[int] = mapped_column(default=0)  # at most so many come in later rounds of its plan
+    steps_later: Mapped[int] = mapped_column(BigInteger, default=0)
+    advance_sent_at: Mapped[dt.datetime | None]  # when somebody was last told to advance its plan
     created_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -129,7 +132,10 @@ class MetadataRow(Base):
 
 
 class ShardRow(Base):
-    """The fits of a job that one worker trains together, and who holds them. `attempt` is the fencing token."""
+    """The fits of a job that one worker trains together, and who holds them. `attempt` is the fencing token.
+
+    `round` (from 0) is the place of their round in the job's plan.
+    """
 
     __tablename__ = "shards"
     __table_args__ = (Index("ix_shards_status_lease_expires_at", "status", "lease_expires_at"),)
@@ -147,7 +153,11 @@ class ShardRow(Base):
 
 
 class FitRow(Base):
-    """One fit: what distinguishes it from its siblings, where it stands, and what came of it."""
+    """One fit: what distinguishes it from its siblings, where it stands, and what came of it.
+
+    `rungs` has for each epoch at which it paused the figures of its best epoch until then. What was learned up to and
+    with `checkpoint_epoch` lies under `checkpoint_url`; `outputs_url` is what its plan asked the finished network.
+    """
 
     __tablename__ = "fits"
 
@@ -156,6 +166,7 @@ class FitRow(Base):
     shard_id: Mapped[str] = mapped_column(ForeignKey("shards.id", ondelete="CASCADE"), index=True)
     label: Mapped[str] = mapped_column(String(200))
     overrides: Mapped[dict[str, Any]]
+    place: Mapped[dict[str, Any]] = mapped_column(default=dict)
     seed: Mapped[int] = mapped_column(BigInteger)
     row_hash: Mapped[str] = mapped_column(String(64))
     num_rows: Mapped[dict[str, Any]]
@@ -170,6 +181,12 @@ class FitRow(Base):
     kept_epoch: Mapped[int | None]
     evaluation: Mapped[dict[str, Any] | None]
     weights_url: Mapped[str | None] = mapped_column(Text)
+    failure: Mapped[dict[str, Any] | None]
+    outputs_url: Mapped[str | None] = mapped_column(Text)
+    pause_at: Mapped[int | None]
+    rungs: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    checkpoint_url: Mapped[str | None] = mapped_column(Text)
+    checkpoint_epoch: Mapped[int | None]
 
 
 def _finite(column: str) -> CheckConstraint:

@@ -14,10 +14,11 @@ from data.dataset import Column, Dataset, DatasetInfo, Kind, Task, content_hash
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
 from jobs.states import FitStatus, JobStatus
+from store.commits import Finish, FitEnd, commit
 from store.datasets import Upload
 from store.engine import Database
 from store.jobs import Created, create_job
-from store.shards import Claim, Finish, FitEnd, claim, commit
+from store.shards import Claim, claim
 from training.records import EpochRecord
 
 LEASE = 30.0

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ import torch
 from celery import signals
 from celery.exceptions import WorkerLostError
 
-from jobs.messages import TASK
+from jobs.messages import ADVANCE_TASK, TASK
 from store.artifacts import Artifacts
 from store.datasets import Datasets
 from store.engine import Database, create_engine
@@ -27,9 +28,11 @@ from store.shards import release_worker
 from store.workers import beat, forget
 from training.environment import devices, environment
 from training.warmup import warm_up
+from worker.advance import advance
 from worker.nudge import Nudge
-from worker.queue import make_celery
-from worker.runner import Workplace, run_shard
+from worker.place import Workplace
+from worker.queue import make_celery, try_to_send
+from worker.runner import run_shard
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
@@ -50,6 +53,12 @@ _place: list[Workplace] = []
 def train_shard(shard_id: str) -> None:
     """Train the shard of this id, if nobody else does."""
     run_shard(_place[0], shard_id)
+
+
+@celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def advance_job(job_id: str) -> None:
+    """Advance the plan of the job of this id, if it waits for that."""
+    advance(_place[0], job_id)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
@@ -73,6 +82,8 @@ def _prepare_child(**_: Any) -> None:
             lease_seconds=settings.lease_seconds,
             flush_seconds=settings.flush_seconds,
             nudge=Nudge(settings.broker_url),
+            checkpoint_seconds=settings.checkpoint_seconds,
+            send=partial(try_to_send, celery_app),
             must_leave=lambda: bool(_leaving.value),
         )
     ]

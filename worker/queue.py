@@ -1,8 +1,9 @@
 """How the queue is configured: what travels is the id of a shard. No torch here: the sweeper uses it too."""
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
-from jobs.messages import CPU_QUEUE, TASK, queue_for
+from jobs.messages import ADVANCE_TASK, CPU_QUEUE, TASK, queue_for
 
 
 def make_celery(broker_url: str) -> Celery:
@@ -50,3 +51,21 @@ def send(celery: Celery, shard_id: str, device: str) -> None:
         kombu.exceptions.OperationalError: the broker cannot be reached.
     """
     celery.send_task(TASK, args=(shard_id,), queue=queue_for(device), ignore_result=True)
+
+
+def try_to_send(celery: Celery, shard_id: str, device: str) -> bool:
+    """Hand a shard's id to the broker; False if it cannot be reached, and the sweeper will."""
+    try:
+        send(celery, shard_id, device)
+    except OperationalError:
+        return False
+    return True
+
+
+def send_advance(celery: Celery, job_id: str, device: str) -> None:
+    """Ask any worker to advance a job's plan.
+
+    Raises:
+        kombu.exceptions.OperationalError: as `send`.
+    """
+    celery.send_task(ADVANCE_TASK, args=(job_id,), queue=queue_for(device), ignore_result=True)

@@ -17,9 +17,10 @@ from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
-from store.shards import due, mark_sent, reap
+from store.rounds import unadvanced
+from store.sweeping import due, mark_sent, reap
 from worker.nudge import Nudge
-from worker.queue import make_celery, send
+from worker.queue import make_celery, send, send_advance
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
@@ -35,6 +36,9 @@ def sweep(db: Database, celery: Celery, nudge: Nudge) -> None:
         for shard in due(db):
             send(celery, shard.shard_id, shard.device)
             sent.append(shard.shard_id)
+        for job_id, device in unadvanced(db):
+            send_advance(celery, job_id, device)
+            _log.info("advance_sent", job=job_id)
     except OperationalError:
         _log.warning("broker_unreachable")
     if sent:

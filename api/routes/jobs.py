@@ -15,12 +15,13 @@ from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
 from api.strict import StrictRoute
 from api.views.jobs import JobPage, JobView
+from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
 from store.errors import DatabaseUnavailable
 from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts, request_cancel
 from store.listing import JobFilter, list_jobs
-from store.shards import mark_sent
+from store.sweeping import mark_sent
 from store.workers import live
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
@@ -56,7 +57,8 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
         resolved = resources.resolve(spec)
         check_device(spec, resources)
         _check_room(resources)
-        created = create_job(resources.db, resolved, idempotency_key=idempotency_key, body_hash=body_hash)
+        shards = shards_of(resolved.first_round.fits, resolved.info, len(live(resources.db)))
+        created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
         _send(created.shard_ids, spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"

@@ -81,7 +81,7 @@ class PreviewView(View):
             spec=resolved.spec.model_dump(mode="json"),
             layers=[LayerView.of(one) for one in resolved.layers],
             num_parameters=resolved.num_parameters,
-            num_fits=len(fits),
+            num_fits=len(fits) + resolved.first_round.later_fits,
             fits=fits,
             warnings=list(resolved.warnings),
         )

@@ -42,7 +42,7 @@ FIGURES = {"gap": "gap (loss)", "val_loss": "validation loss", "val_accuracy": "
 def measured(fields: dict[str, Any], seed: int) -> dict[str, float]:
     """Train one fit; give its final figures."""
     resolved = resolve(JobSpec.model_validate({**OVERFITTING, **fields, "seed": seed}))
-    fit = materialize(resolved.spec, builtin.load("digits"), 1, expected_row_hash=resolved.fits[0].row_hash).fit
+    fit = materialize(resolved.fits[0], builtin.load("digits")).fit
     [outcome] = [event for event in train(Stack([fit])) if isinstance(event, FitOutcome)]
     if outcome.evaluation is None:
         raise RuntimeError(f"seed {seed} diverged")

@@ -40,7 +40,7 @@ def spec(batch_size: int | str, seed: int) -> dict[str, Any]:
 def measured(batch_size: int | str, seed: int) -> list[float]:
     """Train one fit; give training loss, validation loss, gap, largest eigenvalue and epsilon-sharpness."""
     resolved = resolve(JobSpec.model_validate(spec(batch_size, seed)))
-    fit = materialize(resolved.spec, builtin.load("digits"), 1, expected_row_hash=resolved.fits[0].row_hash).fit
+    fit = materialize(resolved.fits[0], builtin.load("digits")).fit
     [outcome] = [event for event in train(Stack([fit])) if isinstance(event, FitOutcome)]
     if outcome.evaluation is None:
         raise RuntimeError("a fit diverged")

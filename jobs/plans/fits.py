@@ -30,7 +30,8 @@ class PlannedFit:
 
     `spec` is the job's with `overrides` (JSON pointer -> value) set. `place` says where it stands in its plan (fold,
     candidate, member, ...). `row_hash` names exactly these rows of exactly this content, in order, with weights: a replay
-    that gives another hash is not the same fit. `rows` draws them again when called.
+    that gives another hash is not the same fit. `rows` draws them again when called. `input_shape` is that of a prepared row,
+    `row_flops` what one costs in a forward pass.
 
     `origin` is the JSON pointer into the job spec of what set the overrides (/plan/variants/0/set): faults of the varied spec
     are reported there.
@@ -49,6 +50,8 @@ class PlannedFit:
     steps_per_epoch: int
     steps_planned: int
     num_parameters: int
+    input_shape: tuple[int, ...]
+    row_flops: int
     overrides: Mapping[str, Any] = field(default_factory=dict)
     place: Mapping[str, int | float | str] = field(default_factory=dict)
     origin: str = ""

@@ -16,7 +16,7 @@ from jobs.plans.fits import FitRows, PlannedFit
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import divisions_of, input_shape_of, row_hash, seed_of, steps_per_epoch
 from jobs.spec import JobSpec
-from models.shapes import layers, num_parameters
+from models.shapes import layers, num_parameters, row_flops
 from training.derivation import derive
 
 SETTABLE = ("network", "optimizer", "schedule", "training", "regularization", "early_stopping", "preprocessing")
@@ -84,6 +84,7 @@ class FitMaker:
         spec = self.variant(changed)
         steps = steps_per_epoch(spec, len(drawn.train))
         shape = input_shape_of(spec, self.dataset, drawn.train)
+        table = layers(spec.network, shape, self.dataset.info.num_outputs)
         return PlannedFit(
             number=next(self._numbers),
             label=label,
@@ -94,7 +95,9 @@ class FitMaker:
             num_rows={"train": len(drawn.train), "val": len(drawn.val), "test": len(drawn.test)},
             steps_per_epoch=steps,
             steps_planned=steps * min(stop_at or spec.training.max_epochs, spec.training.max_epochs),
-            num_parameters=num_parameters(layers(spec.network, shape, self.dataset.info.num_outputs)),
+            num_parameters=num_parameters(table),
+            input_shape=shape,
+            row_flops=row_flops(table),
             overrides=changed,
             place=dict(place or {}),
             origin=origin,

@@ -13,7 +13,7 @@ from api.app import create_app
 from store.engine import Database
 from store.events import events_after
 from store.jobs import get_job
-from store.shards import due
+from store.sweeping import due
 from store.workers import beat
 from tests.api.conftest import StrictClient, settings_for
 from tests.factories import a_diverged_job, a_succeeded_job

@@ -7,9 +7,9 @@ import pytest
 from api.accept import preferred
 from api.bodies import Bodies
 from api.pictures import picture
+from store.commits import commit
 from store.engine import Database
 from store.epochs import FitCurve
-from store.shards import commit
 from tests.api.conftest import StrictClient
 from tests.factories import LEASE, a_claim, a_job, a_record, a_succeeded_job
 

@@ -21,10 +21,10 @@ from api.techniques import techniques
 from jobs.spec import JobSpec
 from jobs.states import JobStatus
 from store.artifacts import Artifacts
+from store.commits import Finish, commit
 from store.engine import Database
 from store.epochs import FitCurve
 from store.jobs import get_job
-from store.shards import Finish, commit
 from store.workers import beat
 from tests.api.conftest import NOWHERE, StrictClient
 from tests.factories import LEASE, a_claim, a_job, a_record, a_succeeded_job, an_end

@@ -16,7 +16,8 @@ from cli.service import Service
 from data.preprocessing.apply import apply
 from data.preprocessing.state import Preparation
 from jobs.materialize import materialize
-from jobs.rows import division_of
+from jobs.plans.replay import replay
+from jobs.rows import divisions_of
 from jobs.spec import JobSpec
 from models.build import build
 from store.artifacts import Artifacts
@@ -68,7 +69,7 @@ def table(client: Client) -> str:
 def _raw_rows(datasets: Datasets, spec: JobSpec, preparation: Preparation) -> tuple[list[Any], np.ndarray]:
     """Give the validation rows as a client has them, and their numbers."""
     dataset = datasets.load(spec.dataset)
-    rows = division_of(spec, dataset).val
+    rows = divisions_of(spec, dataset)[0].val
     raw = dataset.x[rows]
     if preparation.inputs.kind != "table":
         return raw.tolist(), rows
@@ -118,7 +119,7 @@ def test_predictions_from_raw_rows_are_those_of_training(client: Client, service
     found = answer.json()
 
     dataset = datasets.load(spec.dataset)
-    made = materialize(spec, dataset, 1, expected_row_hash=_row_hash(service, job["id"]))
+    made = materialize(replay(spec, dataset, ()).planned[1], dataset)
     assert made.preparation == preparation
     outputs = _trained_outputs(made.fit, load_safetensors(content))
     val = job["result"]["val"]
@@ -132,16 +133,6 @@ def test_predictions_from_raw_rows_are_those_of_training(client: Client, service
         np.testing.assert_allclose(found["probabilities"], shares / shares.sum(1, keepdims=True), rtol=1e-5, atol=1e-5)
         right = np.array([found["labels"].index(label) for label in found["predictions"]]) == dataset.y[numbers]
         assert val["accuracy"]["value"] == pytest.approx(right.mean())
-
-
-def _row_hash(service: Service, job_id: str) -> str:
-    from sqlalchemy import select
-
-    from store.tables import FitRow
-
-    assert get_fit(service.database, job_id, 1).weights_url is not None
-    with service.database.read() as connection:
-        return str(connection.scalar(select(FitRow.row_hash).where(FitRow.job_id == job_id)))
 
 
 def test_a_bundle_holds_all_that_a_model_needs_elsewhere(client: Client, table: str, tmp_path: Path) -> None:

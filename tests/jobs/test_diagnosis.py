@@ -106,7 +106,7 @@ REAL: dict[str, dict[str, Any]] = {
 def test_real_jobs_show_each_verdict(verdict: str) -> None:
     """B022: divergence on demand is one of them."""
     resolved = resolve(JobSpec.model_validate({"seed": 0, "evaluation": {"resamples": 200}, **REAL[verdict]}))
-    fit = materialize(resolved.spec, builtin.load(resolved.spec.dataset), 1, expected_row_hash=resolved.fits[0].row_hash).fit
+    fit = materialize(resolved.fits[0], builtin.load(resolved.spec.dataset)).fit
     curves, outcomes = run(fit)
     outcome, counts = outcomes[1], resolved.info.class_counts
     at = {

@@ -173,7 +173,7 @@ def _found(fields: dict[str, Any]) -> tuple[Any, Any]:
     """Train one job here: its curve, and what is said at the end."""
     resolved = resolve(JobSpec.model_validate(fields))
     dataset = builtin.load(resolved.spec.dataset)
-    fit = materialize(resolved.spec, dataset, 1, expected_row_hash=resolved.fits[0].row_hash).fit
+    fit = materialize(resolved.fits[0], dataset).fit
     curves, outcomes = run(replace(fit))
     return figures(curves[1]), outcomes[1].evaluation
 

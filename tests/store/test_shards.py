@@ -11,12 +11,14 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.states import FitStatus, JobStatus
+from store.commits import Finish, commit
 from store.engine import Database
 from store.epochs import curves
 from store.errors import LeaseLost
 from store.fits import get_fit
 from store.jobs import delete_job, get_job, request_cancel
-from store.shards import MAX_IDLE_ATTEMPTS, Claim, Finish, claim, commit, due, mark_sent, reap, release, release_worker, renew
+from store.shards import MAX_IDLE_ATTEMPTS, Claim, claim, release, release_worker, renew
+from store.sweeping import due, mark_sent, reap
 from store.tables import EpochRow, ShardRow
 from tests.factories import LEASE, a_claim, a_job, a_record, an_end
 

@@ -25,7 +25,8 @@ from store.shards import release_worker
 from tests.factories import a_job, an_upload
 from worker.failures import failure_of
 from worker.heartbeat import Heartbeat
-from worker.runner import Workplace, run_shard
+from worker.place import Workplace
+from worker.runner import run_shard
 
 LONG = {"dataset": "iris", "training": {"max_epochs": 5000}}
 

@@ -1,0 +1,131 @@
+"""A plan between two rounds: what its fits came to, the next round's shards, or the job's end. No coordinator: whoever asks first writes."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
+
+from jobs.plans.fits import PlannedFit, Round
+from jobs.states import FitStatus, JobStatus, ShardStatus
+from store.commits import Finish
+from store.engine import Database
+from store.events import ending, tell
+from store.jobs import bump, close_job, insert_shards, lock
+from store.tables import FitRow, JobRow, ShardRow, table
+
+_FITS = table(FitRow)
+_SHARDS = table(ShardRow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredResult:
+    """What a fit came to, as its plan may know it. `outputs_url` names the artifact with what it was asked."""
+
+    number: int
+    status: FitStatus
+    row_hash: str
+    best_epoch: int | None
+    kept_epoch: int | None
+    evaluation: dict[str, Any] | None
+    message: str | None
+    failure: dict[str, Any] | None
+    rungs: dict[int, dict[str, float]]
+    outputs_url: str | None
+
+
+def results(db: Database, job_id: str) -> list[StoredResult]:
+    """List what a job's fits came to, or have come to so far, by number."""
+    with db.read() as connection:
+        return _results(connection, job_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A running job without an open shard: its plan is to be advanced."""
+
+    job_id: str
+    spec: dict[str, Any]
+    device: str
+    results: list[StoredResult]
+
+
+def standing(db: Database, job_id: str) -> Standing | None:
+    """Read what a plan needs to go on; None where it need not: the job has ended, was cancelled, or has an open shard."""
+    with db.read() as connection:
+        job = connection.execute(select(JobRow.spec, JobRow.device).where(JobRow.id == job_id, *_IS_READY)).first()
+        if job is None:
+            return None
+        return Standing(job_id=job_id, spec=job.spec, device=job.device, results=_results(connection, job_id))
+
+
+def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: Sequence[Sequence[PlannedFit]]) -> list[str]:
+    """Insert round `index` of a plan, grouped into `shards`; give their ids. Nothing, if somebody else did, or the job wants no more."""
+    with db.write() as connection:
+        if lock(connection, job_id) is None or not _is_ready(connection, job_id) or _has_round(connection, job_id, index):
+            return []
+        _prune(connection, job_id, awaited.pruned)
+        ids = insert_shards(connection, job_id, index, shards)
+        bump(
+            connection,
+            job_id,
+            fits_later=awaited.later_fits,
+            steps_later=awaited.later_steps,
+            phase=f"round {index + 1}: waiting for a worker",
+        )
+    return ids
+
+
+def finish_job(db: Database, job_id: str, final: Finish) -> bool:
+    """End a job whose plan has concluded; False if it ended before or wants something else."""
+    with db.write() as connection:
+        if lock(connection, job_id) is None or not _is_ready(connection, job_id):
+            return False
+        now = db.now(connection)
+        close_job(connection, job_id, now, final.status, result=final.result, failure=final.failure, pruned=final.pruned)
+        tell(connection, job_id, bump(connection, job_id), now, ending(final.status, final.failure))
+    return True
+
+
+_OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _SHARDS.c.status != ShardStatus.DONE))
+_IS_READY = (JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested_at.is_(None), ~_OPEN_SHARD)
+
+
+def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, str]]:
+    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices. Notes that they are told of."""
+    with db.read() as connection:
+        old = db.now(connection) - dt.timedelta(seconds=grace_seconds)
+        is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < old)
+        found = [
+            (row.id, row.device) for row in connection.execute(select(JobRow.id, JobRow.device).where(and_(*_IS_READY, is_due)).limit(100))
+        ]
+    if found:
+        with db.write() as connection:
+            ids = [job_id for job_id, _ in found]
+            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(advance_sent_at=db.now(connection)))
+    return found
+
+
+def _is_ready(connection: Connection, job_id: str) -> bool:
+    return connection.execute(select(JobRow.id).where(JobRow.id == job_id, *_IS_READY)).first() is not None
+
+
+def _has_round(connection: Connection, job_id: str, index: int) -> bool:
+    latest = connection.scalar(select(func.max(_SHARDS.c.round)).where(_SHARDS.c.job_id == job_id))
+    return latest is None or latest >= index
+
+
+def _prune(connection: Connection, job_id: str, numbers: Sequence[int]) -> None:
+    if not numbers:
+        return
+    paused = (_FITS.c.job_id == job_id, _FITS.c.number.in_(numbers), _FITS.c.status == FitStatus.PENDING)
+    connection.execute(update(_FITS).where(*paused).values(status=FitStatus.PRUNED, stop_reason=FitStatus.PRUNED.value))
+
+
+def _results(connection: Connection, job_id: str) -> list[StoredResult]:
+    names = ("number", "status", "row_hash", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "rungs", "outputs_url")
+    rows = connection.execute(
+        select(*(_FITS.c[name] for name in names)).where(_FITS.c.job_id == job_id).order_by(_FITS.c.number)
+    ).mappings()
+    return [StoredResult(**{**row, "rungs": {int(epoch): figures for epoch, figures in (row["rungs"] or {}).items()}}) for row in rows]

@@ -1,0 +1,109 @@
+"""What is done about shards that nobody holds: sent, sent again, given up."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+
+from jobs.states import ACTIVE, FailureKind, FitStatus, JobStatus, ShardStatus
+from store.engine import Database
+from store.events import tell
+from store.jobs import bump, end_job, lock
+from store.shards import MAX_IDLE_ATTEMPTS, OPEN_FITS
+from store.tables import FitRow, JobRow, ShardRow, table
+
+_SHARDS = table(ShardRow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueShard:
+    """A shard whose id must be sent (again)."""
+
+    shard_id: str
+    device: str
+
+
+def due(db: Database, *, grace_seconds: float = 1.0, resend_seconds: float = 600.0) -> list[DueShard]:
+    """List shards to send: never sent, sent long ago without being claimed, or with a lease that ran out. Live leases are never touched."""
+    with db.read() as connection:
+        now = db.now(connection)
+        never = and_(_SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
+        waiting = and_(_SHARDS.c.status == ShardStatus.PENDING, or_(never, _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)))
+        resent = or_(
+            _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, _SHARDS.c.sent_at < now - dt.timedelta(seconds=10)
+        )
+        lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
+        query = (
+            select(_SHARDS.c.id, JobRow.device)
+            .join(JobRow, JobRow.id == _SHARDS.c.job_id)
+            .where(JobRow.status.in_(ACTIVE), or_(waiting, lapsed))
+        )
+        rows = connection.execute(query.order_by(JobRow.created_at, _SHARDS.c.id).limit(1000)).all()
+    return [DueShard(shard_id=row.id, device=row.device) for row in rows]
+
+
+def mark_sent(db: Database, shard_ids: Sequence[str]) -> None:
+    """Note that these shards' ids were handed to the broker."""
+    with db.write() as connection:
+        connection.execute(update(_SHARDS).where(_SHARDS.c.id.in_(shard_ids)).values(sent_at=db.now(connection)))
+
+
+def reap(db: Database) -> list[str]:
+    """Give up what nobody can bring further: cancelled jobs whose workers are gone, and shards that never progress.
+
+    A shard given up fails its fits; a job of which no fit is left ends with it, others go on without. Returns their jobs.
+    """
+    with db.read() as connection:
+        now = db.now(connection)
+        dead = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
+        idle = or_(dead, _SHARDS.c.status == ShardStatus.PENDING)
+        hopeless = and_(idle, or_(JobRow.cancel_requested_at.is_not(None), _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS))
+        query = (
+            select(JobRow.id).distinct().join(_SHARDS, JobRow.id == _SHARDS.c.job_id).where(JobRow.status == JobStatus.RUNNING, hopeless)
+        )
+        candidates = connection.scalars(query).all()
+    return [job_id for job_id in candidates if _reap_job(db, job_id)]
+
+
+def _reap_job(db: Database, job_id: str) -> bool:
+    with db.write() as connection:
+        job = lock(connection, job_id)
+        now = db.now(connection)
+        is_live = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at >= now)
+        if job is None or job.status is not JobStatus.RUNNING:
+            return False
+        if job.cancel_requested_at is not None:
+            if connection.execute(select(func.count()).where(_SHARDS.c.job_id == job_id, is_live)).scalar_one():
+                return False
+            end_job(connection, job_id, now, JobStatus.CANCELLED)
+            return True
+        return _give_up(connection, job_id, now, is_live)
+
+
+def _give_up(connection: Connection, job_id: str, now: dt.datetime, is_live: ColumnElement[bool]) -> bool:
+    """Fail the fits of shards that never progress; end the job if none of its fits is left."""
+    tired = select(_SHARDS.c.id).where(
+        _SHARDS.c.job_id == job_id, _SHARDS.c.status != ShardStatus.DONE, ~is_live, _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS
+    )
+    shards = connection.scalars(tired).all()
+    if not shards:
+        return False
+    detail = f"{MAX_IDLE_ATTEMPTS} attempts in a row ended without progress: the worker died or stopped answering each time"
+    failure = {"kind": FailureKind.WORKER_LOST.value, "detail": detail, "retryable": True}
+    failed = {"status": FitStatus.FAILED, "stop_reason": FitStatus.FAILED.value, "failure": failure, "message": detail}
+    connection.execute(update(FitRow).where(FitRow.shard_id.in_(shards), FitRow.status.in_(OPEN_FITS)).values(**failed))
+    connection.execute(update(ShardRow).where(ShardRow.id.in_(shards)).values(status=ShardStatus.DONE, lease_expires_at=None))
+    left = select(func.count()).where(FitRow.job_id == job_id, FitRow.status != FitStatus.FAILED)
+    if connection.execute(left).scalar_one() == 0:
+        end_job(connection, job_id, now, JobStatus.FAILED, failure=failure)
+    else:
+        version = bump(connection, job_id)
+        tell(
+            connection,
+            job_id,
+            version,
+            now,
+            [("fit", {"shards_given_up": len(shards), "status": FitStatus.FAILED.value, "message": detail})],
+        )
+    return True

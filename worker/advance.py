@@ -1,0 +1,66 @@
+"""A plan goes on: replayed with what its fits came to, it asks for its next round or concludes. Any worker may do it, any number of times."""
+
+import structlog
+
+from jobs.planning import shards_of
+from jobs.plans.fits import Conclusion, PlannedFit, Round
+from jobs.plans.replay import replay
+from jobs.spec import JobSpec
+from jobs.states import JobStatus
+from store.commits import Finish
+from store.errors import DatabaseUnavailable
+from store.rounds import Standing, begin_round, finish_job, standing
+from store.sweeping import mark_sent
+from store.workers import live
+from worker.failures import failure, failure_of
+from worker.place import Workplace
+from worker.results import results_of
+
+_log = structlog.get_logger()
+
+
+def advance(place: Workplace, job_id: str) -> str:
+    """Bring a job's plan further, if it is to be; tell what came of it: a job status, `next_round`, or `not_ready`."""
+    found = standing(place.db, job_id)
+    if found is None:
+        return "not_ready"
+    try:
+        dataset = place.datasets.load(JobSpec.model_validate(found.spec).dataset)
+        replayed = replay(JobSpec.model_validate(found.spec), dataset, results_of(found.results, place.artifacts))
+        if replayed.awaited is not None:
+            shards = shards_of(replayed.awaited.fits, dataset.info, len(live(place.db)))
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the job must end and say so; exits and signals are no Exceptions
+        _log.exception("advance_failed", job=job_id)
+        return _finish(place, job_id, Finish(status=JobStatus.FAILED, failure=failure_of(error)))
+    if replayed.conclusion is not None:
+        return _finish(place, job_id, finish_of(replayed.conclusion))
+    assert replayed.awaited is not None
+    return _begin(place, found, replayed.index, replayed.awaited, shards)
+
+
+def finish_of(conclusion: Conclusion) -> Finish:
+    """Say how a job ends with its plan's conclusion."""
+    if conclusion.failure is None:
+        return Finish(status=JobStatus.SUCCEEDED, result=conclusion.result, pruned=conclusion.pruned)
+    detail = failure(conclusion.failure, conclusion.message or "a fit diverged", retryable=conclusion.retryable)
+    return Finish(status=JobStatus.FAILED, failure=detail, pruned=conclusion.pruned)
+
+
+def _finish(place: Workplace, job_id: str, final: Finish) -> str:
+    if not finish_job(place.db, job_id, final):
+        return "not_ready"
+    place.nudge(job_id)
+    _log.info("job_ended", job=job_id, status=final.status.value)
+    return final.status.value
+
+
+def _begin(place: Workplace, found: Standing, index: int, awaited: Round, shards: list[list[PlannedFit]]) -> str:
+    ids = begin_round(place.db, found.job_id, index, awaited, shards)
+    sent = [shard_id for shard_id in ids if place.send(shard_id, found.device)]
+    if sent:
+        mark_sent(place.db, sent)
+    place.nudge(found.job_id)
+    _log.info("round_begun", job=found.job_id, round=index, shards=len(ids))
+    return "next_round" if ids else "not_ready"

@@ -1,0 +1,166 @@
+"""What a shard's fits have come to: files first, then, a few times a second, one transaction that names them."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from data.preprocessing.state import Preparation
+from jobs.plans.fits import PlannedFit
+from jobs.states import FitStatus
+from store.commits import Finish, FitCheckpoint, FitEnd, commit
+from store.errors import DatabaseUnavailable
+from store.rounds import StoredResult
+from store.shards import Claim, Orders
+from training.export import save_safetensors
+from training.records import EpochRecord, FitOutcome
+from worker.failures import failure_of
+from worker.place import Workplace
+from worker.results import write_outputs
+
+
+@dataclass
+class _Unwritten:
+    """Epochs, ended fits and checkpoints that are not stored yet."""
+
+    epochs: list[EpochRecord] = field(default_factory=list)
+    ends: list[FitEnd] = field(default_factory=list)
+    checkpoints: list[FitCheckpoint] = field(default_factory=list)
+
+
+class Ledger:
+    """Gathers what one claimed shard has to say and writes it under its lease.
+
+    `ended` are the results of its fits that ended or paused, whether written yet or not.
+    """
+
+    def __init__(self, place: Workplace, held: Claim) -> None:
+        """Begin with nothing to write."""
+        self.ended: dict[int, StoredResult] = {}
+        self._place = place
+        self._claim = held
+        self._unwritten = _Unwritten()
+        self._flushed_at = time.monotonic()
+        self._checkpoints = {fit.number: fit.checkpoint_url for fit in held.fits if fit.checkpoint_url is not None}
+
+    @property
+    def is_due(self) -> bool:
+        """Tell whether what was gathered has waited long enough."""
+        return time.monotonic() - self._flushed_at >= self._place.flush_seconds
+
+    def checkpoint_of(self, number: int) -> bytes | None:
+        """Read a fit's last checkpoint, if it has one."""
+        url = self._checkpoints.get(number)
+        return None if url is None else self._place.artifacts.read(url)
+
+    def add(self, record: EpochRecord) -> None:
+        """Take an epoch."""
+        self._unwritten.epochs.append(record)
+
+    def keep(self, number: int, epoch: int, checkpoint: bytes, figures: Mapping[str, float] | None = None) -> None:
+        """Take what a fit can be gone on with from; with `figures` it pauses there."""
+        key = f"jobs/{self._claim.job_id}/fit-{number}-epoch-{epoch}-attempt-{self._claim.attempt}.checkpoint"
+        url = self._place.artifacts.write(key, checkpoint)
+        self._unwritten.checkpoints.append(FitCheckpoint(number=number, epoch=epoch, url=url, figures=figures))
+
+    def end(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> None:
+        """Take how a fit ended, or that it paused."""
+        if outcome.checkpoint is not None and outcome.last_epoch is not None:
+            self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint, outcome.figures)
+            return
+        self._end(
+            FitEnd(
+                number=outcome.fit,
+                status=FitStatus(outcome.status),
+                stop_reason=outcome.stop_reason.value,
+                best_epoch=outcome.best_epoch,
+                last_epoch=outcome.last_epoch,
+                kept_epoch=outcome.kept_epoch,
+                evaluation=outcome.evaluation,
+                weights_url=self._write_weights(outcome, planned, preparation),
+                message=outcome.message,
+                outputs_url=self._write_outputs(outcome, preparation),
+            ),
+            planned.row_hash,
+        )
+
+    def fail(self, number: int, row_hash: str, error: Exception) -> None:
+        """Take that a fit failed for itself; its epochs so far stay."""
+        if number in self.ended:
+            return
+        failure = failure_of(error)
+        nothing: dict[str, Any] = dict.fromkeys(("best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url"))
+        failed = FitStatus.FAILED
+        end = FitEnd(number=number, status=failed, stop_reason=failed.value, message=failure["detail"], failure=failure, **nothing)
+        self._end(end, row_hash)
+
+    def write(self, *, is_done: bool = False, final: Finish | None = None, environment: dict[str, Any] | None = None) -> Orders:
+        """Write what was gathered, trying again while the database is away, for as long as the lease would last.
+
+        Raises:
+            LeaseLost: this attempt does not hold the shard any more; nothing was written.
+            DatabaseUnavailable: the database stayed away.
+        """
+        taken, self._unwritten = self._unwritten, _Unwritten()
+        give_up_at = time.monotonic() + self._place.lease_seconds
+        attempts = 0
+        while True:
+            try:
+                orders = commit(
+                    self._place.db,
+                    self._claim,
+                    lease_seconds=self._place.lease_seconds,
+                    epochs=taken.epochs,
+                    outcomes=taken.ends,
+                    checkpoints=taken.checkpoints,
+                    is_done=is_done,
+                    finish=final,
+                    environment=environment,
+                )
+            except DatabaseUnavailable:
+                if time.monotonic() >= give_up_at:
+                    raise
+                attempts += 1
+                time.sleep(min(2.0, 0.1 * 2**attempts))
+            else:
+                self._flushed_at = time.monotonic()
+                self._forget_checkpoints(taken)
+                self._place.nudge(self._claim.job_id)
+                return orders
+
+    def _end(self, end: FitEnd, row_hash: str) -> None:
+        self._unwritten.ends.append(end)
+        names = ("number", "status", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "outputs_url")
+        self.ended[end.number] = StoredResult(**{name: getattr(end, name) for name in names}, row_hash=row_hash, rungs={})
+
+    def _forget_checkpoints(self, written: _Unwritten) -> None:
+        """Delete files that no row names any more; what is missed here goes with its job."""
+        old = []
+        for checkpoint in written.checkpoints:
+            if checkpoint.number in self._checkpoints:
+                old.append(self._checkpoints[checkpoint.number])
+            self._checkpoints[checkpoint.number] = checkpoint.url
+        old += [self._checkpoints.pop(end.number) for end in written.ends if end.number in self._checkpoints]
+        self._place.artifacts.delete(old)
+
+    def _write_weights(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> str | None:
+        if outcome.weights is None:
+            return None
+        metadata = {
+            "job": self._claim.job_id,
+            "fit": str(outcome.fit),
+            "epoch": str(outcome.kept_epoch),
+            "network": planned.spec.network.model_dump_json(),
+            "preparation": preparation.model_dump_json(),
+        }
+        key = f"jobs/{self._claim.job_id}/fit-{outcome.fit}.safetensors"
+        return self._place.artifacts.write(key, save_safetensors(outcome.weights, metadata))
+
+    def _write_outputs(self, outcome: FitOutcome, preparation: Preparation) -> str | None:
+        """Store what the fit was asked: class probabilities, or numbers in original units."""
+        if outcome.outputs is None:
+            return None
+        target, outputs = preparation.target, outcome.outputs
+        if target.task == "regression":
+            outputs = outputs * target.scale + target.offset
+        return write_outputs(self._place.artifacts, self._claim.job_id, outcome.fit, outputs)
