@@ -68,6 +68,7 @@ class KeptModel:
     def _session(self) -> InferenceSession:
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # requests run beside one another
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # what rows took is given back: many sessions stay open
         return InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
 
 

@@ -25,7 +25,8 @@ def combined(outputs: Array, vote: Vote, weights: Sequence[float] | None) -> Arr
             total = np.zeros(outputs.shape[1:])
             for share, member in zip(shares, outputs, strict=True):
                 total += share * ballots(member, vote)
-            return total / shares.sum()
+            mean: Array = total / shares.sum()
+            return mean
         case "median":
             return _weighted_median(outputs[:, :, 0].astype(np.float64), shares)[:, None]
         case _:

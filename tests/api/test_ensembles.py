@@ -31,7 +31,7 @@ from training.export import load_safetensors, safetensors_metadata
 
 _COLORS = ["red", "green", "", "blue", "red"]
 _TABLE = "year,age,color,size,kind,y\n" + "".join(
-    f"{2000 + i % 20},{'' if i % 7 == 3 else 20 + i % 40},{'violet' if i == 5 else _COLORS[i % 5]},{['small', 'large'][i % 2]},{'pqr'[i % 3]},{(20 + i % 40) * 2 + i % 3}.5\n"
+    f"{2000 + i % 20},{'' if i % 7 == 3 else 20 + i % 40},{'cyan' if i == 5 else _COLORS[i % 5]},{['small', 'large'][i % 2]},{'pqr'[i % 3]},{(20 + i % 40) * 2 + i % 3}.5\n"
     for i in range(90)
 )
 _SCHEMAS = {
@@ -163,15 +163,15 @@ def test_an_ensemble_answers_raw_rows_by_each_members_own_preparation(
 
 
 def test_members_that_know_other_words_say_so(lite_client: StrictClient, sqlite_db: Database, artifacts: Artifacts) -> None:
-    """Violet stands in row 6 alone: the first member drew it, the second did not; orange nowhere."""
+    """Cyan stands in row 6 alone: the first member drew it, the second did not; orange nowhere."""
     fields = {"dataset": _uploaded(lite_client, "kind"), "network": _SMALL, "preprocessing": {"missing": "indicator"}}
     job = a_kept_job(sqlite_db, artifacts, fields, [np.arange(20), np.arange(6, 40)], result=_model("soft", 1, 2))
     row = {"year": 2001, "age": 30, "size": "small"}
-    rows = [{**row, "color": color} for color in ("violet", "orange", "violet", "red", None)]
+    rows = [{**row, "color": color} for color in ("cyan", "orange", "cyan", "red", None)]
     found = _predict(lite_client, job, rows).json()
     assert found["warnings"] == [
         "1 words of column color did not occur in the training rows and are taken as unknown: 'orange'",
-        "2 words of column color did not occur in the training rows of 1 of 2 members, which take them as unknown: 'violet'",
+        "2 words of column color did not occur in the training rows of 1 of 2 members, which take them as unknown: 'cyan'",
     ]
     graph = onnx.load_from_string(lite_client.get(f"/v1/jobs/{job.id}/model?format=onnx").content)
     inputs = _raw_inputs(graph, job, rows)
