@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from data.uploads.problems import UploadProblem
+from jobs.pointers import pointer_of
 from jobs.problems import SpecProblems
 from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
 
@@ -151,20 +152,10 @@ def _message(found: Mapping[str, Any]) -> str:
 
 
 def _pointer(location: Sequence[str | int], body: Any) -> str:
-    """Turn pydantic's location into a JSON pointer: what names a member of a union, not a key of the body, is left out."""
+    """Turn pydantic's location into a JSON pointer into the body, or the name of a parameter."""
     if not location or location[0] != "body":
         return str(location[1]) if len(location) > 1 else ""
-    pointer, at = "", body
-    for index, part in enumerate(location[1:], start=1):
-        if isinstance(part, str) and (part.startswith("literal[") or part == "[key]"):
-            continue
-        is_last = index == len(location) - 1
-        if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):
-            at = cast("Any", at)[part]
-        elif not (is_last and isinstance(at, dict) and isinstance(part, str)):
-            continue
-        pointer += "/" + _clean(str(part)).replace("~", "~0").replace("/", "~1")
-    return pointer
+    return _clean(pointer_of(location[1:], body))
 
 
 def _clean(text: str) -> str:

@@ -63,7 +63,7 @@ def _shape(spec: JobSpec, dataset: DatasetInfo) -> tuple[int, ...]:
 def class_problems(labels: Array) -> Iterator[Problem]:
     """Refuse training rows, whose classes are `labels` [n], that hold nothing to tell apart."""
     if len(np.unique(labels)) < 2:
-        message = "the training rows are all of one class; at least 2 are needed: hold out by rows, or another share"
+        message = "the training rows are all of one class; at least 2 are needed: hold out by rows, another share, or fewer folds"
         yield Problem("/split", "single_class", message)
 
 

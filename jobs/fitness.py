@@ -6,7 +6,9 @@ import numpy as np
 
 from data.dataset import Dataset, DatasetInfo
 from data.preprocessing.spec import PreprocessingSpec
-from data.splits.build import Division, grain
+from data.splits.division import Division
+from data.splits.grain import held_out_by
+from data.splits.remarks import listed, split_remarks
 from jobs.problems import Problem
 from jobs.spec import JobSpec
 
@@ -43,7 +45,7 @@ def missing_problems(dataset: Dataset, division: Division) -> Iterator[Problem]:
 
 def data_warnings(spec: JobSpec, dataset: Dataset, divisions: Sequence[Division]) -> Iterator[str]:
     """Say what is no error but should not come as a surprise. `spec` is resolved."""
-    info, by = dataset.info, grain(spec.split, dataset)
+    info, by = dataset.info, held_out_by(spec.split, dataset)
     if spec.preprocessing.missing != "reject" and not any(column.num_missing for column in info.columns or ()):
         yield f"no value is missing in {info.id}: preprocessing.missing acts on predictions only"
     if dataset.parts is not None and spec.split.name != "predefined":
@@ -52,13 +54,19 @@ def data_warnings(spec: JobSpec, dataset: Dataset, divisions: Sequence[Division]
         yield f"rows of one {info.group_name} may be on both sides of the split: it is by {by}"
     if dataset.times is not None and by != "time":
         yield f"rows are not held out by {info.time_name}: training rows may be later than those they are measured on"
+    yield from split_remarks(spec.split, dataset, divisions)
     if info.task == "classification":
-        for division in divisions:
-            yield from _absent_classes(dataset, division)
+        yield from _absent_classes(dataset, divisions)
 
 
-def _absent_classes(dataset: Dataset, division: Division) -> Iterator[str]:
-    labels, trained = dataset.info.class_labels or (), np.unique(dataset.y[division.train])
-    held_out = np.unique(dataset.y[np.concatenate([division.val, division.test])])
-    for number in np.setdiff1d(held_out, trained):
-        yield f"class {labels[number]} has no training row: it cannot be learned, and counts nothing in balanced class weights"
+def _absent_classes(dataset: Dataset, divisions: Sequence[Division]) -> Iterator[str]:
+    labels = dataset.info.class_labels or ()
+    absent: list[list[str]] = [[] for _ in labels]
+    for division in divisions:
+        trained, *held_out = (np.bincount(dataset.y[rows], minlength=len(labels)) for rows in (division.train, division.val, division.test))
+        for number in np.flatnonzero((trained == 0) & (sum(held_out) > 0)):
+            absent[number].append(division.label)
+    for label, places in zip(labels, absent, strict=True):
+        where = "" if len(divisions) == 1 else f" in {listed(places)}"
+        if places:
+            yield f"class {label} has no training row{where}: it cannot be learned, and counts nothing in balanced class weights"

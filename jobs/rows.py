@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from data.dataset import Array, Dataset
-from data.preprocessing.build import prepare, prepared_shape
+from data.preprocessing.build import UnfitRows, prepare, prepared_shape
 from data.preprocessing.spec import PreprocessingSpec
-from data.splits.build import Division, divisions
+from data.splits.build import Division, SplitProblem, divisions
 from data.splits.spec import SplitSpec
 from jobs.plans.fits import FitRows
 from jobs.spec import JobSpec
@@ -40,10 +40,17 @@ def divisions_of(spec: JobSpec, dataset: Dataset, *, split: SplitSpec | None = N
 
 
 def _features(dataset: Dataset, rows: Array) -> Array:
-    """Prepare rows as numbers that distances are measured between: standardised, words one-hot, what is missing by the median."""
+    """Prepare rows as numbers that distances are measured between: standardised, words one-hot, what is missing by the median.
+
+    Raises:
+        SplitProblem: the rows cannot be prepared so.
+    """
     is_table = dataset.info.kind == "table"
     spec = PreprocessingSpec(missing="median") if is_table else PreprocessingSpec()
-    found = prepare(spec, dataset, Division(train=rows, val=rows[:0], test=rows[:0]), np.float64).train.x
+    try:
+        found = prepare(spec, dataset, Division(train=rows, val=rows[:0], test=rows[:0]), np.float64).train.x
+    except UnfitRows as error:
+        raise SplitProblem(f"rows cannot be clustered: {error}", pointer="/split/by", code="cannot_cluster") from error
     return found.reshape(len(found), -1)
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from models.closed import Spec
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+FoldBy = Literal["random", "stratified", "group", "stratified_group", "cluster", "each_group"]
 
 
 By = Annotated[
@@ -51,20 +52,32 @@ class KFoldSpec(Spec):
     folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
         None, description="Parts the rows are divided into; null: 5, or with each_group as many as there are groups."
     )
-    by: Literal["random", "stratified", "group", "stratified_group", "cluster", "each_group"] | None = Field(
+    by: FoldBy | None = Field(
         None,
-        description="random: rows drawn by the seed, sizes differ by at most 1. stratified: class shares kept in every fold. group: no group of the dataset's group column on both sides. stratified_group: the same with class shares as equal as groups allow. cluster: groups are k-means clusters of the rows' features. each_group: every group is a fold of its own. null: group where the dataset has groups, else stratified for classes, random for numbers.",
+        description="random: rows drawn by the seed, sizes differ by at most 1. stratified: class shares kept in every fold. group: no group of the dataset's group column on both sides. stratified_group: the same with class shares as equal as groups allow. cluster: groups are k-means clusters of the features of all rows that are not test rows. each_group: every group is a fold of its own. null: group where the dataset has groups and rows are shuffled, else stratified for classes, random for numbers.",
     )
-    repeats: Annotated[int, Field(ge=1, le=20, description="Times the rows are divided anew, each by a seed of its own.")] = 1
+    repeats: Annotated[
+        int, Field(ge=1, le=20, description="Times the rows are divided anew, each by a seed of its own; clusters stay what they are.")
+    ] = 1
     clusters: Annotated[int, Field(ge=2, le=1000)] | None = Field(
         None, description="Clusters of by: cluster, at least as many as folds; null: three times as many as folds."
     )
-    shuffle: Annotated[bool, Field(description="Order by the seed before cutting; false cuts in file order.")] = True
-    test_fraction: Annotated[Fraction, Field(description="Share of all rows set aside first, measured by the refitted model alone.")] = 0.0
+    shuffle: Annotated[
+        bool, Field(description="Draw folds by the seed; false cuts rows in file order, which only random and stratified can.")
+    ] = True
+    test_fraction: Annotated[
+        Fraction,
+        Field(
+            description="Share set aside first, measured by the refitted model alone: of all groups where folds are made of groups, else of all rows; stratified where folds are of single rows and stratified."
+        ),
+    ] = 0.0
 
 
 class TimeSeriesSpec(Spec):
-    """Validation rows come after the training rows, fold by fold: rows are in order of the dataset's time column, or else of the file."""
+    """Validation rows come after the training rows, fold by fold: rows are in order of the dataset's time column, or else of the file.
+
+    A training row of the same time as a fold's first validation row is left out of that fold.
+    """
 
     name: Literal["time_series"]
     folds: Annotated[int, Field(ge=1, le=100, description="Validation blocks, one after another, at the end.")] = 5
@@ -72,9 +85,11 @@ class TimeSeriesSpec(Spec):
         Literal["expanding", "sliding"], Field(description="expanding: all rows before the gap; sliding: the latest window_rows of them.")
     ] = "expanding"
     window_rows: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Training rows of a sliding window; null: as many as the first fold has."
+        None, description="Training rows of a sliding window, at most; null: as many as the first fold has."
     )
-    val_rows: Annotated[int, Field(ge=1)] | None = Field(None, description="Rows of each validation block; null: n // (folds + 1).")
+    val_rows: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Rows of each validation block; null: n // (folds + 1), where n are the rows without test rows."
+    )
     gap_rows: Annotated[int, Field(ge=0, description="Rows left out between training and validation.")] = 0
     test_fraction: Annotated[Fraction, Field(description="Share of all rows, the latest, set aside first.")] = 0.0
 

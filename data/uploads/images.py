@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data.dataset import Array, DatasetInfo, part_sizes
+from data.quiet import QUIET
 from data.uploads.archives import Packed, files_in
 from data.uploads.ingested import Ingested, Profile
 from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem, shown
-from data.uploads.quiet import QUIET
 from data.uploads.spec import UploadSpec
 from data.uploads.table import PARTS
 from data.uploads.target import check_classes, class_order, class_warnings

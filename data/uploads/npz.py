@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from data.dataset import Array
+from data.quiet import QUIET
 from data.uploads.archives import DAMAGED
 from data.uploads.problems import UploadProblem, shown
-from data.uploads.quiet import QUIET
 
 _CHUNK_BYTES = 4_194_304
 _MOST_AT_ONCE = 2_000_000_000

@@ -13,6 +13,7 @@ from data.dataset import Array, Dataset
 from data.splits.build import Division
 from data.splits.spec import SplitSpec
 from jobs.plans.fits import FitRows, PlannedFit
+from jobs.pointers import parts_of, pointer_of
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import divisions_of, input_shape_of, row_hash, seed_of, steps_per_epoch
 from jobs.spec import JobSpec
@@ -135,12 +136,20 @@ def with_overrides(spec: JobSpec, overrides: Mapping[str, Any]) -> JobSpec:
     try:
         return JobSpec.model_validate_json(json.dumps(body))
     except ValidationError as error:
-        found = [Problem("/" + "/".join(_escaped(part) for part in one["loc"]), one["type"], one["msg"]) for one in error.errors()]
-        raise SpecProblems(*found) from error
+        raise SpecProblems(*_by_pointer(error, body)) from error
+
+
+def _by_pointer(error: ValidationError, body: dict[str, Any]) -> list[Problem]:
+    """Give one problem for each place: members of a union that all refuse a value say so together."""
+    found: dict[str, list[Problem]] = {}
+    for one in error.errors():
+        pointer = pointer_of(one["loc"], body)
+        found.setdefault(pointer, []).append(Problem(pointer, one["type"], one["msg"]))
+    return [Problem(at, same[0].code, " or: ".join(dict.fromkeys(one.message for one in same))) for at, same in found.items()]
 
 
 def _set(body: dict[str, Any], pointer: str, value: Any) -> Problem | None:
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    parts = parts_of(pointer)
     if not pointer.startswith("/") or parts[0] not in SETTABLE:
         return Problem(
             pointer, "cannot_vary", f"{pointer or 'an empty pointer'} cannot be varied; it must begin with /{', /'.join(SETTABLE)}"
@@ -163,7 +172,3 @@ def _set(body: dict[str, Any], pointer: str, value: Any) -> Problem | None:
         else:
             at = at[key]
     return None
-
-
-def _escaped(part: str | int) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")

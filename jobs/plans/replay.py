@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from data.dataset import Dataset
+from jobs.plans.comparison.plan import plan as comparison_plan
+from jobs.plans.comparison.spec import ComparisonPlanSpec
 from jobs.plans.fit.plan import plan as fit_plan
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round
+from jobs.plans.learning_curve.plan import plan as learning_curve_plan
+from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.maker import FitMaker
 from jobs.spec import JobSpec
 from jobs.states import FitStatus
@@ -68,5 +72,9 @@ def start(spec: JobSpec, dataset: Dataset) -> Plan:
     match spec.plan:
         case FitPlanSpec():
             return fit_plan(spec.plan, maker)
+        case ComparisonPlanSpec():
+            return comparison_plan(spec.plan, maker)
+        case LearningCurvePlanSpec():
+            return learning_curve_plan(spec.plan, maker)
         case _:
             assert_never(spec.plan)

@@ -64,6 +64,16 @@ class FitFigures(Part):
     generalization_gap: float | None
 
 
+class DivisionSummary(Part):
+    """One division of the rows: sizes and class counts of its parts, and a hash of its row sets."""
+
+    label: str
+    place: dict[str, int | float | str]
+    num_rows: dict[str, int]
+    class_counts: dict[str, tuple[int, ...]] | None = Field(description="Rows of each class, in the order of class_labels, by part.")
+    row_hash: str
+
+
 class ModelOf(Part):
     """What a plan leaves to predict with: one fit's network, or several that vote.
 
@@ -121,6 +131,34 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean=mean, std=std, low=mean - half, high=mean + half, count=n)
 
 
+def named_figures(fit: FitFigures) -> Figures:
+    """Name one fit's figures as curves do: train_loss, val_accuracy, generalization_gap, accuracy_gap (training minus validation), ..."""
+    train, val = fit.train or {}, fit.val or {}
+    found = {f"{split}_{name}": value for split, figures in (("train", train), ("val", val)) for name, value in figures.items()}
+    if fit.generalization_gap is not None:
+        found["generalization_gap"] = fit.generalization_gap
+    return found | {f"{name}_gap": value - val[name] for name, value in train.items() if name != "loss" and name in val}
+
+
+def spreads(fits: Sequence[FitFigures]) -> dict[str, Spread]:
+    """Summarise every figure that all of these fits have, under the names of `named_figures`."""
+    each = [named_figures(fit) for fit in fits]
+    return {name: spread([one[name] for one in each]) for name in (each[0] if each else ()) if all(name in one for one in each)}
+
+
+def loss_interval(over: Spread, first: FitResult) -> Interval:
+    """Give a mean validation loss with its t interval over fits or, of one fit, the bootstrap interval over its rows."""
+    if over.low is not None and over.high is not None:
+        return Interval(value=over.mean, low=over.low, high=over.high)
+    return Interval(**(first.evaluation or {})["val"]["loss"])
+
+
+def why_unfinished(planned: PlannedFit, result: FitResult) -> str:
+    """Say what became of a fit that has no figures."""
+    said = result.message or (result.failure or {}).get("detail") or "it ended without an evaluation"
+    return f"fit {planned.number} ({planned.label}) {result.status.value}: {said}"
+
+
 def row_figures(outputs: Array, y: Array, *, is_classes: bool) -> RowFigures:
     """Give figures of single rows from class probabilities [n, K], or numbers [n, 1] in original units, and targets [n]."""
     if is_classes:
@@ -142,3 +180,18 @@ def with_intervals(figures: RowFigures, resamples: int, seed: int, purpose: str)
 def is_classification(dataset: Dataset) -> bool:
     """Tell classes from numbers."""
     return dataset.info.task == "classification"
+
+
+def shown(value: float | Interval | Spread) -> str:
+    """Write a figure for a sentence: to 3 significant digits or the nearest whole, with its interval where it has one."""
+    if isinstance(value, Interval):
+        return f"{shown(value.value)} [{shown(value.low)}, {shown(value.high)}]"
+    if isinstance(value, Spread):
+        bounds = "" if value.low is None or value.high is None else f" [{shown(value.low)}, {shown(value.high)}]"
+        return f"{shown(value.mean)}{bounds}"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+def counted(number: int, what: str) -> str:
+    """Count things for a sentence."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -22,7 +22,6 @@ from jobs.spec import JobSpec
 from models.build import build
 from store.artifacts import Artifacts
 from store.datasets import Datasets
-from store.fits import get_fit
 from tests.system import Client
 from training.evaluation import Part, measure
 from training.export import load_safetensors, safetensors_metadata

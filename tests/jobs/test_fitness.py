@@ -147,3 +147,73 @@ def test_rows_that_would_not_fit_in_memory_are_refused() -> None:
     with pytest.raises(SpecProblems) as caught:
         resolve(spec, Limits(max_prepared_values=599))
     assert [(one.pointer, one.code) for one in caught.value.problems] == [("/dataset", "too_many_values")]
+
+
+def _folds(**fields: Any) -> dict[str, Any]:
+    return {"name": "k_fold", "folds": 3, **fields}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split", "says"),
+    [
+        (_table(groups=np.arange(COUNT) // 4), _folds(by="random"), ["rows of one group may be on both sides of the split: it is by rows"]),
+        (
+            _table(groups=np.arange(COUNT) // 4, y=np.arange(COUNT) // 2 % 2),
+            _folds(by="cluster", clusters=5),
+            ["rows of one group may be on both sides of the split: it is by cluster"],
+        ),
+        (_table(groups=np.arange(COUNT) // 4), _folds(by="each_group", folds=None), []),
+        (_table(groups=np.arange(COUNT) // 4), _folds(by="stratified_group"), []),
+        (_table(times=np.arange(COUNT)), _folds(), ["rows are not held out by time"]),
+        (_table(times=np.arange(COUNT)), {"name": "time_series", "folds": 3}, []),
+        (_table(), {"name": "time_series", "folds": 3}, ["small has no time column"]),
+        (
+            _table(y=np.array([0] * 10 + [1] * 9 + [2])),
+            _folds(),
+            [
+                "classes with fewer rows than the 3 folds are absent from the validation rows of some: class 2 (1)",
+                "class class 2 has no training row in fold",
+            ],
+        ),
+    ],
+)
+def test_what_folds_should_not_surprise_with_is_said_once(dataset: Dataset, split: dict[str, Any], says: list[str]) -> None:
+    """B034."""
+    found = [one for one in _resolved(dataset, split=split).warnings if "batch_size" not in one]
+    assert len(found) == len(says)
+    assert all(beginning in warning for beginning, warning in zip(says, found, strict=True))
+
+
+def test_rows_with_words_and_gaps_and_images_are_clustered() -> None:
+    gaps = {"preprocessing": {"missing": "median"}}
+    network = {"name": "mlp", "hidden_units": [4]}
+    for dataset, fields in (
+        (_table(gaps=(3, 5)), gaps),
+        (a_dataset(np.random.default_rng(0).random((COUNT, 1, 4, 6)), np.arange(COUNT) % 2), {}),
+    ):
+        found = _resolved(dataset, split=_folds(by="cluster", clusters=6), network=network, **fields).divisions
+        assert sorted(np.concatenate([one.val for one in found]).tolist()) == list(range(COUNT))
+
+
+def test_rows_that_cannot_be_clustered_are_refused() -> None:
+    """A column without any value has no median."""
+    [(pointer, code, message)] = _refused(_table(gaps=tuple(range(COUNT))), split=_folds(by="cluster"), preprocessing={"missing": "median"})
+    assert (pointer, code) == ("/split/by", "cannot_cluster")
+    assert "column height has no value" in message
+
+
+def test_folds_that_cannot_be_made_are_refused_at_submit() -> None:
+    """B034, B035, B036."""
+    grouped = _table(groups=np.arange(COUNT) // 10)
+    assert _refused(grouped, split=_folds()) == [("/split/folds", "too_few_groups", "2 groups cannot make 3 folds")]
+    [(pointer, code, _)] = _refused(_table(), split=_folds(folds=11))
+    assert (pointer, code) == ("/split/folds", "classes_too_small")
+    [(pointer, code, _)] = _refused(_table(), split={"name": "time_series", "folds": 5, "val_rows": 4})
+    assert (pointer, code) == ("/split/val_rows", "no_training_rows")
+
+
+def test_folds_have_validation_rows_to_follow() -> None:
+    dataset = _table(times=np.arange(COUNT))
+    for split in (_folds(), {"name": "time_series", "folds": 3}):
+        resolved = _resolved(dataset, split=split, early_stopping={"patience": 1})
+        assert resolved.spec.training.kept_weights == "best"

@@ -194,7 +194,7 @@ def test_an_unexpected_error_ends_the_job_without_telling_its_trace(db: Database
     def broken(*_: object, **__: object) -> None:
         raise KeyError("/secret/path\x00")
 
-    monkeypatch.setattr(worker.runner, "materialize", broken)
+    monkeypatch.setattr(worker.runner.Materializer, "materialize", broken)
     created = a_job(db)
     assert run_shard(_place(db, tmp_path), created.shard_ids[0]) == "failed"
     job = get_job(db, created.job.id)

@@ -1,4 +1,4 @@
-"""Warnings of libraries about damaged files, kept quiet: what is wrong with a file is said to its sender, not to the log."""
+"""Warnings of libraries kept quiet, where what is wrong is said to the sender of a file or a spec and not to the log."""
 
 import threading
 import warnings

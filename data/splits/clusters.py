@@ -1,0 +1,44 @@
+"""Rows that lie close together, found by k-means (Lloyd 1982)."""
+
+import numpy as np
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from threadpoolctl import threadpool_limits
+
+from data.dataset import Array, Dataset
+from data.quiet import QUIET
+from data.splits.division import Features, SplitProblem
+
+_MANY_ROWS = 5_000
+"""Rows from which on k-means runs in mini-batches (Sculley 2010)."""
+_BATCH = 4_096
+_MOST_VALUES = 50_000_000
+"""Numbers in the features of all rows: 400 MB."""
+
+
+def clusters_of(dataset: Dataset, rows: Array, clusters: int, seed: int, features: Features) -> Array:
+    """Give the cluster [n] of each row by its prepared features; there are fewer clusters where rows are alike.
+
+    Whoever asks (the API, a worker) gets the same: k-means runs on one thread, since the order of its sums decides ties.
+
+    Raises:
+        SplitProblem: fewer rows than clusters, or more numbers than fit in memory.
+    """
+    if len(rows) < clusters:
+        message = f"{len(rows)} rows cannot make {clusters} clusters"
+        raise SplitProblem(message, pointer="/split/clusters", code="too_few_rows")
+    values = len(rows) * int(np.prod(dataset.info.input_shape))
+    if values <= _MOST_VALUES:
+        x = features(rows)
+        values = x.size
+    if values > _MOST_VALUES:
+        message = f"the features of {len(rows)} rows are {values} numbers, more than the {_MOST_VALUES} that are clustered"
+        raise SplitProblem(f"{message}: divide by another rule", pointer="/split/by", code="too_many_values")
+    is_small = len(rows) < _MANY_ROWS
+    with threadpool_limits(limits=1), QUIET:  # fewer different rows than clusters are seen in what is found
+        means = (
+            KMeans(clusters, n_init=1, random_state=seed)
+            if is_small
+            else MiniBatchKMeans(clusters, n_init=1, random_state=seed, batch_size=_BATCH)
+        )
+        found: Array = means.fit_predict(x)
+    return found
