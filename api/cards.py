@@ -1,5 +1,6 @@
 """A model card: what a kept model was made of, how well it does, and what is not known of it (Mitchell et al. 2019)."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,14 +9,14 @@ from jobs.diagnosis import Diagnosis
 from store.fits import FitState
 from store.jobs import JobState
 
-_METRICS = ("loss", "accuracy", "rmse", "r2", "mae", "macro_f1", "roc_auc", "calibration_error", "baseline_loss")
+METRICS = ("loss", "accuracy", "rmse", "r2", "mae", "macro_f1", "roc_auc", "calibration_error", "baseline_loss")
 
 
 def model_card(job: JobState, fit: FitState, info: DatasetInfo, diagnosis: Diagnosis | None, layers: Sequence[str]) -> str:
     """Write the card of a fit's kept model in Markdown. `layers` are lines of its layer table."""
     sections = [
-        [f"# {_line(job.name or job.id)}", "", _summary(job, fit, info)],
-        ["## Data", "", *_data(job, fit, info)],
+        [f"# {one_line(job.name or job.id)}", "", _summary(job, fit, info)],
+        ["## Data", "", *data_lines(job, fit, info)],
         ["## How well it does", "", *_figures(fit), "", *_gap(fit, diagnosis)],
         ["## What is not known", "", *_limits(job, fit, info)],
         ["## Network", "", *layers, "", f"{fit.num_parameters} parameters; weights of epoch {fit.kept_epoch} are kept."],
@@ -26,28 +27,34 @@ def model_card(job: JobState, fit: FitState, info: DatasetInfo, diagnosis: Diagn
 
 
 def _summary(job: JobState, fit: FitState, info: DatasetInfo) -> str:
-    network = job.spec["network"]["name"]
+    network = (fit.overrides.get("/network") or job.spec["network"])["name"]
+    return f"A network of kind `{network}` that predicts {target_text(info)}. Job `{job.id}`, fit {fit.number}, seed {fit.seed}."
+
+
+def target_text(info: DatasetInfo) -> str:
+    """Write what is predicted."""
     what = f"one of {info.num_classes} classes" if info.task == "classification" else "a number"
-    unit = f" ({_line(info.target_unit)})" if info.target_unit else ""
-    return f"A network of kind `{network}` that predicts {_line(info.target_name)}{unit}, {what}. Job `{job.id}`, fit {fit.number}, seed {fit.seed}."
+    unit = f" ({one_line(info.target_unit)})" if info.target_unit else ""
+    return f"{one_line(info.target_name)}{unit}, {what}"
 
 
-def _data(job: JobState, fit: FitState, info: DatasetInfo) -> Iterator[str]:
-    yield f"* {_line(info.title)} (`{info.id}`): {info.num_rows} rows of kind {info.kind}, {list(info.input_shape)}"
+def data_lines(job: JobState, fit: FitState, info: DatasetInfo) -> Iterator[str]:
+    """Write what a fit's rows are, and how they are prepared."""
+    yield f"* {one_line(info.title)} (`{info.id}`): {info.num_rows} rows of kind {info.kind}, {list(info.input_shape)}"
     yield f"* SHA-256 `{info.content_hash}`"
     if info.source:
-        yield f"* source: {_line(info.source)}"
+        yield f"* source: {one_line(info.source)}"
     if info.licence:
-        yield f"* licence: {_line(info.licence)}"
+        yield f"* licence: {one_line(info.licence)}"
     split = job.spec["split"]
     rows = ", ".join(f"{count} {part}" for part, count in fit.num_rows.items() if count)
     yield f"* split `{split['name']}` by {split.get('by') or 'rows'}: {rows}"
     if info.class_labels is not None:
         counts = ", ".join(
-            f"{_line(label)} {count}" for label, count in list(zip(info.class_labels, info.class_counts or (), strict=False))[:30]
+            f"{one_line(label)} {count}" for label, count in list(zip(info.class_labels, info.class_counts or (), strict=False))[:30]
         )
         yield f"* classes: {counts}{' ...' if len(info.class_labels) > 30 else ''}"
-    yield f"* preparation, learned from the training rows: `{_compact(job.spec['preprocessing'])}`"
+    yield f"* preparation, learned from the training rows: `{compact(job.spec['preprocessing'])}`"
 
 
 def _figures(fit: FitState) -> Iterator[str]:
@@ -59,8 +66,8 @@ def _figures(fit: FitState) -> Iterator[str]:
     parts = [part for part in ("train", "val", "test") if evaluation.get(part)]
     yield "| | " + " | ".join(f"{part} ({evaluation[part]['rows']} rows)" for part in parts) + " |"
     yield "| --- |" + " --- |" * len(parts)
-    for metric in _METRICS:
-        cells = [_figure(evaluation[part].get(metric)) for part in parts]
+    for metric in METRICS:
+        cells = [figure_text(evaluation[part].get(metric)) for part in parts]
         if any(cells):
             yield f"| {metric} | " + " | ".join(cell or "-" for cell in cells) + " |"
     yield ""
@@ -70,34 +77,46 @@ def _figures(fit: FitState) -> Iterator[str]:
 def _gap(fit: FitState, diagnosis: Diagnosis | None) -> Iterator[str]:
     gap = (fit.evaluation or {}).get("generalization_gap")
     if gap:
-        yield f"Generalization gap (validation loss - training loss): {_figure(gap)}."
+        yield f"Generalization gap (validation loss - training loss): {figure_text(gap)}."
     if diagnosis is not None:
         yield f"Diagnosis: **{diagnosis.verdict.replace('_', ' ')}**. {diagnosis.why} {diagnosis.advice}"
 
 
 def _limits(job: JobState, fit: FitState, info: DatasetInfo) -> Iterator[str]:
-    evaluation, split = fit.evaluation or {}, job.spec["split"]
+    evaluation = fit.evaluation or {}
     if not evaluation.get("test"):
         yield "* No test rows were set aside: the validation rows also chose the epoch, so their figures are somewhat too good."
     if not evaluation.get("val"):
         yield "* No validation rows were set aside: how well it generalizes was not watched while it was trained."
-    if split.get("by") == "rows":
+    yield "* It was trained once, from one seed; another seed gives other figures. Intervals cover the choice of rows, not that of the seed."
+    yield from limit_lines(job, info)
+
+
+def limit_lines(job: JobState, info: DatasetInfo) -> Iterator[str]:
+    """Write what no figure of a job says, whatever answers."""
+    if job.spec["split"].get("by") == "rows":
         yield "* Rows were held out singly: the figures say nothing of rows from other groups, places or times than those it was trained on."
     if info.class_counts is not None and min(info.class_counts) < 50:
         rare = (info.class_labels or ())[info.class_counts.index(min(info.class_counts))]
-        yield f"* The rarest class, {_line(rare)}, has {min(info.class_counts)} rows: its own scores are uncertain."
-    yield "* It was trained once, from one seed; another seed gives other figures. Intervals cover the choice of rows, not that of the seed."
+        yield f"* The rarest class, {one_line(rare)}, has {min(info.class_counts)} rows: its own scores are uncertain."
     yield "* What it does on rows unlike these was not measured, nor whether it treats groups of people alike."
     for warning in job.warnings:
-        yield f"* {_line(warning)}"
+        yield f"* {one_line(warning)}"
 
 
 def _training(job: JobState, fit: FitState) -> Iterator[str]:
     yield f"* ended at epoch {fit.last_epoch} ({(fit.stop_reason or '').replace('_', ' ')}), {fit.steps_done} updates"
+    if fit.overrides:
+        yield f"* set for this fit: `{compact(json.dumps(fit.overrides, ensure_ascii=False))}`"
+    yield from recipe_lines(job)
+
+
+def recipe_lines(job: JobState) -> Iterator[str]:
+    """Write how a job trains, with what, and when."""
     for field in ("optimizer", "schedule", "training", "regularization", "early_stopping", "loss"):
-        yield f"* {field}: `{_compact(job.spec.get(field))}`"
+        yield f"* {field}: `{compact(job.spec.get(field))}`"
     versions = job.environment or {}
-    yield f"* versions: {', '.join(f'{name} {_line(str(value))}' for name, value in versions.items())}"
+    yield f"* versions: {', '.join(f'{name} {one_line(str(value))}' for name, value in versions.items())}"
     yield f"* created {job.created_at:%Y-%m-%d %H:%M} UTC, finished {'' if job.finished_at is None else f'{job.finished_at:%Y-%m-%d %H:%M} UTC'}"
 
 
@@ -108,7 +127,7 @@ def _use(job: JobState, fit: FitState) -> Iterator[str]:
     yield f"* curves: `GET {base}/curves`, picture: `GET {base}/report.png`"
 
 
-def _figure(value: Any) -> str:
+def figure_text(value: Any) -> str:
     """Write a figure, with its interval if it has one."""
     if isinstance(value, Mapping) and value.get("value") is not None:
         if value.get("low") is None:
@@ -117,15 +136,15 @@ def _figure(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else ""
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
     """Write a part of a spec without what is neutral."""
     if isinstance(value, Mapping):
         kept = {key: one for key, one in value.items() if one not in (None, 0, False, [], {})}
-        return ", ".join(f"{key} {_compact(one)}" for key, one in kept.items()) or "none"
+        return ", ".join(f"{key} {compact(one)}" for key, one in kept.items()) or "none"
     return "none" if value is None else " ".join(str(value).split()).replace("`", "'")
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """Make text that stays one line of Markdown and no markup."""
     plain = " ".join(text.split())
     for mark in "\\`*_[]<>|#":

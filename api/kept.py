@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,9 @@ from store.fits import FitState
 from training.export import load_safetensors, safetensors_metadata
 
 _NETWORK: TypeAdapter[NetworkSpec] = TypeAdapter(NetworkSpec)
-_OPEN = 16
+_OPEN_BYTES = 256 * 2**20
+"""What open models may hold together; the one used last stays open whatever its size."""
+_SESSION_BYTES = 2**20
 _ROWS_AT_ONCE = 512
 
 
@@ -32,7 +35,12 @@ class KeptModel:
     preparation: Preparation
     epoch: int
 
-    @cached_property
+    @property
+    def num_bytes(self) -> int:
+        """Estimate the memory it takes: the file, and the weights again in a session."""
+        return 2 * len(self.content) + _SESSION_BYTES
+
+    @property
     def onnx(self) -> bytes:
         """Write the network as ONNX, from prepared rows to logits and probabilities or a standardised number."""
         target = self.preparation.target
@@ -60,15 +68,17 @@ class KeptModel:
     def _session(self) -> InferenceSession:
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # requests run beside one another
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # what rows took is given back: many sessions stay open
         return InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
 
 
 class KeptModels:
-    """Opens kept models; those used last stay open."""
+    """Opens kept models; those used last stay open, as many as `open_bytes` hold."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts, open_bytes: int = _OPEN_BYTES) -> None:
         """Look into artifacts; nothing is opened yet."""
         self._artifacts = artifacts
+        self._open_bytes = open_bytes
         self._lock = threading.Lock()
         self._open: OrderedDict[str, KeptModel] = OrderedDict()
 
@@ -85,8 +95,18 @@ class KeptModels:
         except FileNotFoundError:
             raise ProblemError(404, "model_missing", "the stored weights are gone") from None
 
-    def open(self, job_id: str, fit: FitState) -> KeptModel:
-        """Open a fit's kept model.
+    def open_all(self, job_id: str, fits: Sequence[FitState]) -> Iterator[KeptModel]:
+        """Open members one after another. Those of an ensemble too large to stay open are let go, and push nobody else out.
+
+        Raises:
+            ProblemError: as `open`.
+        """
+        expected = sum(2 * 4 * fit.num_parameters + _SESSION_BYTES for fit in fits)
+        for fit in fits:
+            yield self.open(job_id, fit, stays=expected <= self._open_bytes)
+
+    def open(self, job_id: str, fit: FitState, *, stays: bool = True) -> KeptModel:
+        """Open a fit's kept model. It `stays` open for the next who asks.
 
         Raises:
             ProblemError: as `content`; 409, it was stored before preparations were.
@@ -106,8 +126,14 @@ class KeptModels:
             preparation=Preparation.model_validate_json(metadata["preparation"]),
             epoch=int(metadata["epoch"]),
         )
-        with self._lock:
-            self._open[key] = opened
-            while len(self._open) > _OPEN:
-                self._open.popitem(last=False)
+        if stays:
+            with self._lock:
+                self._open[key] = opened
+                self._open.move_to_end(key)
+                self._close_oldest()
         return opened
+
+    def _close_oldest(self) -> None:
+        total = sum(model.num_bytes for model in self._open.values())
+        while total > self._open_bytes and len(self._open) > 1:
+            total -= self._open.popitem(last=False)[1].num_bytes

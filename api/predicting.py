@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,35 +39,64 @@ class _Faults:
             raise ProblemError(422, "invalid_rows", f"{shown[0].pointer}: {shown[0].message}{more}", errors=shown)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """Outputs of rows (see `KeptModel.outputs`), and the rows that lie far from all training rows."""
+
+    outputs: Array
+    far: Array
+
+
 def predicted(model: KeptModel, rows: Sequence[Row]) -> tuple[Array, list[str]]:
     """Give the model's outputs for raw rows (see `KeptModel.outputs`), and what its user should know of them.
 
     Raises:
         ProblemError: 422, a row is not as the training rows were.
     """
-    inputs = model.preparation.inputs
-    raw, warnings = _table(inputs, rows) if isinstance(inputs, TablePreparation) else (_grid(inputs, rows), [])
+    raw, warnings = read_rows(model.preparation.inputs, rows)
+    found = answer(model, raw)
+    if len(found.far):
+        first = found.far[0] + 1
+        warnings = [
+            *warnings,
+            f"{len(found.far)} rows lie far from all training rows (the first is row {first}): their answers mean little",
+        ]
+    return found.outputs, warnings
+
+
+def read_rows(inputs: TablePreparation | GridPreparation, rows: Sequence[Row]) -> tuple[Array, list[str]]:
+    """Read rows as `data.preprocessing.apply.apply` takes them, and say which words are unknown.
+
+    Raises:
+        ProblemError: 422, a row is not as the training rows were.
+    """
+    return _table(inputs, rows) if isinstance(inputs, TablePreparation) else (_grid(inputs, rows), [])
+
+
+def answer(model: KeptModel, raw: Array, first: int = 0) -> Answer:
+    """Let a model answer for rows that were read, numbered from `first`.
+
+    Raises:
+        ProblemError: 422, a value is missing where none may be, or so large that the output is not finite.
+    """
     try:
         prepared = apply(model.preparation, raw)
     except Unprepared as fault:
         faults = _Faults()
-        faults.add(
-            fault.row, fault.column, "missing_value", f"{fault.column} has no value, and the model was trained to accept none missing"
-        )
+        message = f"{fault.column} has no value, and the model was trained to accept none missing"
+        faults.add(first + fault.row, fault.column, "missing_value", message)
         faults.check()
         raise
-    far = np.flatnonzero(_is_scaled(inputs) & (np.abs(prepared.reshape(len(prepared), -1)) > _FAR).any(axis=1))
-    if len(far):
-        warnings = [*warnings, f"{len(far)} rows lie far from all training rows (the first is row {far[0] + 1}): their answers mean little"]
     with np.errstate(over="ignore"):
         outputs = model.outputs(prepared)
     strange = ~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
     if strange.any():
         faults = _Faults()
         for row in np.flatnonzero(strange).tolist():
-            faults.add(row, None, "not_finite", "its values are so large that the network's output is not finite")
+            faults.add(first + row, None, "not_finite", "its values are so large that the network's output is not finite")
         faults.check()
-    return outputs, warnings
+    is_far = _is_scaled(model.preparation.inputs) & (np.abs(prepared.reshape(len(prepared), -1)) > _FAR).any(axis=1)
+    return Answer(outputs=outputs, far=first + np.flatnonzero(is_far))
 
 
 def _is_scaled(inputs: TablePreparation | GridPreparation) -> bool:

@@ -6,7 +6,7 @@ and instance normalization know no float64. Nodes and the values they give bear 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
 import numpy as np
@@ -49,67 +49,90 @@ def onnx_model(
         KeyError: a weight that the network needs is not there.
         ValueError: a weight has another shape than the network needs.
     """
-    graph = _Graph(weights)
+    graph = Graph(weights)
     match task:
         case "classification":
-            _network(graph, spec, input_shape, num_outputs, output="logits")
-            graph.add("Softmax", ["logits"], "probabilities", axis=1)
+            logits = add_network(graph, spec, "rows", input_shape, num_outputs, output="logits")
+            graph.add("Softmax", [logits], "probabilities", axis=1)
             outputs = ["logits", "probabilities"]
         case "regression":
-            _network(graph, spec, input_shape, num_outputs, output="standardized")
+            add_network(graph, spec, "rows", input_shape, num_outputs, output="standardized")
             outputs = ["standardized"]
         case _:
             assert_never(task)
-    body = helper.make_graph(
-        graph.nodes,
-        spec.name,
-        [_rows_of("rows", input_shape)],
-        [_rows_of(name, (num_outputs,)) for name in outputs],
-        graph.initializers,
-    )
-    model = helper.make_model(body, producer_name="holdout", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
-    helper.set_model_props(model, dict(metadata))
-    return model
+    given = [_rows_of("rows", input_shape)]
+    return finished(graph, spec.name, given, [_rows_of(name, (num_outputs,)) for name in outputs], metadata)
 
 
 @dataclass(frozen=True)
-class _Graph:
-    """What is written so far. A node has one output, whose name it shares; every weight is read once."""
+class Graph:
+    """What is written so far. A node has the name of its first output; every weight is read once.
 
-    weights: Mapping[str, np.ndarray]
+    `under` a prefix another network is written into the same graph.
+    """
+
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    prefix: str = ""
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
 
+    def under(self, prefix: str, weights: Mapping[str, np.ndarray]) -> "Graph":
+        """Write on into the same graph: all names that are given from here on begin with `prefix`."""
+        return replace(self, prefix=prefix, weights=weights)
+
     def add(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Append a node; give the name of its output."""
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
+        return self.add_many(kind, inputs, [output], **attributes)[0]
+
+    def add_many(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> list[str]:
+        """Append a node of several outputs; give their names."""
+        names = [f"{self.prefix}{output}" for output in outputs]
+        self.nodes.append(helper.make_node(kind, inputs, names, name=names[0], **attributes))
+        return names
 
     def weight(self, name: str, shape: Shape) -> str:
-        """Append a weight of that shape; give its name."""
+        """Append a weight of that shape; give its name in the graph."""
         values = self.weights[name]
         if values.shape != shape:
             raise ValueError(f"{name} has shape {list(values.shape)}; the network needs {list(shape)}")
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float32), name))
-        return name
+        return self.constant(name, np.ascontiguousarray(values, dtype=np.float32))
 
     def integers(self, name: str, values: Sequence[int]) -> str:
-        """Append whole numbers that a node takes as an input; give their name."""
-        self.initializers.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
-        return name
+        """Append whole numbers that a node takes as an input; give their name in the graph."""
+        return self.constant(name, np.array(values, dtype=np.int64))
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        """Append an array of whatever type and shape; give its name in the graph."""
+        self.initializers.append(numpy_helper.from_array(values, f"{self.prefix}{name}"))
+        return f"{self.prefix}{name}"
+
+
+def finished(
+    graph: Graph, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    """Make a model of a graph that is written."""
+    body = helper.make_graph(graph.nodes, name, inputs, outputs, graph.initializers)
+    model = helper.make_model(body, producer_name="holdout", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
+    helper.set_model_props(model, dict(metadata))
+    return model
 
 
 def _rows_of(name: str, shape: Shape) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", *shape])
 
 
-def _network(graph: _Graph, spec: NetworkSpec, input_shape: Shape, num_outputs: int, *, output: str) -> None:
+def add_network(graph: Graph, spec: NetworkSpec, rows: str, input_shape: Shape, num_outputs: int, *, output: str) -> str:
+    """Write a network that reads the value `rows`, float32 [n, *input_shape]; give the name of its `output`, float32 [n, num_outputs].
+
+    Raises:
+        KeyError, ValueError: as `onnx_model`.
+    """
     match spec:
         case MlpSpec():
-            x = "rows" if len(input_shape) == 1 else graph.add("Flatten", ["rows"], "flatten", axis=1)
+            x = rows if len(input_shape) == 1 else graph.add("Flatten", [rows], "flatten", axis=1)
             features, first = math.prod(input_shape), 1
         case CnnSpec():
-            x, shape = _blocks(graph, spec, input_shape)
+            x, shape = _blocks(graph, spec, rows, input_shape)
             if spec.global_average_pooling:
                 x, shape = graph.add("GlobalAveragePool", [x], "global_pool"), shape[:1]
             x = graph.add("Flatten", [x], "flatten", axis=1)
@@ -122,17 +145,16 @@ def _network(graph: _Graph, spec: NetworkSpec, input_shape: Shape, num_outputs: 
         x = _normalized(graph, spec.normalization, x, f"norm{number}", (units,))
         x = _activated(graph, spec.activation, x, f"activation{number}")
         features = units
-    _dense(graph, x, "output", (num_outputs, features), output=output)
+    return _dense(graph, x, "output", (num_outputs, features), output=output)
 
 
-def _dense(graph: _Graph, x: str, name: str, shape: Shape, *, output: str | None = None) -> str:
+def _dense(graph: Graph, x: str, name: str, shape: Shape, *, output: str | None = None) -> str:
     weight, bias = graph.weight(f"{name}.weight", shape), graph.weight(f"{name}.bias", shape[:1])
     return graph.add("Gemm", [x, weight, bias], output or name, transB=1)
 
 
-def _blocks(graph: _Graph, spec: CnnSpec, shape: Shape) -> tuple[str, Shape]:
+def _blocks(graph: Graph, spec: CnnSpec, x: str, shape: Shape) -> tuple[str, Shape]:
     """Write the convolutional blocks; give the name and the shape of what the last one puts out."""
-    x = "rows"
     for number, block in enumerate(spec.blocks, start=1):
         out = conv_shape(block, shape)
         z = _convolved(graph, block, x, number, shape[0], axes=len(shape) - 1)
@@ -147,7 +169,7 @@ def _blocks(graph: _Graph, spec: CnnSpec, shape: Shape) -> tuple[str, Shape]:
     return x, shape
 
 
-def _convolved(graph: _Graph, block: ConvBlockSpec, x: str, number: int, channels: int, *, axes: int) -> str:
+def _convolved(graph: Graph, block: ConvBlockSpec, x: str, number: int, channels: int, *, axes: int) -> str:
     name, pad = f"conv{number}", padding_of(block)
     mode = _pad_mode(block.padding_mode)
     if mode is not None:
@@ -181,7 +203,7 @@ def _pad_mode(mode: PaddingMode) -> str | None:
             assert_never(mode)
 
 
-def _shortcut(graph: _Graph, block: ConvBlockSpec, x: str, number: int, shape: Shape) -> str:
+def _shortcut(graph: Graph, block: ConvBlockSpec, x: str, number: int, shape: Shape) -> str:
     if not needs_projection(block, shape):
         return x
     name, axes = f"shortcut{number}", len(shape) - 1
@@ -190,7 +212,7 @@ def _shortcut(graph: _Graph, block: ConvBlockSpec, x: str, number: int, shape: S
     return graph.add("Conv", [x, weight, bias], name, kernel_shape=[1] * axes, strides=[block.stride] * axes)
 
 
-def _normalized(graph: _Graph, spec: NormalizationSpec | None, x: str, name: str, shape: Shape) -> str:
+def _normalized(graph: Graph, spec: NormalizationSpec | None, x: str, name: str, shape: Shape) -> str:
     """Normalize rows of `shape`, where the normalization applies to them."""
     if spec is None or not normalizes(spec, shape):
         return x
@@ -210,22 +232,21 @@ def _normalized(graph: _Graph, spec: NormalizationSpec | None, x: str, name: str
             assert_never(spec)
 
 
-def _activated(graph: _Graph, activation: ActivationName, x: str, name: str) -> str:
+def _activated(graph: Graph, activation: ActivationName, x: str, name: str) -> str:  # noqa: PLR0911  one return per member of the union
     match activation:
         case "relu":
-            graph.add("Relu", [x], name)
+            return graph.add("Relu", [x], name)
         case "leaky_relu":
-            graph.add("LeakyRelu", [x], name, alpha=0.01)
+            return graph.add("LeakyRelu", [x], name, alpha=0.01)
         case "elu":
-            graph.add("Elu", [x], name, alpha=1.0)
+            return graph.add("Elu", [x], name, alpha=1.0)
         case "gelu":
-            graph.add("Gelu", [x], name, approximate="none")
+            return graph.add("Gelu", [x], name, approximate="none")
         case "silu":
-            graph.add("Mul", [x, graph.add("Sigmoid", [x], f"{name}.gate")], name)
+            return graph.add("Mul", [x, graph.add("Sigmoid", [x], f"{name}.gate")], name)
         case "sigmoid":
-            graph.add("Sigmoid", [x], name)
+            return graph.add("Sigmoid", [x], name)
         case "tanh":
-            graph.add("Tanh", [x], name)
+            return graph.add("Tanh", [x], name)
         case _:
             assert_never(activation)
-    return name
