@@ -25,4 +25,3 @@ class Limits(BaseModel):
     max_fits: Annotated[int, Field(description="Most fits of one job.")] = 1000
     max_plan_updates: Annotated[int, Field(description="Most optimizer updates of all fits of one job.")] = 200_000_000
     max_sharpness_parameters: Annotated[int, Field(description="Most parameters of a network whose sharpness is measured.")] = 1_000_000
-    max_fits: Annotated[int, Field(description="Most fits of one job.")] = 1000

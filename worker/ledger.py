@@ -1,8 +1,8 @@
 """What a shard's fits have come to: files first, then, a few times a second, one transaction that names them."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data.preprocessing.state import Preparation
@@ -31,7 +31,7 @@ class _Unwritten:
 class Ledger:
     """Gathers what one claimed shard has to say and writes it under its lease.
 
-    `ended` are the results of its fits that ended or paused, whether written yet or not.
+    `ended` are the results of its fits that ended, whether written yet or not, but for earlier rungs.
     """
 
     def __init__(self, place: Workplace, held: Claim) -> None:
@@ -93,6 +93,10 @@ class Ledger:
         failed = FitStatus.FAILED
         end = FitEnd(number=number, status=failed, stop_reason=failed.value, message=failure["detail"], failure=failure, **nothing)
         self._end(end, row_hash)
+
+    def brought_up_to_date(self, stored: Sequence[StoredResult]) -> list[StoredResult]:
+        """Give a job's stored results with the ends that were not written yet."""
+        return [replace(self.ended[one.number], rungs=one.rungs) if one.number in self.ended else one for one in stored]
 
     def write(self, *, is_done: bool = False, final: Finish | None = None, environment: dict[str, Any] | None = None) -> Orders:
         """Write what was gathered, trying again while the database is away, for as long as the lease would last.

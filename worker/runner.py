@@ -188,9 +188,8 @@ class _Shard:
     def _conclude(self, dataset: Dataset) -> str:
         """End the shard. Where no other is open its plan is replayed here, and the job may end in the same transaction."""
         if self._claim.is_alone:
-            stored = [one for one in results(self._place.db, self._claim.job_id) if one.number not in self._ledger.ended]
-            known = results_of([*stored, *self._ledger.ended.values()], self._place.artifacts)
-            conclusion = replay(self._spec, dataset, known).conclusion
+            known = self._ledger.brought_up_to_date(results(self._place.db, self._claim.job_id))
+            conclusion = replay(self._spec, dataset, results_of(known, self._place.artifacts)).conclusion
             if conclusion is not None:
                 return self._write_end(finish_of(conclusion))
         return self._write_done()

@@ -11,13 +11,16 @@ from jobs.plans.fit.problems import problems as fit_problems
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.learning_curve.problems import problems as learning_curve_problems
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
+from jobs.plans.nested_cv.problems import problems as nested_cv_problems
+from jobs.plans.nested_cv.spec import NestedCvPlanSpec
+from jobs.plans.search.problems import problems as search_problems
+from jobs.plans.search.spec import SearchPlanSpec
 from jobs.problems import Problem
 from jobs.spec import JobSpec
 
 
 def plan_problems(spec: JobSpec, dataset: Dataset, limits: Limits) -> Iterator[Problem]:
     """Find what keeps the plan of a resolved spec from being made."""
-    del limits
     match spec.plan:
         case FitPlanSpec():
             yield from fit_problems(spec, dataset)
@@ -25,5 +28,9 @@ def plan_problems(spec: JobSpec, dataset: Dataset, limits: Limits) -> Iterator[P
             yield from comparison_problems(spec, dataset)
         case LearningCurvePlanSpec():
             yield from learning_curve_problems(spec, dataset)
+        case SearchPlanSpec():
+            yield from search_problems(spec, dataset, limits)
+        case NestedCvPlanSpec():
+            yield from nested_cv_problems(spec, dataset, limits)
         case _:
             assert_never(spec.plan)
