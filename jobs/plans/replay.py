@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from data.dataset import Dataset
+from jobs.plans.bagging.plan import plan as bagging
+from jobs.plans.bagging.spec import BaggingSpec
+from jobs.plans.bias_variance.plan import plan as bias_variance
+from jobs.plans.bias_variance.spec import BiasVarianceSpec
+from jobs.plans.boosting.plan import plan as boosting
+from jobs.plans.boosting.spec import BoostingSpec
 from jobs.plans.fit.plan import plan as fit_plan
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round
@@ -68,5 +74,11 @@ def start(spec: JobSpec, dataset: Dataset) -> Plan:
     match spec.plan:
         case FitPlanSpec():
             return fit_plan(spec.plan, maker)
+        case BaggingSpec():
+            return bagging(spec.plan, maker)
+        case BoostingSpec():
+            return boosting(spec.plan, maker)
+        case BiasVarianceSpec():
+            return bias_variance(spec.plan, maker)
         case _:
             assert_never(spec.plan)
