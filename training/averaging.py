@@ -11,19 +11,19 @@ _WARM = 10
 
 
 class Average:
-    """Averages of K fits: a <- d a + (1 - d) w after each update, running statistics too."""
+    """Averages of K fits: a <- d a + (1 - d) w after each update, running statistics too. `updates` counts each fit's."""
 
     def __init__(self, weights: Weights, decays: Sequence[float]) -> None:
         """Begin at the untrained weights."""
         self.weights = weights.copy()
         self._decays = list(decays)
-        self._updates = [0] * len(self._decays)
+        self.updates = [0] * len(self._decays)
 
     @torch.no_grad()
     def follow(self, i: int, weights: Weights) -> None:
         """Take fit `i`'s weights after an update."""
-        self._updates[i] += 1
-        t = self._updates[i]
+        self.updates[i] += 1
+        t = self.updates[i]
         share = 1 - min(self._decays[i], (1 + t) / (_WARM + t))
         self.weights.parameters[i].lerp_(weights.parameters[i], share)
         self.weights.buffers[i].lerp_(weights.buffers[i], share)
@@ -32,4 +32,4 @@ class Average:
         """Drop the fits that are not in `live`."""
         self.weights.keep(live)
         self._decays = [self._decays[i] for i in live]
-        self._updates = [self._updates[i] for i in live]
+        self.updates = [self.updates[i] for i in live]

@@ -1,5 +1,6 @@
 """Honest figures: evaluation mode, clean rows, sums over rows divided once."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,19 @@ def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec, *, keeps_ou
         return _measure(weights, slice(0, len(parts)), parts, loss, keeps_outputs=keeps_outputs)
     each = [_measure(weights, slice(i, i + 1), [part], loss, keeps_outputs=keeps_outputs) for i, part in enumerate(parts)]
     return [figures for [figures] in each]
+
+
+@torch.no_grad()
+def outputs(weights: Weights, x: Tensor, num_outputs: int) -> Tensor:
+    """Give what the one fit of `weights` says of rows `x` [m, *input_shape], in evaluation mode and as it is measured: [m, O]."""
+    whole = len(x) - len(x) % WIDE_ROWS
+    starts = [*range(0, whole, weights.network.rows_at_once), whole]
+    found = x.new_empty(len(x), num_outputs)
+    for start, stop in itertools.pairwise([*starts, len(x)]):
+        if stop > start:
+            rows = x[start:stop].unsqueeze(0)
+            found[start:stop] = weights.network.forward(rows, weights.run(slice(0, 1), stop - start))[0]
+    return found
 
 
 @torch.no_grad()

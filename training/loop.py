@@ -1,8 +1,15 @@
 """The one training loop: a generator of epoch records over a stack of fits.
 
 `for event in train(stack)` gives every live fit's record of every epoch, epoch 0 (before any update) included, and a
-`FitOutcome` as each fit ends. Persistence, cancelling and limits stay with the caller, who may stop at any event and
-ask for the outcomes so far with `conclude`.
+`FitOutcome` as each fit ends or pauses. Persistence, cancelling and limits stay with the caller, who may stop at any event
+and ask for the outcomes so far with `conclude`, and who may take checkpoints within the loop, between epochs:
+
+    for event in train(stack):
+        ...  # keep the event
+        if stack.is_between_epochs and is_due():
+            keep(stack.checkpoint())
+
+A new stack of the same fits goes on from them after `stack.restore`, bit for bit.
 """
 
 import math
@@ -11,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from training.figures import RowFigures
-from training.outcome import outcome_of
+from training.outcome import outcome_of, paused
 from training.records import EpochRecord, FitOutcome, StopReason, TrainingEvent
 from training.stack import Stack
 
@@ -19,14 +26,11 @@ __all__ = ["Stack", "conclude", "train"]
 
 
 def train(stack: Stack) -> Iterator[TrainingEvent]:
-    """Train every fit of `stack` to its end."""
-    epoch = 0
+    """Train every fit of `stack` to its end, from the stack's next epoch on."""
+    yield from _take(stack)
     while stack.members:
-        _run_epoch(stack, epoch)
-        yield from _read(stack)
-        _close_ended(stack)
-        yield from _read(stack)
-        epoch += 1
+        _run_epoch(stack, stack.next_epoch)
+        yield from _take(stack)
 
 
 def conclude(stack: Stack, reason: StopReason) -> list[FitOutcome]:
@@ -42,6 +46,12 @@ def conclude(stack: Stack, reason: StopReason) -> list[FitOutcome]:
     outcomes = [event for event in stack.unread if isinstance(event, FitOutcome)]
     stack.unread = deque(event for event in stack.unread if isinstance(event, EpochRecord))
     return outcomes
+
+
+def _take(stack: Stack) -> Iterator[TrainingEvent]:
+    yield from _read(stack)
+    _close_ended(stack)
+    yield from _read(stack)
 
 
 def _read(stack: Stack) -> Iterator[TrainingEvent]:
@@ -76,17 +86,21 @@ def _run_epoch(stack: Stack, epoch: int) -> None:
             steps=0 if tally is None else tally.steps,
         )
         stack.remember(i, record)
-        if member.stopper.is_out_of_patience:
-            member.ended = StopReason.EARLY_STOPPING
-        elif epoch >= member.fit.spec.training.max_epochs:
-            member.ended = StopReason.MAX_EPOCHS
+        member.ended = member.due
         stack.unread.append(record)
 
 
 def _close_ended(stack: Stack) -> None:
-    ended = [outcome_of(member, stack.measured.alone(i)) for i, member in enumerate(stack.members) if member.ended is not None]
+    ended = [_outcome(stack, i) for i, member in enumerate(stack.members) if member.ended is not None]
     stack.drop_ended()
     stack.unread.extend(ended)
+
+
+def _outcome(stack: Stack, i: int) -> FitOutcome:
+    member = stack.members[i]
+    if member.ended is StopReason.PAUSED:
+        return paused(member, stack.saved(i))
+    return outcome_of(member, stack.measured.alone(i))
 
 
 def _is_finite(figures: RowFigures | None) -> bool:

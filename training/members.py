@@ -1,8 +1,8 @@
 """One fit inside a stack: its rows on the device, its schedule and stopper, its best weights so far."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from training.records import Fit, FitData, Rows, StopReason
 from training.schedules.build import Schedule
 from training.seeding import stratified_sample
 from training.stopping.build import Stopper
-from training.weighting import BalancedRows, class_weights
+from training.weighting import BalancedRows, class_weights, row_weights
 from training.weights import Weights
 
 
@@ -49,7 +49,9 @@ class ChannelUnits:
 class Member:
     """A fit and what it has come to. `measured_train` are the training rows measured every epoch.
 
-    `class_weights` [K] weigh rows by class in the objective, `balanced_rows` draws epochs in which classes come equally often.
+    `class_weights` [K] weigh rows by class in the objective, `row_weights` [n] each training row, `balanced_rows` draws
+    epochs in which classes come equally often. `figures` are those of the best epoch so far by the stopper's monitor
+    (train_loss, val_accuracy, ...), of the last one where there are no validation rows.
     """
 
     fit: Fit
@@ -62,8 +64,10 @@ class Member:
     schedule: Schedule
     units: ChannelUnits | None = None
     class_weights: Tensor | None = None
+    row_weights: Tensor | None = None
     balanced_rows: BalancedRows | None = None
     best: Weights | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
     last_epoch: int | None = None
     ended: StopReason | None = None
     message: str | None = None
@@ -83,7 +87,7 @@ class Member:
 
     @property
     def changes_targets(self) -> bool:
-        """Tell whether the objective's data term is anything but the plain loss."""
+        """Tell whether the objective's data term is anything but the plain loss of rows, weights of rows aside."""
         spec = self.fit.spec.regularization
         return spec.label_smoothing > 0 or spec.mixup_alpha > 0 or spec.cutmix_alpha > 0 or self.class_weights is not None
 
@@ -91,6 +95,18 @@ class Member:
     def keeps_best(self) -> bool:
         """Tell whether the best epoch's weights are kept, or the last one's."""
         return self.fit.spec.training.kept_weights == "best" and self.val is not None
+
+    @property
+    def due(self) -> StopReason | None:
+        """Tell why the fit ends with its last epoch, if it does. A pause gives way to any end."""
+        fit, epoch = self.fit, self.last_epoch
+        if epoch is None:
+            return None
+        if self.stopper.is_out_of_patience:
+            return StopReason.EARLY_STOPPING
+        if epoch >= fit.spec.training.max_epochs or (fit.stop_at is not None and epoch >= fit.stop_at):
+            return StopReason.MAX_EPOCHS
+        return StopReason.PAUSED if fit.pause_at is not None and epoch >= fit.pause_at else None
 
 
 class Shelf:
@@ -125,6 +141,7 @@ class Shelf:
             class_weights=None
             if regularization.class_weights is None
             else self._tensor(class_weights(regularization.class_weights, labels, data.num_outputs)),
+            row_weights=None if data.weights is None else self._tensor(row_weights(data.weights, len(train))),
             balanced_rows=BalancedRows(labels) if regularization.balanced_sampling else None,
         )
 

@@ -14,22 +14,32 @@ from training.mixing import Mix
 
 
 def training_losses(members: Sequence[Member], outputs: Tensor, batch: Batch) -> Tensor:
-    """Loss of every row as it is trained: outputs [k, B, O] give [k, B]. Its mean over the rows of an update is the objective's data term."""
+    """Loss of every row as it is trained: outputs [k, B, O] give [k, B]. Its mean over the rows of an update is the objective's data term.
+
+    A row's own weight multiplies its own term, so that weights act at every batch size.
+    """
     loss = members[0].loss
     if not any(member.changes_targets for member in members):
-        return row_losses(loss, outputs, batch.y)
-    return stack([_of_fit(member, loss, outputs[k], batch.y[k], batch.mixes[k]) for k, member in enumerate(members)])
+        losses = row_losses(loss, outputs, batch.y)
+        return losses if batch.weights is None else losses * batch.weights
+    weights: Sequence[Tensor | None] | Tensor = [None] * len(members) if batch.weights is None else batch.weights
+    return stack([_of_fit(member, loss, outputs[k], batch.y[k], batch.mixes[k], weights[k]) for k, member in enumerate(members)])
 
 
-def _of_fit(member: Member, loss: LossSpec, outputs: Tensor, y: Tensor, mix: Mix | None) -> Tensor:
+def _of_fit(member: Member, loss: LossSpec, outputs: Tensor, y: Tensor, mix: Mix | None, weights: Tensor | None) -> Tensor:
     if mix is None:
-        return _weighted(member, loss, outputs, y)
+        return _weighted(member, loss, outputs, y, weights)
+    partners = None if weights is None else weights[mix.partner]
     if isinstance(loss, CrossEntropySpec):
-        own, other = _weighted(member, loss, outputs, y), _weighted(member, loss, outputs, y[mix.partner])
+        own, other = _weighted(member, loss, outputs, y, weights), _weighted(member, loss, outputs, y[mix.partner], partners)
         return mix.share * own + (1 - mix.share) * other
-    return _weighted(member, loss, outputs, torch.lerp(y[mix.partner], y, mix.share))  # numbers are mixed themselves
+    if weights is not None and partners is not None:  # numbers are mixed themselves, and so are their weights
+        weights = torch.lerp(partners, weights, mix.share)
+    return _weighted(member, loss, outputs, torch.lerp(y[mix.partner], y, mix.share), weights)
 
 
-def _weighted(member: Member, loss: LossSpec, outputs: Tensor, y: Tensor) -> Tensor:
+def _weighted(member: Member, loss: LossSpec, outputs: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
     losses = smoothed_row_losses(loss, outputs, y, member.fit.spec.regularization.label_smoothing)
-    return losses if member.class_weights is None else losses * member.class_weights[y]
+    if member.class_weights is not None:
+        losses = losses * member.class_weights[y]
+    return losses if weights is None else losses * weights

@@ -4,9 +4,11 @@ import math
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from scipy.special import softmax
 
 from training.bootstrap import Draws, difference, resampled, with_intervals
-from training.evaluation import Part, measure
+from training.evaluation import Part, measure, outputs
 from training.figures import RowFigures
 from training.members import Member
 from training.records import FitOutcome, StopReason
@@ -33,6 +35,10 @@ def outcome_of(member: Member, last: Weights) -> FitOutcome:
     final = None if has_diverged or kept_epoch is None else evaluation(member, kept, kept_epoch)
     if final is None and kept_epoch is not None and not has_diverged:
         reason, message = StopReason.DIVERGED, "the kept weights give a loss that is not finite on rows that were not measured before"
+    said = None if final is None or _status(reason) != "finished" else _said(member, kept)
+    if said is not None and not np.isfinite(said).all():
+        final, said = None, None
+        reason, message = StopReason.DIVERGED, "the kept weights give outputs that are not finite for the rows that were asked for"
     return FitOutcome(
         fit=member.fit.number,
         status=_status(reason),
@@ -43,6 +49,23 @@ def outcome_of(member: Member, last: Weights) -> FitOutcome:
         weights=None if kept_epoch is None else kept.arrays(0),
         evaluation=final,
         message=message,
+        outputs=said,
+    )
+
+
+def paused(member: Member, checkpoint: bytes) -> FitOutcome:
+    """Leave a fit unfinished: it has the figures of its best epoch so far, and what it goes on from."""
+    return FitOutcome(
+        fit=member.fit.number,
+        status="paused",
+        stop_reason=StopReason.PAUSED,
+        best_epoch=member.stopper.best_epoch,
+        last_epoch=member.last_epoch,
+        kept_epoch=None,
+        weights=None,
+        evaluation=None,
+        figures=dict(member.figures),
+        checkpoint=checkpoint,
     )
 
 
@@ -85,6 +108,16 @@ def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]
 def _measured(member: Member, kept: Weights, part: Part) -> RowFigures:
     [figures] = measure(kept, [part], member.loss, keeps_outputs=True)
     return figures
+
+
+def _said(member: Member, kept: Weights) -> np.ndarray | None:
+    """Give the outputs for the rows asked for, float64: class probabilities [m, K], or standardised numbers [m, 1]."""
+    data = member.fit.data
+    if data.asked is None:
+        return None
+    x = torch.from_numpy(np.require(data.asked, requirements=["C", "W"])).to(kept.parameters.device, kept.parameters.dtype)
+    found: np.ndarray = outputs(kept, x, data.num_outputs).double().cpu().numpy()
+    return softmax(found, axis=1) if data.task == "classification" else found
 
 
 def _split(member: Member, split: Literal["train", "val", "test"], figures: RowFigures, draws: Draws) -> dict[str, Any]:

@@ -6,7 +6,7 @@ On CPUs a fit in a stack is bit for bit the fit alone: fits share an operation o
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from models.base import WIDE_ROWS, Masks
 from models.build import build
-from models.spec import NetworkSpec
 from training.averaging import Average
+from training.checkpoint import load, save
 from training.draws import EpochDraws
 from training.evaluation import measure
 from training.figures import RowFigures
@@ -28,6 +28,7 @@ from training.optimizers.build import build as build_optimizer
 from training.records import EpochRecord, Fit, StopReason, TrainingEvent
 from training.regularizers.build import Penalties, clip_by_norm, limit_norms
 from training.seeding import row_order
+from training.structure import structure
 from training.weights import Weights
 
 
@@ -63,8 +64,10 @@ class Stack:
         Raises:
             ValueError: no fits, or fits that cannot share a network.
         """
-        if len({_structure(fit) for fit in fits}) != 1:
+        structures = {structure(fit) for fit in fits}
+        if len(structures) != 1:
             raise ValueError("a stack needs fits of one structure: network, loss, optimizer, batches, precision and kind of weights kept")
+        [self._structure] = structures
         self.device = torch.device(device)
         first = fits[0]
         self._dtype = torch.float64 if first.spec.training.precision == "float64" else torch.float32
@@ -114,12 +117,89 @@ class Stack:
         member = self.members[i]
         member.last_epoch = record.epoch
         value = monitored(member.stopper.monitor, record.val_loss, record.val_metrics)
-        if value is not None and member.stopper.see(record.epoch, value):
+        is_best = value is not None and member.stopper.see(record.epoch, value)
+        if is_best:
             member.best = self.measured.alone(i)
+        if is_best or value is None:
+            member.figures = _figures(record)
         if member.schedule.monitor is not None:
             followed = monitored(member.schedule.monitor, record.val_loss, record.val_metrics)
             if followed is not None:
                 member.schedule.see(record.epoch, followed)
+
+    @property
+    def next_epoch(self) -> int:
+        """Give the epoch that the live fits come to next: they have all gone through the same ones."""
+        last = self.members[0].last_epoch
+        return 0 if last is None else last + 1
+
+    @property
+    def is_between_epochs(self) -> bool:
+        """Tell whether everything that came about so far was taken from the loop, outcomes too: then a checkpoint misses nothing.
+
+        False before epoch 0.
+        """
+        is_told = not self.unread and all(member.ended is None for member in self.members)
+        return is_told and all(member.last_epoch is not None for member in self.members)
+
+    def checkpoint(self, numbers: Collection[int] | None = None) -> dict[int, bytes]:
+        """Give by number what each live fit (or each of `numbers`) goes on from after its last epoch.
+
+        May be called from within `for event in train(stack)`, wherever `is_between_epochs` holds: after the last event of
+        an epoch.
+
+        Raises:
+            ValueError: events of the last epoch were not taken yet, or one of `numbers` is not live.
+        """
+        if not self.is_between_epochs:
+            raise ValueError("a checkpoint is made between epochs, once every event of the last one was taken")
+        live = {member.fit.number: i for i, member in enumerate(self.members)}
+        asked = live.keys() if numbers is None else numbers
+        if not live.keys() >= set(asked):
+            raise ValueError(f"fits that are not live have no checkpoint: {sorted(set(asked) - live.keys())}")
+        return {number: self.saved(live[number]) for number in asked}
+
+    def saved(self, i: int) -> bytes:
+        """Give the checkpoint of member `i` after its last epoch."""
+        updates = None if self._average is None else self._average.updates[i]
+        return save(self.members[i], self._structure, self._state(i), steps=self._optimizer.steps[i], average_updates=updates)
+
+    def restore(self, checkpoints: Mapping[int, bytes]) -> None:
+        """Take a stack that was not trained yet to where its fits' checkpoints were made, all after the same epoch.
+
+        The fits may have shared other stacks: on CPUs what follows is bit for bit what would have followed there. A fit
+        that ends (or pauses) with that epoch leaves the stack before the next one.
+
+        Raises:
+            ValueError: a fit without a checkpoint or a checkpoint without a fit; checkpoints of other fits, of different
+                epochs or of another format; or a stack that has begun. The stack is then as it was.
+        """
+        numbers = [member.fit.number for member in self.members]
+        if sorted(numbers) != sorted(checkpoints):
+            raise ValueError(f"a stack of the fits {sorted(numbers)} cannot go on from checkpoints of {sorted(checkpoints)}")
+        if any(member.last_epoch is not None for member in self.members):
+            raise ValueError("a stack that has begun cannot be restored")
+        states = [self._state(i) for i in range(len(numbers))]
+        read = [
+            load(checkpoints[member.fit.number], member, self._structure, state) for member, state in zip(self.members, states, strict=True)
+        ]
+        if len({one.facts.last_epoch for one in read}) != 1:
+            raise ValueError(f"checkpoints of different epochs: {sorted({one.facts.last_epoch for one in read})}")
+        for i, (member, one, state) in enumerate(zip(self.members, read, states, strict=True)):
+            one.restore(member, state, self.measured.alone(i))
+            self._optimizer.steps[i] = one.facts.steps
+            if self._average is not None and one.facts.average_updates is not None:
+                self._average.updates[i] = one.facts.average_updates
+            member.ended = member.due
+
+    def _state(self, i: int) -> dict[str, Tensor]:
+        """View every row that the training of member `i` goes on from."""
+        averaged = {} if self._average is None else self._average.weights.row(i)
+        return {
+            **self.weights.row(i),
+            **{f"optimizer.{name}": row for name, row in self._optimizer.row(i).items()},
+            **{f"average.{name}": row for name, row in averaged.items()},
+        }
 
     def drop_ended(self) -> None:
         """Take ended fits out of every matrix."""
@@ -243,28 +323,10 @@ def _size(member: Member, step: int) -> int:
     return len(member.slots[step]) if step < len(member.slots) else 0
 
 
-def _structure(fit: Fit) -> tuple[object, ...]:
-    spec = fit.spec
-    network = _without_numbers(spec.network)
-    shape = tuple(fit.data.train.x.shape[1:])
-    return (
-        network,
-        shape,
-        fit.data.num_outputs,
-        fit.data.task,
-        fit.data.val is None,
-        spec.loss,
-        spec.optimizer.name,
-        spec.training.batch_size,
-        spec.training.accumulate_batches,
-        spec.training.precision,
-        spec.regularization.ema_decay is None,
+def _figures(record: EpochRecord) -> dict[str, float]:
+    """Give an epoch's figures under the names of monitors."""
+    losses = (
+        {"train_loss": record.train_loss} if record.val_loss is None else {"train_loss": record.train_loss, "val_loss": record.val_loss}
     )
-
-
-def _without_numbers(spec: NetworkSpec) -> NetworkSpec:
-    """Forget what may differ between the fits of a stack."""
-    plain = {"dropout": 0.0}
-    if spec.normalization is None:
-        return spec.model_copy(update=plain)
-    return spec.model_copy(update={**plain, "normalization": type(spec.normalization)(name=spec.normalization.name)})  # type: ignore[arg-type]
+    train = {f"train_{metric}": value for metric, value in record.train_metrics.items()}
+    return {**losses, **train, **{f"val_{metric}": value for metric, value in record.val_metrics.items()}}

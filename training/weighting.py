@@ -1,4 +1,4 @@
-"""How much each training row counts: weights of classes, and epochs in which every class comes equally often."""
+"""How much each training row counts: weights of classes and of rows, and epochs in which every class comes equally often."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from training.seeding import generator
+
+_MEAN_TOLERANCE = 1e-6
+"""Weights that went through float32 still have a mean of 1."""
 
 
 def class_weights(asked: Literal["balanced"] | Sequence[float], labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -19,6 +22,20 @@ def class_weights(asked: Literal["balanced"] | Sequence[float], labels: np.ndarr
     weights = (counts > 0) / np.maximum(counts, 1) if asked == "balanced" else np.asarray(asked, dtype=np.float64)
     scaled: np.ndarray = weights * (len(labels) / float((weights * counts).sum()))
     return scaled
+
+
+def row_weights(asked: np.ndarray, rows: int) -> np.ndarray:
+    """Check the weights [n] of `rows` training rows, and give them.
+
+    Raises:
+        ValueError: they are not `rows` finite numbers >= 0 of mean 1.
+    """
+    weights = np.asarray(asked, dtype=np.float64)
+    if weights.shape != (rows,) or not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(f"weights of {rows} training rows must be as many finite numbers >= 0")
+    if abs(weights.mean() - 1) > _MEAN_TOLERANCE:
+        raise ValueError(f"weights of training rows must have the mean 1, not {weights.mean()}")
+    return weights
 
 
 class BalancedRows:

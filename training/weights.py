@@ -98,6 +98,10 @@ class Weights:
         """Copy one fit's row, as it is now."""
         return Weights(self.network, [self.specs[i]], self.parameters[i : i + 1].clone(), self.buffers[i : i + 1].clone())
 
+    def row(self, i: int) -> dict[str, Tensor]:
+        """View one fit's whole row: its parameters [P] and buffers [Q]."""
+        return {"parameters": self.parameters[i], "buffers": self.buffers[i]}
+
     def arrays(self, i: int) -> dict[str, np.ndarray]:
         """Copy one fit's parameters and buffers out, by name."""
         views = {**self.layout.views(self.parameters[i : i + 1]), **self.buffer_layout.views(self.buffers[i : i + 1])}

@@ -54,6 +54,10 @@ class Optimizer:
         self.steps = [self.steps[i] for i in live]
         self.state = {name: tensor[list(live)] for name, tensor in self.state.items()}
 
+    def row(self, i: int) -> dict[str, Tensor]:
+        """View the tensors [P] that fit `i`'s own rule keeps."""
+        return {name: self.state[name][i] for name in _initial_state(self.specs[i])}
+
     def _update(self, rows: slice, weights: Tensor, gradient: Tensor, spec: OptimizerSpec, learning_rate: float, step: int) -> None:
         w, g = weights[rows], gradient[rows]
         match spec:
