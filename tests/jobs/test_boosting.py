@@ -79,6 +79,15 @@ def test_a_member_without_error_has_vote_1_and_ends_it() -> None:
         assert (found.error, found.alpha, found.shares) == (0, 1.0, None)
 
 
+def test_the_smallest_error_gives_a_finite_vote() -> None:
+    """B066: (1 - e) / e would overflow."""
+    tiny = 5e-324
+    for found in (samme(np.array([1.0, tiny]), np.array([False, True]), 2, 10.0), r2(np.array([1.0, tiny]), np.array([0.0, 1.0]), 10.0)):
+        assert found.alpha == pytest.approx(10 * -math.log(tiny))
+        assert found.shares is not None
+        assert np.isfinite(found.shares).all()
+
+
 def test_a_regressors_vote_and_weights_are_those_of_drucker() -> None:
     """Errors 0, 1, 1, 2 give L = 0, .5, .5, 1 of mean .5 at equal shares: the bound. With the last one weighing less, .4."""
     errors = np.array([0.0, 1.0, 1.0, 2.0])

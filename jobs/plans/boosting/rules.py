@@ -27,7 +27,7 @@ def samme(shares: Array, is_wrong: Array, num_classes: int, learning_rate: float
         return Verdict(error=0.0, alpha=1.0, shares=None)
     if error >= 1 - 1 / num_classes:
         return Verdict(error=error, alpha=None, shares=None)
-    alpha = learning_rate * (math.log((1 - error) / error) + math.log(num_classes - 1))
+    alpha = learning_rate * (_log_odds(error) + math.log(num_classes - 1))
     if alpha <= 0:  # an error below 1 - 1/K by less than a rounding
         return Verdict(error=error, alpha=None, shares=None)
     return Verdict(error=error, alpha=alpha, shares=_raised(shares, alpha * is_wrong))
@@ -42,10 +42,15 @@ def r2(shares: Array, errors: Array, learning_rate: float) -> Verdict:
         return Verdict(error=0.0, alpha=1.0, shares=None)
     if error >= 0.5:
         return Verdict(error=error, alpha=None, shares=None)
-    alpha = learning_rate * math.log((1 - error) / error)
+    alpha = learning_rate * _log_odds(error)
     if alpha <= 0:
         return Verdict(error=error, alpha=None, shares=None)
     return Verdict(error=error, alpha=alpha, shares=_raised(shares, -alpha * (1 - losses)))
+
+
+def _log_odds(error: float) -> float:
+    """Give ln((1 - e) / e), whose quotient would overflow for the smallest e."""
+    return math.log1p(-error) - math.log(error)
 
 
 def _raised(shares: Array, exponents: Array) -> Array:
