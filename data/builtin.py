@@ -57,7 +57,9 @@ def load(dataset_id: str) -> Dataset:
     )
     # Large rows are read again by whoever trains on them: a process that only divides rows shall not hold them.
     read = (lambda: x) if x.nbytes <= _KEPT_BYTES else (lambda: _features(builtin, builtin.read()))
-    return Dataset(info=measured, y=y, read=read, x_unit=builtin.x_unit, parts=rows.parts, groups=rows.groups, times=rows.times)
+    return Dataset(
+        info=measured, y=y, read=read, x_unit=builtin.x_unit, parts=rows.parts, groups=rows.groups, times=rows.times, truth=rows.truth
+    )
 
 
 class Builtins:

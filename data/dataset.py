@@ -76,7 +76,8 @@ class Dataset:
     """What decides how rows are divided, and a way to their features, which most readers never need.
 
     `y` [n] is int64 class or float64. `parts` [n] is the dataset's own division (`TRAIN`, `VAL`, `TEST`), `groups` [n] int64
-    what belongs together, `times` [n] what orders rows; each None if the dataset has none. `x` [n, *input_shape] is in raw
+    what belongs together, `times` [n] what orders rows, `truth` [n] the targets without
+    noise, where a formula made them; each None if the dataset has none. `x` [n, *input_shape] is in raw
     units (divide by `x_unit` for [0, 1] images); in tables a missing value is NaN and a word the index of its category.
     """
 
@@ -88,6 +89,7 @@ class Dataset:
     parts: Array | None = None
     groups: Array | None = None
     times: Array | None = None
+    truth: Array | None = None
 
     @cached_property
     def x(self) -> Array:

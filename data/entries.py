@@ -29,6 +29,7 @@ class BuiltinRows:
     parts: Array | None = None
     groups: Array | None = None
     times: Array | None = None
+    truth: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,11 @@ def _sunspots() -> BuiltinRows:
 def _penguins() -> BuiltinRows:
     found = packages.penguins()
     return BuiltinRows(x=np.column_stack([found.numbers, found.island, found.sex]), y=found.species, groups=found.groups)
+
+
+def _noisy_sine() -> BuiltinRows:
+    x, y = generators.noisy_sine()
+    return BuiltinRows(x=x, y=y, truth=generators.sine(x))
 
 
 def _generated(make: Callable[[], tuple[Array, Array]]) -> Callable[[], BuiltinRows]:
@@ -262,7 +268,7 @@ ENTRIES = (
             "noisy_sine", "Noisy sine", "One period of a sine with Gaussian noise of standard deviation 0.2.", features=("x",), target="y",
             licence=_GENERATED, source="y = sin(2 pi x) + noise, x uniform in [0, 1]",
         ),
-        read=_generated(generators.noisy_sine),
+        read=_noisy_sine,
     ),
     Entry(
         info=_grid(

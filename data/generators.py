@@ -28,7 +28,13 @@ def noisy_sine(rows: int = 500, noise: float = 0.2) -> tuple[Array, Array]:
     """Y = sin(2 pi x) + N(0, noise^2) with x uniform in [0, 1]: x [rows, 1], y [rows]."""
     draws = np.random.default_rng(_SEED)
     x = draws.uniform(0, 1, (rows, 1))
-    return x, np.sin(2 * np.pi * x[:, 0]) + draws.normal(0, noise, rows)
+    return x, sine(x) + draws.normal(0, noise, rows)
+
+
+def sine(x: Array) -> Array:
+    """One period of a sine, what noisy_sine is without noise: x [rows, 1] gives [rows]."""
+    found: Array = np.sin(2 * np.pi * x[:, 0])
+    return found
 
 
 def waves(rows: int = 1200, length: int = 64, noise: float = 0.4) -> tuple[Array, Array]:

@@ -5,6 +5,12 @@ from typing import assert_never
 
 from data.dataset import Dataset
 from jobs.limits import Limits
+from jobs.plans.bagging.problems import problems as bagging_problems
+from jobs.plans.bagging.spec import BaggingPlanSpec
+from jobs.plans.bias_variance.problems import problems as bias_variance_problems
+from jobs.plans.bias_variance.spec import BiasVariancePlanSpec
+from jobs.plans.boosting.problems import problems as boosting_problems
+from jobs.plans.boosting.spec import BoostingPlanSpec
 from jobs.plans.comparison.problems import problems as comparison_problems
 from jobs.plans.comparison.spec import ComparisonPlanSpec
 from jobs.plans.fit.problems import problems as fit_problems
@@ -32,5 +38,11 @@ def plan_problems(spec: JobSpec, dataset: Dataset, limits: Limits) -> Iterator[P
             yield from search_problems(spec, dataset, limits)
         case NestedCvPlanSpec():
             yield from nested_cv_problems(spec, dataset, limits)
+        case BaggingPlanSpec():
+            yield from bagging_problems(spec, dataset)
+        case BoostingPlanSpec():
+            yield from boosting_problems(spec, dataset)
+        case BiasVariancePlanSpec():
+            yield from bias_variance_problems(spec, dataset)
         case _:
             assert_never(spec.plan)

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from data.dataset import Dataset
+from jobs.plans.bagging.plan import plan as bagging_plan
+from jobs.plans.bagging.spec import BaggingPlanSpec
+from jobs.plans.bias_variance.plan import plan as bias_variance_plan
+from jobs.plans.bias_variance.spec import BiasVariancePlanSpec
+from jobs.plans.boosting.plan import plan as boosting_plan
+from jobs.plans.boosting.spec import BoostingPlanSpec
 from jobs.plans.comparison.plan import plan as comparison_plan
 from jobs.plans.comparison.spec import ComparisonPlanSpec
 from jobs.plans.fit.plan import plan as fit_plan
@@ -84,5 +90,11 @@ def start(spec: JobSpec, dataset: Dataset) -> Plan:
             return search_plan(spec.plan, maker)
         case NestedCvPlanSpec():
             return nested_cv_plan(spec.plan, maker)
+        case BaggingPlanSpec():
+            return bagging_plan(spec.plan, maker)
+        case BoostingPlanSpec():
+            return boosting_plan(spec.plan, maker)
+        case BiasVariancePlanSpec():
+            return bias_variance_plan(spec.plan, maker)
         case _:
             assert_never(spec.plan)

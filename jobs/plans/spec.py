@@ -4,6 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from jobs.plans.bagging.spec import BaggingPlanSpec
+from jobs.plans.bias_variance.spec import BiasVariancePlanSpec
+from jobs.plans.boosting.spec import BoostingPlanSpec
 from jobs.plans.comparison.spec import ComparisonPlanSpec
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
@@ -11,5 +14,13 @@ from jobs.plans.nested_cv.spec import NestedCvPlanSpec
 from jobs.plans.search.spec import SearchPlanSpec
 
 PlanSpec = Annotated[
-    FitPlanSpec | ComparisonPlanSpec | LearningCurvePlanSpec | SearchPlanSpec | NestedCvPlanSpec, Field(discriminator="name")
+    FitPlanSpec
+    | ComparisonPlanSpec
+    | SearchPlanSpec
+    | NestedCvPlanSpec
+    | BaggingPlanSpec
+    | BoostingPlanSpec
+    | BiasVariancePlanSpec
+    | LearningCurvePlanSpec,
+    Field(discriminator="name"),
 ]
