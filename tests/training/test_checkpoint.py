@@ -136,7 +136,7 @@ def test_every_optimizer_and_schedule_goes_on_as_if_never_interrupted(optimizer:
     _assert_equal(_interrupted([fit], [3]), _whole([fit]))
 
 
-@pytest.mark.parametrize("at", [[0], [2], [5], [0, 1, 2, 3, 4, 5]], ids=str)
+@pytest.mark.parametrize("at", [[2], [0, 1, 2, 3, 4, 5]], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_fit_goes_on_as_if_never_interrupted(kind: str, at: list[int]) -> None:
     """B040: the best weights are kept whenever they came about, before the interruption or after."""
