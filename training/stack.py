@@ -137,10 +137,11 @@ class Stack:
     def is_between_epochs(self) -> bool:
         """Tell whether everything that came about so far was taken from the loop, outcomes too: then a checkpoint misses nothing.
 
-        False before epoch 0.
+        False before epoch 0, and once no fit is live.
         """
-        is_told = not self.unread and all(member.ended is None for member in self.members)
-        return is_told and all(member.last_epoch is not None for member in self.members)
+        if not self.members or self.unread:
+            return False
+        return all(member.ended is None and member.last_epoch is not None for member in self.members)
 
     def checkpoint(self, numbers: Collection[int] | None = None) -> dict[int, bytes]:
         """Give by number what each live fit (or each of `numbers`) goes on from after its last epoch.
