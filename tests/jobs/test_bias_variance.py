@@ -206,3 +206,24 @@ def test_fits_that_are_trained_add_up_to_the_error_that_they_measured() -> None:
     measured = np.mean([fit["val"]["loss"] for fit in result["fits"]])
     assert terms["variance"] + terms["bias_squared_plus_noise"] == pytest.approx(terms["error"], abs=1e-9)
     assert terms["error"] == pytest.approx(measured, rel=1e-9)
+
+
+def test_against_width_the_error_on_the_noisy_sine_is_a_u() -> None:
+    """Too narrow networks are off on average, too wide ones scatter: thirty training rows."""
+    spec = resolved(
+        SINE,
+        plan={"name": "bias_variance", "resamples": 4, "axis": {"/network/hidden_units": {"values": [[1, 1], [8, 8], [128, 128]]}}},
+        network={"name": "mlp", "activation": "tanh"},
+        optimizer={"name": "adam", "learning_rate": 0.05},
+        training={"max_epochs": 100, "batch_size": 8},
+        split={"name": "holdout", "val_fraction": 0.94},
+        evaluation={"resamples": 100},
+        seed=1,
+    ).spec
+    result = run(spec, SINE, real(SINE)).result
+    narrow, middle, wide = (point["terms"] for point in result["points"])
+    assert narrow["error"] > middle["error"] < wide["error"]
+    assert narrow["bias_squared"] > middle["bias_squared"]
+    assert narrow["variance"] < middle["variance"] < wide["variance"]
+    assert result["best"] == 1
+    assert "on both sides of it the error is larger" in result["sentence"]
