@@ -7,13 +7,13 @@ from typing import Any
 
 from data.preprocessing.state import Preparation
 from jobs.plans.fits import PlannedFit
-from jobs.states import FitStatus
+from jobs.states import FailureKind, FitStatus
 from store.commits import Finish, FitCheckpoint, FitEnd, commit
 from store.errors import DatabaseUnavailable
 from store.rounds import StoredResult
 from store.shards import Claim, Orders
 from training.export import save_safetensors
-from training.records import EpochRecord, FitOutcome
+from training.records import EpochRecord, FitOutcome, StopReason
 from worker.failures import failure_of
 from worker.place import Workplace
 from worker.results import write_outputs
@@ -91,7 +91,9 @@ class Ledger:
         failure = failure_of(error)
         nothing: dict[str, Any] = dict.fromkeys(("best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url"))
         failed = FitStatus.FAILED
-        end = FitEnd(number=number, status=failed, stop_reason=failed.value, message=failure["detail"], failure=failure, **nothing)
+        is_out_of_time = failure["kind"] == FailureKind.TIME_LIMIT
+        reason = StopReason.TIME_LIMIT.value if is_out_of_time else failed.value  # which ends the job, whoever ends its last shard
+        end = FitEnd(number=number, status=failed, stop_reason=reason, message=failure["detail"], failure=failure, **nothing)
         self._end(end, row_hash)
 
     def brought_up_to_date(self, stored: Sequence[StoredResult]) -> list[StoredResult]:
