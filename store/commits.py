@@ -47,13 +47,14 @@ class FitEnd:
 class FitCheckpoint:
     """Where a fit can be gone on with: what it had come to after `epoch` lies under `url`.
 
-    With `figures`, those of its best epoch until then, the fit pauses there and waits for its plan.
+    With `figures`, those of its `best_epoch` until then, the fit pauses there and waits for its plan.
     """
 
     number: int
     epoch: int
     url: str
     figures: Mapping[str, float] | None = None
+    best_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +244,7 @@ def _keep_checkpoint(connection: Connection, claim: Claim, kept: FitCheckpoint) 
     values: dict[str, Any] = {"checkpoint_url": kept.url, "checkpoint_epoch": kept.epoch}
     if kept.figures is not None:
         rungs = connection.execute(select(_FITS.c.rungs).where(*own)).scalar_one()
-        values |= {"status": FitStatus.PENDING, "rungs": {**rungs, str(kept.epoch): dict(kept.figures)}}
+        values |= {"status": FitStatus.PENDING, "best_epoch": kept.best_epoch, "rungs": {**rungs, str(kept.epoch): dict(kept.figures)}}
     connection.execute(update(_FITS).where(*own).values(**values))
     if kept.figures is None:
         return None

@@ -1,7 +1,7 @@
 """What a shard's fits have come to: files first, then, a few times a second, one transaction that names them."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,16 +57,17 @@ class Ledger:
         """Take an epoch."""
         self._unwritten.epochs.append(record)
 
-    def keep(self, number: int, epoch: int, checkpoint: bytes, figures: Mapping[str, float] | None = None) -> None:
-        """Take what a fit can be gone on with from; with `figures` it pauses there."""
+    def keep(self, number: int, epoch: int, checkpoint: bytes, paused: FitOutcome | None = None) -> None:
+        """Take what a fit can be gone on with from; one that `paused` waits there for its plan."""
         key = f"jobs/{self._claim.job_id}/fit-{number}-epoch-{epoch}-attempt-{self._claim.attempt}.checkpoint"
         url = self._place.artifacts.write(key, checkpoint)
-        self._unwritten.checkpoints.append(FitCheckpoint(number=number, epoch=epoch, url=url, figures=figures))
+        figures, best = (None, None) if paused is None else (paused.figures, paused.best_epoch)
+        self._unwritten.checkpoints.append(FitCheckpoint(number=number, epoch=epoch, url=url, figures=figures, best_epoch=best))
 
     def end(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> None:
         """Take how a fit ended, or that it paused."""
         if outcome.checkpoint is not None and outcome.last_epoch is not None:
-            self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint, outcome.figures)
+            self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint, outcome)
             return
         self._end(
             FitEnd(

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from sqlalchemy import func, select, update
@@ -28,9 +29,10 @@ SUCCESS = Finish(status=JobStatus.SUCCEEDED, result={"plan": "fit"})
 EPOCHS = 4
 
 
-def _planned() -> list[PlannedFit]:
+@cache
+def _planned() -> tuple[PlannedFit, ...]:
     """Four folds of iris, four epochs each."""
-    return list(a_resolved(split={"name": "k_fold", "folds": 4}, training={"max_epochs": EPOCHS}).fits)
+    return tuple(a_resolved(split={"name": "k_fold", "folds": 4}, training={"max_epochs": EPOCHS}).fits)
 
 
 def _a_job(db: Database, *groups: Sequence[int], later: int = 0) -> Created:
@@ -63,7 +65,7 @@ def _done(db: Database, held: Claim, *numbers: int) -> Orders:
 
 
 def _pauses(number: int, epoch: int) -> FitCheckpoint:
-    return FitCheckpoint(number=number, epoch=epoch, url=f"jobs/j/fit-{number}-epoch-{epoch}.checkpoint", figures=FIGURES)
+    return FitCheckpoint(number=number, epoch=epoch, url=f"jobs/j/fit-{number}-epoch-{epoch}.checkpoint", figures=FIGURES, best_epoch=1)
 
 
 def _let_lease_run_out(db: Database, held: Claim) -> None:
@@ -177,7 +179,7 @@ def test_paused_fits_go_over_to_the_next_round_with_what_they_have_and_others_ar
     on = [_planned()[0], _planned()[3]]
     [shard] = begin_round(db, job_id, 1, Round(fits=on, pruned=[2, 3]), [on])
     assert _statuses(db, job_id) == ["pending", "pruned", "pruned", "pending"]
-    assert [fit.steps_done for fit in list_fits(db, job_id)] == [steps] * 4
+    assert [(fit.steps_done, fit.best_epoch, fit.last_epoch) for fit in list_fits(db, job_id)] == [(steps, 1, 2)] * 4
     assert get_job(db, job_id).progress == 0.75
     told = [event.data for event in events_after(db, job_id, 0).events if event.kind == "fit"]
     assert [one["fit"] for one in told if one["status"] == "pruned"] == [2, 3]
