@@ -18,23 +18,23 @@ from tests.system import Client, started, without_clock
 from training.export import load_safetensors
 
 SMALL = {"network": {"name": "mlp", "hidden_units": [8]}, "evaluation": {"resamples": 100}}
-HUNDRED = {"dataset": "iris", **SMALL, "plan": {"name": "bagging", "members": 100}, "training": {"max_epochs": 20, "batch_size": 8}}
+HUNDRED = {"dataset": "iris", **SMALL, "plan": {"name": "bagging", "members": 100}, "training": {"max_epochs": 8}}
 BOOSTING = {
     **SMALL,
     "network": {"name": "mlp", "hidden_units": [2]},
     "plan": {"name": "boosting", "members": 3},
-    "training": {"max_epochs": 25},
+    "training": {"max_epochs": 12},
 }
 HALVING = {
     **SMALL,
     "plan": {
         "name": "search",
         "method": "random",
-        "candidates": 8,
-        "halving": {"factor": 2, "first_epochs": 5},
+        "candidates": 4,
+        "halving": {"factor": 2, "first_epochs": 4},
         "space": {"/optimizer/learning_rate": {"low": 1e-4, "high": 0.1, "log": True}},
     },
-    "training": {"max_epochs": 40},
+    "training": {"max_epochs": 16},
 }
 
 
@@ -102,7 +102,7 @@ def test_a_job_of_a_hundred_fits_is_shared_by_two_workers(client: Client, pair: 
     job_id = undisturbed["id"]
     assert len({one.worker for one in _shards(pair, job_id)}) == 2
     assert (undisturbed["fit_counts"], undisturbed["progress"], undisturbed["num_fits"]) == ({"finished": 100}, 1.0, 100)
-    assert [curve["epoch"] for curve in _curves(client, job_id)] == [list(range(21))] * 100
+    assert [curve["epoch"] for curve in _curves(client, job_id)] == [list(range(9))] * 100
     assert len(_weights(pair, job_id)) == 100
     answer = client.request("GET", f"/v1/jobs/{job_id}/curves")
     same = client.request("GET", f"/v1/jobs/{job_id}/curves", headers={"If-None-Match": answer.headers["etag"]})
@@ -117,7 +117,7 @@ def test_the_story_of_a_hundred_fits_is_told_whole_in_pages(client: Client, undi
         page = client.get(f"/v1/jobs/{undisturbed['id']}/events?after_version={version}", headers={"Accept": "application/json"})
         told, version, has_more = told + page["events"], page["version"], page["has_more"]
     epochs = [(one["data"]["fit"], one["data"]["epoch"]) for one in told if one["kind"] == "epoch"]
-    assert sorted(epochs) == [(fit, epoch) for fit in range(1, 101) for epoch in range(21)]
+    assert sorted(epochs) == [(fit, epoch) for fit in range(1, 101) for epoch in range(9)]
     assert sorted(one["data"]["fit"] for one in told if one["kind"] == "fit") == list(range(1, 101))
     assert [one["data"]["status"] for one in told if one["kind"] == "status"] == ["queued", "running", "succeeded"]
     assert [one["kind"] for one in told].index("finished") == len(told) - 1
@@ -139,7 +139,7 @@ def test_curves_of_many_fits_can_be_read_bit_by_bit_while_progress_rises(client:
             break
         assert job["status"] in {"queued", "running", "succeeded"}
         version = answer["version"]
-    assert seen == {number: list(range(21)) for number in range(1, 101)}
+    assert seen == {number: list(range(9)) for number in range(1, 101)}
     assert progress == sorted(progress)
     assert progress[-1] == 1.0
 
@@ -170,7 +170,7 @@ def test_a_list_of_such_jobs_carries_no_curve_and_takes_as_many_queries_as_any(
 def test_a_worker_killed_in_the_middle_of_a_hundred_fits_changes_no_bit(client: Client, pair: Service, undisturbed: dict[str, Any]) -> None:
     """B009, B010, B081."""
     job_id = client.submit(**HUNDRED)["id"]
-    _kill_one(pair, job_id, rows=2000)
+    _kill_one(pair, job_id, rows=500)
     client.until(job_id, "succeeded")
     assert sorted(_attempts(pair, job_id)) == [1, 2]
     _assert_alike(client, pair, job_id, undisturbed["id"])
@@ -190,8 +190,8 @@ def test_a_worker_killed_in_a_later_round_changes_no_bit(client: Client, pair: S
 
 def test_a_fit_goes_on_from_its_checkpoint_and_not_from_its_beginning(client: Client, pair: Service) -> None:
     """B081: rows up to the checkpoint stay as they were written before the worker died."""
-    job_id = client.submit(**{**SMALL, "training": {"max_epochs": 150}})["id"]
-    client.until_epoch(job_id, 60)
+    job_id = client.submit(**{**SMALL, "training": {"max_epochs": 80}})["id"]
+    client.until_epoch(job_id, 30)
     version = client.job(job_id)["version"]
     _kill_one(pair, job_id)
     client.until(job_id, "succeeded")
@@ -199,8 +199,8 @@ def test_a_fit_goes_on_from_its_checkpoint_and_not_from_its_beginning(client: Cl
     with pair.database.read() as connection:
         query = select(EpochRow.epoch, EpochRow.version).where(EpochRow.job_id == job_id).order_by(EpochRow.epoch)
         rows = [(row[0], row[1]) for row in connection.execute(query)]
-    assert [epoch for epoch, _ in rows] == list(range(151))
-    assert [epoch for epoch, written in rows if written <= version][-1] >= 30
+    assert [epoch for epoch, _ in rows] == list(range(81))
+    assert [epoch for epoch, written in rows if written <= version][-1] >= 10
 
 
 def test_a_cancelled_job_of_a_hundred_fits_ends_fast_and_leaves_no_file_once_deleted(client: Client, pair: Service) -> None:
