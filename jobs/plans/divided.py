@@ -37,7 +37,7 @@ def asking(division: Division, train: Array | None = None) -> FitRows:
     `train` are other training rows than the division's.
     """
     rows = division.train if train is None else train
-    return FitRows(train=rows, val=division.val, test=division.test[:0], asked=division.val)
+    return FitRows(train=rows, val=division.val, test=division.test[:0], asked=division.val, is_sample=train is not None)
 
 
 def summaries(dataset: Dataset, divisions: Sequence[Division]) -> list[DivisionSummary]:
