@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.views.base import View
 from data.uploads.limits import UploadLimits
+from jobs.estimates import Estimate
 from jobs.limits import Limits
 from jobs.resolve import Resolved
 from models.shapes import Layer
@@ -53,6 +54,13 @@ class PlannedFitView(View):
     num_parameters: int
 
 
+class EstimateView(View):
+    """How long the job would take once it starts, from what live workers measured of themselves: right within a factor of two or so."""
+
+    seconds: float = Field(description="Wall time, if the workers have nothing else to do.")
+    workers: int = Field(description="Live worker processes that would share it.")
+
+
 class PreviewView(View):
     """What a job would be; nothing was created."""
 
@@ -61,10 +69,11 @@ class PreviewView(View):
     num_parameters: int
     num_fits: int
     fits: list[PlannedFitView]
+    estimate: EstimateView | None = Field(None, description="null where no live worker has measured itself (GPU workers do not).")
     warnings: list[str]
 
     @classmethod
-    def of(cls, resolved: Resolved) -> Self:
+    def of(cls, resolved: Resolved, found: Estimate | None) -> Self:
         """Shape a resolved spec."""
         fits = [
             PlannedFitView(
@@ -83,6 +92,7 @@ class PreviewView(View):
             num_parameters=resolved.num_parameters,
             num_fits=len(fits) + resolved.first_round.later_fits,
             fits=fits,
+            estimate=None if found is None else EstimateView(seconds=found.seconds, workers=found.workers),
             warnings=list(resolved.warnings),
         )
 
