@@ -84,7 +84,10 @@ def read_page(
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JobPage:
-    """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut."""
+    """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut.
+
+    Lists inside a plan's `result` (its fits, candidates, rounds) are left out here: read the job, or its result.
+    """
     if metadata is not None:
         raise _bad_parameter("metadata", "name a key: metadata.owner=vision")
     chosen = JobFilter(
@@ -99,7 +102,9 @@ def read_page(
     _check_text(request)
     wanted = _wanted(fields)
     page = list_jobs(db, chosen, sort=sort, cursor=cursor, limit=limit)
-    view = JobPage(items=[JobView.of(job) for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None)
+    view = JobPage(
+        items=[JobView.of(job).without_lists() for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None
+    )
     if wanted is None:
         return view
     body: dict[str, Any] = view.model_dump(mode="json", include={"items": {"__all__": wanted}, "next_cursor": True, "has_more": True})
