@@ -249,7 +249,7 @@ def test_techniques_are_read_off_the_specs(lite_client: StrictClient) -> None:
 
 
 def test_every_technique_says_where_it_comes_from_or_is_a_plain_choice() -> None:
-    plain = {"fit", "holdout", "predefined", "cross_entropy", "squared_error", "mlp", "cnn", "preprocessing"}
+    plain = {"fit", "comparison", "holdout", "predefined", "cross_entropy", "squared_error", "mlp", "cnn", "preprocessing"}
     plain |= {"constant", "step", "exponential", "reduce_on_plateau", "regularization"}
     plain |= {"flip", "rotate", "scale", "translate", "jitter", "hsv", "signal_shift"}
     assert {one.name for one in techniques() if not one.references} <= plain
