@@ -15,6 +15,7 @@ from fsspec.core import url_to_fs
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,4}(\.[a-z]{1,16})?")
 
 
+_TRIES = 5
 _KEPT_COPIES = 64
 """Copies of artifacts from elsewhere that stay on this machine."""
 
@@ -33,9 +34,12 @@ class Artifacts:
             ValueError: the key is not of the service's making.
         """
         files, path = self._place(key)
-        files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         unfinished = f"{path}.{uuid.uuid4().hex}"
-        files.pipe_file(unfinished, content)
+        for _ in range(_TRIES):
+            files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # somebody deleted the last file of this folder, and the folder with it
+                files.pipe_file(unfinished, content)
+                break
         files.mv(unfinished, path)
         return key
 
@@ -120,6 +124,17 @@ class Artifacts:
                 with contextlib.suppress(FileNotFoundError):
                     files.rm_file(path)
                 self._drop_if_empty(files, path.rsplit("/", 1)[0])
+
+    def clear(self, folder: str) -> None:
+        """Delete all that lies in a folder, files that no row names too; none is no error.
+
+        Raises:
+            ValueError: the folder is not of the service's making.
+        """
+        files, path = self._place(folder)
+        files.invalidate_cache()  # other processes write too
+        with contextlib.suppress(FileNotFoundError):
+            files.rm(path, recursive=True)
 
     def _drop_if_empty(self, files: fsspec.AbstractFileSystem, folder: str) -> None:
         """Leave no empty folder behind; object stores have none."""

@@ -47,13 +47,14 @@ class FitEnd:
 class FitCheckpoint:
     """Where a fit can be gone on with: what it had come to after `epoch` lies under `url`.
 
-    With `figures`, those of its best epoch until then, the fit pauses there and waits for its plan.
+    With `figures`, those of its `best_epoch` until then, the fit pauses there and waits for its plan.
     """
 
     number: int
     epoch: int
     url: str
     figures: Mapping[str, float] | None = None
+    best_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +101,9 @@ def commit(
             raise LeaseLost(claim.shard_id)
         hold(connection, claim, now, lease_seconds, is_done=ends_shard)
         _insert_epochs(connection, claim, job.version, epochs)
-        told = [_end_fit(connection, claim, outcome) for outcome in outcomes]
-        told += [event for checkpoint in checkpoints if (event := _keep_checkpoint(connection, claim, checkpoint)) is not None]
+        # In this order: a fit that ended since its last checkpoint names none.
+        told = [event for checkpoint in checkpoints if (event := _keep_checkpoint(connection, claim, checkpoint)) is not None]
+        told += [_end_fit(connection, claim, outcome) for outcome in outcomes]
         _count_progress(connection, claim)
         is_cancelled, must_advance = job.cancel_requested_at is not None, False
         if ends_shard:
@@ -119,7 +121,7 @@ def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish
     """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced."""
     final = final or _timed_out(connection, claim)
     _end_own_fits(connection, claim, final)
-    if final is not None and (final.status is JobStatus.CANCELLED or _is_time_limit(final)):
+    if final is not None and _is_unwanted(final):
         _withdraw(connection, claim, final)
     counted = select(ShardRow.status, func.count()).where(ShardRow.job_id == claim.job_id).group_by(ShardRow.status)
     counts: dict[ShardStatus, int] = {row[0]: row[1] for row in connection.execute(counted)}
@@ -136,22 +138,19 @@ def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish
 
 def _end_own_fits(connection: Connection, claim: Claim, final: Finish | None) -> None:
     """No fit of an ended shard stays open, but for those that paused."""
-    left = FitStatus.CANCELLED if final is not None and final.status is JobStatus.CANCELLED else FitStatus.FAILED
-    connection.execute(
-        update(_FITS)
-        .where(_FITS.c.shard_id == claim.shard_id, _FITS.c.status == FitStatus.RUNNING)
-        .values(status=left, stop_reason=left.value)
-    )
+    left = {"status": FitStatus.FAILED, "stop_reason": FitStatus.FAILED.value}
+    if final is not None and _is_unwanted(final):
+        left = {"status": FitStatus.CANCELLED, "stop_reason": _unwanted_reason(final)}
+    connection.execute(update(_FITS).where(_FITS.c.shard_id == claim.shard_id, _FITS.c.status == FitStatus.RUNNING).values(**left))
 
 
 def _withdraw(connection: Connection, claim: Claim, final: Finish) -> None:
     """Let nobody begin what is no longer wanted."""
-    reason = StopReason.CANCELLED if final.status is JobStatus.CANCELLED else StopReason.TIME_LIMIT
     waiting = select(_SHARDS.c.id).where(_SHARDS.c.job_id == claim.job_id, _SHARDS.c.status == ShardStatus.PENDING).scalar_subquery()
     connection.execute(
         update(_FITS)
         .where(_FITS.c.shard_id.in_(waiting), _FITS.c.status.in_(OPEN_FITS))
-        .values(status=FitStatus.CANCELLED, stop_reason=reason.value)
+        .values(status=FitStatus.CANCELLED, stop_reason=_unwanted_reason(final))
     )
     connection.execute(
         update(_SHARDS).where(_SHARDS.c.job_id == claim.job_id, _SHARDS.c.status == ShardStatus.PENDING).values(status=ShardStatus.DONE)
@@ -168,12 +167,18 @@ def _timed_out(connection: Connection, claim: Claim) -> Finish | None:
 
 def time_limit_failure(seconds: float | None) -> dict[str, Any]:
     """Give the failure of a job whose time limit was reached."""
-    detail = f"the time limit of {seconds} s was reached; the weights kept so far can be downloaded"
+    limit = "the worker's own time limit" if seconds is None else f"the time limit of {seconds} s"
+    detail = f"{limit} was reached; the weights kept so far can be downloaded"
     return {"kind": FailureKind.TIME_LIMIT.value, "detail": detail, "retryable": False}
 
 
-def _is_time_limit(final: Finish) -> bool:
-    return final.failure is not None and final.failure["kind"] == FailureKind.TIME_LIMIT.value
+def _is_unwanted(final: Finish) -> bool:
+    """Tell whether the job ends without what it has not begun: it was cancelled, or its time is over."""
+    return final.status is JobStatus.CANCELLED or (final.failure is not None and final.failure["kind"] == FailureKind.TIME_LIMIT.value)
+
+
+def _unwanted_reason(final: Finish) -> str:
+    return (StopReason.CANCELLED if final.status is JobStatus.CANCELLED else StopReason.TIME_LIMIT).value
 
 
 def _note_environment(connection: Connection, claim: Claim, environment: dict[str, Any] | None) -> None:
@@ -239,7 +244,7 @@ def _keep_checkpoint(connection: Connection, claim: Claim, kept: FitCheckpoint) 
     values: dict[str, Any] = {"checkpoint_url": kept.url, "checkpoint_epoch": kept.epoch}
     if kept.figures is not None:
         rungs = connection.execute(select(_FITS.c.rungs).where(*own)).scalar_one()
-        values |= {"status": FitStatus.PENDING, "rungs": {**rungs, str(kept.epoch): dict(kept.figures)}}
+        values |= {"status": FitStatus.PENDING, "best_epoch": kept.best_epoch, "rungs": {**rungs, str(kept.epoch): dict(kept.figures)}}
     connection.execute(update(_FITS).where(*own).values(**values))
     if kept.figures is None:
         return None

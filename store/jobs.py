@@ -263,7 +263,8 @@ def states(connection: Connection, rows: Sequence[Any]) -> list[JobState]:
 
 def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobState:
     planned = sum(int(fit[5]) for fit in fits) + (row.steps_later if row.status in ACTIVE else 0)
-    whole = sum(int(fit[3]) for fit in fits)
+    # A running plan goes on without its failed fits: their steps are not to come.
+    whole = sum(int(fit[5] if fit[1] is FitStatus.FAILED and row.status in ACTIVE else fit[3]) for fit in fits)
     progress = 1.0 if row.status is JobStatus.SUCCEEDED else min(1.0, whole / planned) if planned else 0.0
     return JobState(
         id=row.id,

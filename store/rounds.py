@@ -65,15 +65,16 @@ def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: S
     with db.write() as connection:
         if lock(connection, job_id) is None or not _is_ready(connection, job_id) or _has_round(connection, job_id, index):
             return []
-        _prune(connection, job_id, awaited.pruned)
+        pruned = _prune(connection, job_id, awaited.pruned)
         ids = insert_shards(connection, job_id, index, shards)
-        bump(
+        version = bump(
             connection,
             job_id,
             fits_later=awaited.later_fits,
             steps_later=awaited.later_steps,
             phase=f"round {index + 1}: waiting for a worker",
         )
+        tell(connection, job_id, version, db.now(connection), [("fit", {"fit": number, **_PRUNED}) for number in pruned])
     return ids
 
 
@@ -116,11 +117,14 @@ def _has_round(connection: Connection, job_id: str, index: int) -> bool:
     return latest is None or latest >= index
 
 
-def _prune(connection: Connection, job_id: str, numbers: Sequence[int]) -> None:
-    if not numbers:
-        return
+_PRUNED = {"status": FitStatus.PRUNED.value, "stop_reason": FitStatus.PRUNED.value}
+
+
+def _prune(connection: Connection, job_id: str, numbers: Sequence[int]) -> list[int]:
+    """Give up those of these fits that are paused; give their numbers."""
     paused = (_FITS.c.job_id == job_id, _FITS.c.number.in_(numbers), _FITS.c.status == FitStatus.PENDING)
-    connection.execute(update(_FITS).where(*paused).values(status=FitStatus.PRUNED, stop_reason=FitStatus.PRUNED.value))
+    change = update(_FITS).where(*paused).values(status=FitStatus.PRUNED, stop_reason=FitStatus.PRUNED.value).returning(_FITS.c.number)
+    return sorted(connection.scalars(change)) if numbers else []
 
 
 def _results(connection: Connection, job_id: str) -> list[StoredResult]:

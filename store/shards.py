@@ -23,6 +23,7 @@ _SHARDS = table(ShardRow)
 _FITS = table(FitRow)
 _EPOCHS = table(EpochRow)
 OPEN_FITS = (FitStatus.PENDING, FitStatus.RUNNING)
+_CLAIMED = ("number", "row_hash", "checkpoint_url", "checkpoint_epoch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +83,22 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         ).first()
         if taken is None:
             return None
-        fits = (
+        found = (
             connection.execute(
-                select(_FITS.c.number, _FITS.c.row_hash, _FITS.c.checkpoint_url, _FITS.c.checkpoint_epoch)
+                select(_FITS.c.number, _FITS.c.row_hash, _FITS.c.checkpoint_url, _FITS.c.checkpoint_epoch, _FITS.c.pause_at, _FITS.c.rungs)
                 .where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(OPEN_FITS))
                 .order_by(_FITS.c.number)
             )
             .mappings()
             .all()
         )
+        # A fit that an earlier attempt brought to where it pauses waits for its plan: it is not to be trained.
+        fits = [ClaimedFit(**{name: fit[name] for name in _CLAIMED}) for fit in found if str(fit["pause_at"]) not in (fit["rungs"] or {})]
         if taken.attempt > 1:
             for fit in fits:
-                _rewind(connection, job.id, fit["number"], fit["checkpoint_epoch"])
-        connection.execute(
-            update(_FITS).where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(OPEN_FITS)).values(status=FitStatus.RUNNING)
-        )
+                _rewind(connection, job.id, fit.number, fit.checkpoint_epoch)
+        numbers = [fit.number for fit in fits]
+        connection.execute(update(_FITS).where(_FITS.c.job_id == job.id, _FITS.c.number.in_(numbers)).values(status=FitStatus.RUNNING))
         open_shards = select(func.count()).where(_SHARDS.c.job_id == job.id, _SHARDS.c.status != ShardStatus.DONE)
         is_alone = connection.execute(open_shards).scalar_one() == 1
         started = job.started_at or now
@@ -111,7 +113,7 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         attempt=taken.attempt,
         worker=worker,
         spec=job.spec,
-        fits=tuple(ClaimedFit(**fit) for fit in fits),
+        fits=tuple(fits),
         version=version,
         elapsed_seconds=(now - started).total_seconds(),
     )
@@ -159,7 +161,9 @@ def release(db: Database, claim: Claim) -> bool:
             .returning(_SHARDS.c.id)
         ).first()
         if back is not None:
-            bump(connection, claim.job_id, phase="waiting for a worker")
+            others = select(_SHARDS.c.id).where(_SHARDS.c.job_id == claim.job_id, _SHARDS.c.status == ShardStatus.RUNNING).limit(1)
+            is_at_work = connection.execute(others).first() is not None
+            bump(connection, claim.job_id, phase="training" if is_at_work else "waiting for a worker")
     return back is not None
 
 

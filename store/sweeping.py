@@ -92,18 +92,14 @@ def _give_up(connection: Connection, job_id: str, now: dt.datetime, is_live: Col
     detail = f"{MAX_IDLE_ATTEMPTS} attempts in a row ended without progress: the worker died or stopped answering each time"
     failure = {"kind": FailureKind.WORKER_LOST.value, "detail": detail, "retryable": True}
     failed = {"status": FitStatus.FAILED, "stop_reason": FitStatus.FAILED.value, "failure": failure, "message": detail}
-    connection.execute(update(FitRow).where(FitRow.shard_id.in_(shards), FitRow.status.in_(OPEN_FITS)).values(**failed))
+    given_up = (FitRow.shard_id.in_(shards), FitRow.status.in_(OPEN_FITS))
+    numbers = connection.scalars(select(FitRow.number).where(*given_up).order_by(FitRow.number)).all()
+    connection.execute(update(FitRow).where(*given_up).values(**failed))
     connection.execute(update(ShardRow).where(ShardRow.id.in_(shards)).values(status=ShardStatus.DONE, lease_expires_at=None))
     left = select(func.count()).where(FitRow.job_id == job_id, FitRow.status != FitStatus.FAILED)
     if connection.execute(left).scalar_one() == 0:
         end_job(connection, job_id, now, JobStatus.FAILED, failure=failure)
     else:
-        version = bump(connection, job_id)
-        tell(
-            connection,
-            job_id,
-            version,
-            now,
-            [("fit", {"shards_given_up": len(shards), "status": FitStatus.FAILED.value, "message": detail})],
-        )
+        told = {"status": FitStatus.FAILED.value, "stop_reason": FitStatus.FAILED.value, "message": detail}
+        tell(connection, job_id, bump(connection, job_id), now, [("fit", {"fit": number, **told}) for number in numbers])
     return True

@@ -1,7 +1,7 @@
 """Plans run without a store: by a trainer of the test's making, or for real in this process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ def run(spec: JobSpec, dataset: Dataset, trainer: Trainer) -> Ran:
             return Ran(found.conclusion, rounds, results)
         assert found.awaited is not None
         rounds.append(found.awaited)
+        results |= {number: replace(results[number], status=FitStatus.PRUNED) for number in found.awaited.pruned}
         results |= {fit.number: trainer(fit) for fit in found.awaited.fits}
 
 

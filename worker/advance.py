@@ -29,15 +29,14 @@ def advance(place: Workplace, job_id: str) -> str:
         replayed = replay(JobSpec.model_validate(found.spec), dataset, results_of(found.results, place.artifacts))
         if replayed.awaited is not None:
             shards = shards_of(replayed.awaited.fits, dataset.info, len(live(place.db)))
+            return _begin(place, found, replayed.index, replayed.awaited, shards)
     except DatabaseUnavailable:
         raise
     except Exception as error:  # noqa: BLE001  whatever it is, the job must end and say so; exits and signals are no Exceptions
         _log.exception("advance_failed", job=job_id)
         return _finish(place, job_id, Finish(status=JobStatus.FAILED, failure=failure_of(error)))
-    if replayed.conclusion is not None:
-        return _finish(place, job_id, finish_of(replayed.conclusion))
-    assert replayed.awaited is not None
-    return _begin(place, found, replayed.index, replayed.awaited, shards)
+    assert replayed.conclusion is not None
+    return _finish(place, job_id, finish_of(replayed.conclusion))
 
 
 def finish_of(conclusion: Conclusion) -> Finish:

@@ -8,12 +8,15 @@ from data.preprocessing.build import UnfitRows
 from jobs.materialize import RowsChanged
 from jobs.states import FailureKind
 
+OutOfTime = SoftTimeLimitExceeded
+"""What Celery raises in a task that runs longer than it may: no fault of the fit that was being trained."""
+
 
 def failure_of(error: BaseException) -> dict[str, Any]:
     """Give a failed job's `failure`."""
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
         return failure(FailureKind.OUT_OF_MEMORY, "the worker ran out of memory: use a smaller network or batch_size", retryable=False)
-    if isinstance(error, SoftTimeLimitExceeded):
+    if isinstance(error, OutOfTime):
         return failure(FailureKind.TIME_LIMIT, "the worker's own time limit was reached", retryable=False)
     if isinstance(error, RowsChanged | UnfitRows):
         return failure(FailureKind.INVALID_DATA, str(error), retryable=False)

@@ -1,19 +1,19 @@
 """What a shard's fits have come to: files first, then, a few times a second, one transaction that names them."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data.preprocessing.state import Preparation
 from jobs.plans.fits import PlannedFit
-from jobs.states import FitStatus
+from jobs.states import FailureKind, FitStatus
 from store.commits import Finish, FitCheckpoint, FitEnd, commit
 from store.errors import DatabaseUnavailable
 from store.rounds import StoredResult
 from store.shards import Claim, Orders
 from training.export import save_safetensors
-from training.records import EpochRecord, FitOutcome
+from training.records import EpochRecord, FitOutcome, StopReason
 from worker.failures import failure_of
 from worker.place import Workplace
 from worker.results import write_outputs
@@ -57,16 +57,17 @@ class Ledger:
         """Take an epoch."""
         self._unwritten.epochs.append(record)
 
-    def keep(self, number: int, epoch: int, checkpoint: bytes, figures: Mapping[str, float] | None = None) -> None:
-        """Take what a fit can be gone on with from; with `figures` it pauses there."""
+    def keep(self, number: int, epoch: int, checkpoint: bytes, paused: FitOutcome | None = None) -> None:
+        """Take what a fit can be gone on with from; one that `paused` waits there for its plan."""
         key = f"jobs/{self._claim.job_id}/fit-{number}-epoch-{epoch}-attempt-{self._claim.attempt}.checkpoint"
         url = self._place.artifacts.write(key, checkpoint)
-        self._unwritten.checkpoints.append(FitCheckpoint(number=number, epoch=epoch, url=url, figures=figures))
+        figures, best = (None, None) if paused is None else (paused.figures, paused.best_epoch)
+        self._unwritten.checkpoints.append(FitCheckpoint(number=number, epoch=epoch, url=url, figures=figures, best_epoch=best))
 
     def end(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> None:
         """Take how a fit ended, or that it paused."""
         if outcome.checkpoint is not None and outcome.last_epoch is not None:
-            self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint, outcome.figures)
+            self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint, outcome)
             return
         self._end(
             FitEnd(
@@ -91,7 +92,9 @@ class Ledger:
         failure = failure_of(error)
         nothing: dict[str, Any] = dict.fromkeys(("best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url"))
         failed = FitStatus.FAILED
-        end = FitEnd(number=number, status=failed, stop_reason=failed.value, message=failure["detail"], failure=failure, **nothing)
+        is_out_of_time = failure["kind"] == FailureKind.TIME_LIMIT
+        reason = StopReason.TIME_LIMIT.value if is_out_of_time else failed.value  # which ends the job, whoever ends its last shard
+        end = FitEnd(number=number, status=failed, stop_reason=reason, message=failure["detail"], failure=failure, **nothing)
         self._end(end, row_hash)
 
     def brought_up_to_date(self, stored: Sequence[StoredResult]) -> list[StoredResult]:

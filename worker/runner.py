@@ -23,7 +23,7 @@ from training.loop import Stack, conclude, train
 from training.records import EpochRecord, Fit, FitOutcome, StopReason
 from training.structure import structure
 from worker.advance import advance, finish_of
-from worker.failures import failure_of
+from worker.failures import OutOfTime, failure_of
 from worker.heartbeat import Heartbeat
 from worker.ledger import Ledger
 from worker.place import Workplace
@@ -94,6 +94,8 @@ class _Shard:
         for claimed in self._claim.fits:
             try:
                 made = materializer.materialize(self._planned_as(claimed))
+            except OutOfTime:
+                raise
             except Exception as error:  # noqa: BLE001  the other fits go on
                 _log.exception("fit_unprepared", job=self._claim.job_id, fit=claimed.number)
                 self._ledger.fail(claimed.number, claimed.row_hash, error)
@@ -124,7 +126,7 @@ class _Shard:
                 for event in stack.unread:
                     if isinstance(event, EpochRecord):
                         self._ledger.add(event)
-        except (LeaseLost, DatabaseUnavailable):
+        except (LeaseLost, DatabaseUnavailable, OutOfTime):
             raise
         except Exception as error:  # noqa: BLE001  the other stacks go on
             _log.exception("stack_failed", job=self._claim.job_id, fits=[fit.number for fit in fits])
@@ -195,10 +197,10 @@ class _Shard:
         return self._write_done()
 
     def _fail(self, error: Exception) -> str:
-        """End the shard for what happened to all of it: its fits fail, and the job with them if no other shard is open."""
+        """End the shard for what happened to all of it: its fits fail, and their plan decides; a worker's own time limit ends the job."""
         for claimed in self._claim.fits:
             self._ledger.fail(claimed.number, claimed.row_hash, error)
-        if self._claim.is_alone:
+        if isinstance(error, OutOfTime):
             return self._write_end(Finish(status=JobStatus.FAILED, failure=failure_of(error)))
         return self._write_done()
 
