@@ -21,7 +21,7 @@ from jobs.states import ACTIVE, JobStatus
 from store.errors import DatabaseUnavailable
 from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts, request_cancel
 from store.listing import JobFilter, list_jobs
-from store.sweeping import mark_sent
+from store.sweeping import in_flight, mark_sent
 from store.workers import live
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
@@ -57,9 +57,10 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
         resolved = resources.resolve(spec)
         check_device(spec, resources)
         _check_room(resources)
-        shards = shards_of(resolved.first_round.fits, resolved.info, len(live(resources.db)))
+        workers = len(live(resources.db))
+        shards = shards_of(resolved.first_round.fits, resolved.info, workers)
         created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
-        _send(created.shard_ids, spec.device, resources)
+        _send(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["ETag"] = etag(job.version)
