@@ -125,6 +125,6 @@ def _sentence(metric: Monitor, outer: Spread, optimism: Spread, chosen: Sequence
     believed = "better" if optimism.mean >= 0 else "worse"
     times = f" {chosen[0].count} of {outer.count} times" if outer.count > 1 else ""
     return (
-        f"on rows that it has not seen the search reaches a {metric} of {shown(outer)}{over}, and believed to be "
+        f"on rows that it has not seen the search reaches a {metric} of {shown(outer)}{over}; inside, it believed to be "
         f"{abs(optimism.mean):.3g} {believed}; {chosen[0].label} is chosen{times}"
     )
