@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
+from scipy.stats import rankdata
 from sklearn import metrics
 
 from training.figures import RowFigures
@@ -70,13 +71,18 @@ def baseline_loss(train: np.ndarray, labels: np.ndarray, num_classes: int | None
 
 
 def _roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float | None:
-    """Area under the ROC curve; over more than two classes the mean of each against the rest, where all are present."""
-    present = np.unique(labels)
-    if len(present) < probabilities.shape[1]:
+    """Area under the ROC curve; over more than two classes the mean of each against the rest, where all are present.
+
+    It is the share of pairs of a row of the class and one of the rest that are in order, ties counting half: from ranks
+    (Mann & Whitney 1947) for all classes at once, for jobs of many fits spend most of their time here otherwise.
+    """
+    present, counts = np.unique(labels, return_counts=True)
+    if len(present) < max(2, probabilities.shape[1]):
         return None
-    if probabilities.shape[1] == 2:
-        return float(metrics.roc_auc_score(labels, probabilities[:, 1]))
-    return float(np.mean([metrics.roc_auc_score(labels == one, probabilities[:, one]) for one in present]))
+    ranks = rankdata(probabilities, axis=0)
+    own = np.array([ranks[labels == one, one].sum() for one in present])
+    areas = (own - counts * (counts + 1) / 2) / (counts * (len(labels) - counts))
+    return float(areas[1] if len(present) == 2 else areas.mean())
 
 
 def finite_or_none(value: float) -> float | None:

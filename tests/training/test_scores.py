@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn import metrics
 
 from tests.training.small import a_fit, run
 from training.bootstrap import interval, resampled
@@ -26,6 +28,18 @@ def test_the_auc_of_one_class_is_not_defined() -> None:
     figures = RowFigures(loss=np.ones(2), hit=np.ones(2), target=None, outputs=np.array([[2.0, 0], [1, 0]]))
     assert scores(figures, np.array([0, 0]), None)["roc_auc"] is None
     assert scores(figures, np.array([0, 1]), None)["roc_auc"] == 1.0
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_the_auc_is_that_of_scikit_learn(classes: int) -> None:
+    """Each class against the rest, ties and all."""
+    draws = np.random.default_rng(classes)
+    labels = np.concatenate([np.arange(classes), draws.integers(0, classes, 200)])
+    logits = np.round(draws.normal(size=(len(labels), classes)), 1)
+    found = scores(RowFigures(loss=labels, hit=labels, target=None, outputs=logits), labels, None)["roc_auc"]
+    said = softmax(logits, axis=1)
+    own = [metrics.roc_auc_score(labels == one, said[:, one]) for one in range(classes)]
+    assert found == pytest.approx(own[1] if classes == 2 else np.mean(own), abs=1e-12)
 
 
 def test_calibration_error_by_hand() -> None:
