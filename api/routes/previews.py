@@ -13,6 +13,6 @@ router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute
 
 @router.post("", summary="Preview a job", responses=responses(413, 415, 422))
 def preview(spec: JobBody, resources: Everything) -> PreviewView:
-    """Resolve a spec as submitting it would, creating nothing: defaults, split sizes, layers, parameters, steps, warnings."""
+    """Resolve a spec as submitting it would, creating nothing: defaults, divisions, layers, parameters, fits, steps, warnings."""
     check_device(spec, resources)
-    return PreviewView.of(resources.resolve(spec))
+    return PreviewView.of(resources.resolve(spec), resources.datasets.load(spec.dataset))
