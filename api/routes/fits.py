@@ -16,6 +16,7 @@ from store.fits import get_fit, list_fits
 from store.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
+_log = logging.getLogger(__name__)
 
 
 @router.get("/fits", summary="List the fits of a job", responses=responses(404, 422))

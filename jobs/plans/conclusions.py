@@ -23,7 +23,7 @@ PlanResult = Annotated[
     | BoostingResult
     | BiasVarianceResult
     | LearningCurveResult,
-    Field(discriminator="plan"),
+    Field(discriminator="plan", title="PlanResult"),
 ]
 
 _RESULT: TypeAdapter[PlanResult] = TypeAdapter(PlanResult)

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.dataset import Array, Dataset
 from data.splits.build import Division
-from jobs.plans.bagging.result import BaggingResult, EnsembleCurvePoint, OutOfBagVote, EnsembleStanding
+from jobs.plans.bagging.result import BaggingResult, EnsembleCurvePoint, EnsembleStanding, OutOfBagVote
 from jobs.plans.bagging.spec import BaggingPlanSpec
 from jobs.plans.ensembles import figures, gain, intervals, main_figure, mean_figures, votes_of
 from jobs.plans.fits import FitResult, PlannedFit

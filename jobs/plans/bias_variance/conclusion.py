@@ -8,7 +8,7 @@ import numpy as np
 
 from data.dataset import Array, Dataset
 from data.splits.build import Division
-from jobs.plans.bias_variance.result import BiasVariancePoint, AnswerBand, BiasVarianceResult, SquaredTerms, ZeroOneTerms
+from jobs.plans.bias_variance.result import AnswerBand, BiasVariancePoint, BiasVarianceResult, SquaredTerms, ZeroOneTerms
 from jobs.plans.bias_variance.terms import squared_terms, zero_one_terms
 from jobs.plans.ensembles import outputs_of
 from jobs.plans.fits import FitResult, PlannedFit

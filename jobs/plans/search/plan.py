@@ -71,7 +71,9 @@ def _concluded(
     return Conclusion(result=concluded.model_dump(mode="json"), pruned=found.pruned)
 
 
-def _sentence(spec: SearchPlanSpec, found: Searched, choice: Choice, num_divisions: int, refit: SearchRefit | None, status: str | None) -> str:
+def _sentence(
+    spec: SearchPlanSpec, found: Searched, choice: Choice, num_divisions: int, refit: SearchRefit | None, status: str | None
+) -> str:
     one = candidate_result(choice.chosen, spec.metric)
     assert one.score is not None
     score = shown(one.score if num_divisions > 1 else one.score.mean)
