@@ -93,7 +93,8 @@ def _curve(axes: Axes, result: BiasVarianceResult, units: Units) -> None:
         )
     best = result.points[result.best]
     axes.axvline(places[result.best], color=FAINT, linewidth=0.9, linestyle=":", label=f"least error: {plain(best.label, 30)}")
-    if not scale(axes, drawn) and min(drawn, default=0.0) >= 0:
+    is_squared = isinstance(result.points[0].terms, SquaredTerms)
+    if not (is_squared and scale(axes, drawn)) and min(drawn, default=0.0) >= 0:
         axes.set_ylim(bottom=0)
     if setting.words is not None:
         categories(axes, "x", [shown(written(value), 16) for value in values], most=16)

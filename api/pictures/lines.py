@@ -75,8 +75,7 @@ def span(axes: Axes, values: Array, *, is_loss: bool = False, margin: float = 0.
     low, high = float(values.min()), float(values.max())
     room = (high - low) * margin or 0.05 * abs(high) or 0.5
     axes.set_ylim(low - room, high + room)
-    if is_loss and scale(axes, values):
-        is_log = axes.get_yscale() == "log"
-        more = (high / low) ** margin if is_log else 1.3
-        axes.set_ylim(low / more if is_log else 0, high * more)
-        scale(axes, values)
+    if is_loss and scale(axes, values.tolist()) and axes.get_yscale() == "log":
+        more = (high / low) ** margin
+        axes.set_ylim(low / more, high * more)
+        scale(axes, [low, high])  # its marks depend on the limits

@@ -22,7 +22,6 @@ from training.monitors import rises
 _MAX_SETTINGS = 8
 _IN_A_ROW = 4
 _MAX_WHISKERS = 30
-_COLUMNS = 12
 _MAX_MARK = 10
 
 
@@ -53,14 +52,14 @@ def search_page(heading: Heading, result: SearchResult, asked: SearchSpec, curve
         rows = -(-len(settings) // _IN_A_ROW)
         each = -(-len(settings) // rows)
         figure = page(heading, height=3.9 + 2.9 * rows)
-        grid = figure.add_gridspec(1 + rows, _COLUMNS, height_ratios=[1.25, *([1] * rows)])
-        _parallel(figure.add_subplot(grid[0, :8]), settings, scored, result, len(asked.space))
-        beside = figure.add_subplot(grid[0, 8:])
-        wide = _COLUMNS // each
+        grid = figure.add_gridspec(1 + rows, 1, height_ratios=[1.25, *([1] * rows)])
+        top = grid[0].subgridspec(1, 2, width_ratios=(2, 1))
+        _parallel(figure.add_subplot(top[0]), settings, scored, result, len(asked.space))
+        beside = figure.add_subplot(top[1])
+        below = [grid[1 + row].subgridspec(1, each) for row in range(rows)]
         slices = []
         for i in range(len(settings)):
-            place = grid[1 + i // each, i % each * wide : (i % each + 1) * wide]
-            slices.append(figure.add_subplot(place, sharey=slices[0] if slices else None))
+            slices.append(figure.add_subplot(below[i // each][i % each], sharey=slices[0] if slices else None))
     for i, (axes, setting) in enumerate(zip(slices, settings, strict=True)):
         first_of_row = len(settings) == 1 or i % each == 0
         _slice(axes, setting, scored, result, units, is_labelled=first_of_row)

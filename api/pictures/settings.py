@@ -12,8 +12,8 @@ from api.pictures.style import categories, is_wide, logarithmic, plain
 from jobs.plans.search.spec import AxisSpec, RangeSpec
 from jobs.pointers import parts_of
 
-_MAX_LABEL = 18
-_MAX_UPRIGHT = 32
+_MAX_LABEL = 14
+_MAX_UPRIGHT = 24
 """Letters of all labels that have room beside one another."""
 _MAX_TICKS = 6
 _LOG_SPREAD = 7.9
@@ -66,7 +66,8 @@ class Setting:
         """Set up the x axis of a panel."""
         if self.words is not None:
             labels = [shown(word, _MAX_LABEL, self.words) for word in self.words]
-            categories(axes, "x", labels, most=12, rotate=sum(map(len, labels)) > _MAX_UPRIGHT)
+            is_tight = sum(map(len, labels)) > _MAX_UPRIGHT
+            categories(axes, "x", labels, most=8 if is_tight else 12, rotate=is_tight)
             axes.set_xlim(-0.5, len(self.words) - 0.5)
             return
         if self.is_log:

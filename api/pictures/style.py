@@ -37,6 +37,7 @@ _LINE = 138
 """Characters of a line of a sentence."""
 _MAX_LINES = 4
 _FLOOR = 1e-6
+_VERY_WIDE = 1000
 _DRAWABLE = 1e100
 """Beyond it the arithmetic of axes overflows; such a value leaves a hole in its curve."""
 SMALL = 9.5
@@ -133,8 +134,8 @@ def is_wide(values: Iterable[float], spread: float = _SPREAD) -> bool:
 def scale(axes: Axes, values: Iterable[float], which: Literal["x", "y"] = "y") -> bool:
     """Make an axis of losses logarithmic where they are wide apart; tell whether it is.
 
-    Losses that are 0, or next to nothing beside the largest, would take all of a logarithmic axis: below a millionth of
-    the largest, or below the smallest but 0, it is linear.
+    Losses that are 0, or next to nothing beside the largest, would take all of a logarithmic axis: it begins at 0, and is
+    linear below a millionth of the largest, or below the smallest but 0.
     """
     found = known(values)
     positive = [value for value in found if value > 0]
@@ -143,8 +144,9 @@ def scale(axes: Axes, values: Iterable[float], which: Literal["x", "y"] = "y") -
     floor = max(_FLOOR * max(found), min(positive))
     if floor <= min(found):
         logarithmic(axes, which)
-    elif max(found) > _SPREAD * floor:
-        getattr(axes, f"set_{which}scale")("symlog", linthresh=floor, linscale=0.4)
+    elif max(found) > _VERY_WIDE * floor:
+        getattr(axes, f"set_{which}scale")("symlog", linthresh=floor)
+        getattr(axes, f"set_{which}lim")(-0.35 * floor, 2 * max(found))
     else:
         return False
     return True
