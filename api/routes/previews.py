@@ -18,4 +18,6 @@ def preview(spec: JobBody, resources: Everything) -> PreviewView:
     """Resolve a spec as submitting it would, creating nothing: defaults, divisions, layers, parameters, fits, steps, a guess of the time, warnings."""
     check_device(spec, resources)
     resolved = resources.resolve(spec)
-    return PreviewView.of(resolved, estimate(resolved.first_round, resolved.info, speeds(live(resources.db))))
+    return PreviewView.of(
+        resolved, resources.datasets.load(spec.dataset), estimate(resolved.first_round, resolved.info, speeds(live(resources.db)))
+    )

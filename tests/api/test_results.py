@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.curves import chosen_points, smooth
 from api.examples import JOBS
-from api.pictures import picture
 from api.settings import ApiSettings
 from api.techniques import techniques
 from jobs.spec import JobSpec
@@ -200,13 +199,6 @@ def test_pictures_are_drawn_for_every_state(client: StrictClient, db: Database, 
         answer = client.get(f"/v1/jobs/{job_id}/report.{kind}")
         assert answer.status_code == 200
         assert answer.content.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
-
-
-def test_a_sharpness_that_is_not_finite_is_drawn_as_such() -> None:
-    curve = FitCurve(number=1, label="holdout", best_epoch=0, last_epoch=1, epoch=[0, 1], columns={"train_loss": [2.0, 1.0]})
-    line = {"distance": [-1.0, 0.0, 1.0], "train_loss": [None, 1.0, None]}
-    found = {"largest_eigenvalue": None, "epsilon_sharpness": 0.5, "slice": line}
-    assert picture("a", "b", [curve], kind="png", unit=None, sharpness=found).startswith(b"\x89PNG")
 
 
 def test_datasets_are_listed_with_what_is_missing_and_why(
