@@ -165,7 +165,7 @@ PLANS: dict[str, Example] = {
             "network": {"name": "mlp", "hidden_units": [16]},
             "optimizer": {"name": "adam"},
             "training": {"max_epochs": 10},
-            "split": {"name": "k_fold", "folds": 4},
+            "split": {"name": "k_fold", "folds": 3},
             "plan": {
                 "name": "nested_cv",
                 "inner_split": {"name": "k_fold", "folds": 3},
@@ -177,11 +177,11 @@ PLANS: dict[str, Example] = {
     "bagging": Example(
         summary="Bagging: ten networks on bootstrap samples, and their vote",
         value={
-            "name": "digits, a bag of ten",
-            "dataset": "digits",
-            "network": _SMALL,
-            "optimizer": {"name": "adam", "learning_rate": 0.003},
-            "training": {"max_epochs": 10},
+            "name": "spirals, a bag of ten",
+            "dataset": "spirals",
+            "network": {"name": "mlp", "hidden_units": [32, 32]},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+            "training": {"max_epochs": 12},
             "split": {"name": "holdout", "val_fraction": 0.2, "test_fraction": 0.2},
             "plan": {"name": "bagging", "members": 10},
             "seed": 0,
@@ -195,7 +195,7 @@ PLANS: dict[str, Example] = {
             "network": {"name": "mlp", "hidden_units": [4]},
             "optimizer": {"name": "adam", "learning_rate": 0.01},
             "training": {"max_epochs": 5},
-            "plan": {"name": "boosting", "members": 8},
+            "plan": {"name": "boosting", "members": 6},
             "seed": 0,
         },
     ),
@@ -210,7 +210,7 @@ PLANS: dict[str, Example] = {
             "split": {"name": "holdout", "val_fraction": 0.94},
             "plan": {
                 "name": "bias_variance",
-                "resamples": 6,
+                "resamples": 5,
                 "axis": {"/network/hidden_units": {"values": [[1, 1], [8, 8], [64, 64]]}},
             },
             "seed": 0,

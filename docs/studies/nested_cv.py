@@ -16,8 +16,8 @@ from running import COLORS, DASHES, mean_said, plain, ran, table, write
 from data import builtin
 from data.dataset import Dataset, content_hash
 
-CANDIDATES = (1, 3, 10, 30)
-DRAWS = range(10)
+CANDIDATES = (1, 4, 16)
+DRAWS = range(8)
 """Each draw gives the rows other labels and the job another seed."""
 ROWS = 100
 JOB: dict[str, Any] = {
