@@ -91,9 +91,7 @@ PLANS: dict[str, Example] = {
             "training": {"max_epochs": 10, "batch_size": 64},
             "plan": {
                 "name": "comparison",
-                "variants": [
-                    {"label": name, "set": {"/optimizer": {"name": name, "learning_rate": rate}}} for name, rate in _OPTIMIZERS
-                ],
+                "variants": [{"label": name, "set": {"/optimizer": {"name": name, "learning_rate": rate}}} for name, rate in _OPTIMIZERS],
             },
             "seed": 0,
         },

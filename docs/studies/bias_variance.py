@@ -58,7 +58,9 @@ def draw(points: list[dict[str, Any]], best: int) -> Figure:
         _band(axes, points[i], is_first=axes is bands[0])
     places = range(len(points))
     for term, color, dashes in zip(TERMS[:4], COLORS[6:] + COLORS[:3], DASHES[:4], strict=True):
-        curve.plot(places, [one["terms"][term] for one in points], color=color, linestyle=dashes, marker="o", markersize=4, label=NAMES[term])
+        curve.plot(
+            places, [one["terms"][term] for one in points], color=color, linestyle=dashes, marker="o", markersize=4, label=NAMES[term]
+        )
     curve.set_xticks(places, [f"{one['value'][0]}" for one in points])
     curve.legend(frameon=False, fontsize=9)
     plain(curve, "terms of the error on 470 validation rows", "units in each of two hidden layers", "squared units of the target")

@@ -71,7 +71,7 @@ def rows(found: Ran, rates: dict[str, float], more: dict[str, str]) -> list[list
         name = variant["label"]
         curve = found.curves[by_label(found)[name]]
         loss, apart = variant["val_loss"], variant["difference"]
-        far = "-" if apart is None else f"{apart['value']:.3f} [{apart['low']:.3f}, {apart['high']:.3f}]"
+        far = "-" if apart is None else f"{apart['value']:.4f} [{apart['low']:.4f}, {apart['high']:.4f}]"
         lines.append(
             [
                 str(variant["rank"]),
@@ -122,9 +122,7 @@ def main() -> None:
     rates = {name: spec.learning_rate for name, spec in specs.items()}
     best = {name: searched(name, rates[name]) for name in OPTIMIZERS}
     tuned = compared({name: one["rate"] for name, one in best.items()})
-    test = {
-        name: "{value:.4f} [{low:.4f}, {high:.4f}]".format(**one["test"]["accuracy"]) for name, one in best.items()
-    }
+    test = {name: "{value:.4f} [{low:.4f}, {high:.4f}]".format(**one["test"]["accuracy"]) for name, one in best.items()}
     ends = [f"`{name}`" for name, one in best.items() if one["is_end"]]
     first = default.curves[1][0]
     text = [
@@ -132,9 +130,7 @@ def main() -> None:
         "## Each with its default learning rate",
         table(HEADINGS, rows(default, rates, {})),
         "## Each with the best learning rate of its grid",
-        table(
-            (*HEADINGS, "test accuracy after the refit [95 %]"), rows(tuned, {name: one["rate"] for name, one in best.items()}, test)
-        ),
+        table((*HEADINGS, "test accuracy after the refit [95 %]"), rows(tuned, {name: one["rate"] for name, one in best.items()}, test)),
         f"At an end of its grid, so that a better rate may lie beyond: {', '.join(ends) if ends else 'none'}.",
     ]
     write(__file__, "\n\n".join(text))
