@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose check techniques latency clean
+.PHONY: help demo up test lint format types contracts migrations compose check techniques latency plans clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
 
 latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py
+
+PEERS ?= $(BIN)/python
+plans: $(VENV)/.dev ## Measure cross-validation and bagging beside other libraries (PEERS, a Python that has them)
+	$(BIN)/python benchmarks/plans.py --peers $(PEERS)
 
 clean: ## Delete the environment, caches and the embedded system's data
 	rm -rf $(VENV) .holdout .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build

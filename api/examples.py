@@ -42,7 +42,7 @@ MOONS: dict[str, Any] = {
     "dataset": "moons",
     "network": {"name": "mlp", "hidden_units": [16, 16], "activation": "tanh"},
     "optimizer": {"name": "momentum", "learning_rate": 0.1},
-    "training": {"max_epochs": 200, "batch_size": "full"},
+    "training": {"max_epochs": 100, "batch_size": "full"},
     "seed": 0,
 }
 FASHION_CNN: dict[str, Any] = {
@@ -63,6 +63,172 @@ FASHION_CNN: dict[str, Any] = {
     "seed": 0,
 }
 
+_SMALL: dict[str, Any] = {"name": "mlp", "hidden_units": [32]}
+_OPTIMIZERS: tuple[tuple[str, float], ...] = (
+    ("sgd", 0.3), ("momentum", 0.03), ("nag", 0.03), ("adagrad", 0.03), ("adadelta", 10.0), ("rmsprop", 0.01), ("adam", 0.003),
+)  # fmt: skip
+
+PLANS: dict[str, Example] = {
+    "k_fold": Example(
+        summary="Cross-validation, and a refit that measures the test rows",
+        value={
+            "name": "iris, 5 folds and a refit",
+            "dataset": "iris",
+            "network": {"name": "mlp", "hidden_units": [16]},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+            "training": {"max_epochs": 30},
+            "split": {"name": "k_fold", "folds": 5, "test_fraction": 0.2},
+            "plan": {"name": "fit", "refit": True},
+            "seed": 0,
+        },
+    ),
+    "comparison": Example(
+        summary="A comparison of seven optimizers",
+        value={
+            "name": "digits, seven optimizers",
+            "dataset": "digits",
+            "network": _SMALL,
+            "training": {"max_epochs": 10, "batch_size": 64},
+            "plan": {
+                "name": "comparison",
+                "variants": [{"label": name, "set": {"/optimizer": {"name": name, "learning_rate": rate}}} for name, rate in _OPTIMIZERS],
+            },
+            "seed": 0,
+        },
+    ),
+    "search": Example(
+        summary="A grid search, the simplest candidate within one standard error",
+        value={
+            "name": "wine, learning rate and width",
+            "dataset": "wine",
+            "optimizer": {"name": "adam"},
+            "training": {"max_epochs": 15},
+            "split": {"name": "k_fold", "folds": 3, "test_fraction": 0.2},
+            "plan": {
+                "name": "search",
+                "method": "grid",
+                "space": {
+                    "/network/hidden_units": {"values": [[], [8], [64]]},
+                    "/optimizer/learning_rate": {"values": [0.001, 0.01, 0.1]},
+                },
+                "choose": "one_standard_error",
+            },
+            "seed": 0,
+        },
+    ),
+    "halving": Example(
+        summary="A random search that stops poor candidates early",
+        value={
+            "name": "digits, successive halving",
+            "dataset": "digits",
+            "network": _SMALL,
+            "training": {"max_epochs": 18},
+            "split": {"name": "holdout", "val_fraction": 0.2, "test_fraction": 0.2},
+            "plan": {
+                "name": "search",
+                "method": "random",
+                "candidates": 9,
+                "space": {
+                    "/optimizer/learning_rate": {"low": 0.0001, "high": 0.1, "log": True},
+                    "/regularization/l2": {"low": 0.000001, "high": 0.01, "log": True},
+                },
+                "halving": {"factor": 3, "first_epochs": 2},
+            },
+            "seed": 0,
+        },
+    ),
+    "bayesian": Example(
+        summary="A Bayesian search",
+        value={
+            "name": "diabetes, proposals by a Parzen estimator",
+            "dataset": "diabetes",
+            "network": {"name": "mlp", "hidden_units": [16]},
+            "training": {"max_epochs": 15},
+            "plan": {
+                "name": "search",
+                "method": "bayesian",
+                "candidates": 16,
+                "space": {"/optimizer/learning_rate": {"low": 0.0001, "high": 0.1, "log": True}},
+                "metric": "val_r2",
+                "refit": False,
+            },
+            "seed": 0,
+        },
+    ),
+    "nested_cv": Example(
+        summary="Nested cross-validation: what a search is worth",
+        value={
+            "name": "wine, a search inside every fold",
+            "dataset": "wine",
+            "network": {"name": "mlp", "hidden_units": [16]},
+            "optimizer": {"name": "adam"},
+            "training": {"max_epochs": 10},
+            "split": {"name": "k_fold", "folds": 3},
+            "plan": {
+                "name": "nested_cv",
+                "inner_split": {"name": "k_fold", "folds": 3},
+                "search": {"method": "grid", "space": {"/optimizer/learning_rate": {"values": [0.001, 0.01, 0.1]}}},
+            },
+            "seed": 0,
+        },
+    ),
+    "bagging": Example(
+        summary="Bagging: ten networks on bootstrap samples, and their vote",
+        value={
+            "name": "spirals, a bag of ten",
+            "dataset": "spirals",
+            "network": {"name": "mlp", "hidden_units": [32, 32]},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+            "training": {"max_epochs": 12},
+            "split": {"name": "holdout", "val_fraction": 0.2, "test_fraction": 0.2},
+            "plan": {"name": "bagging", "members": 10},
+            "seed": 0,
+        },
+    ),
+    "boosting": Example(
+        summary="Boosting of small networks (SAMME)",
+        value={
+            "name": "digits, boosted",
+            "dataset": "digits",
+            "network": {"name": "mlp", "hidden_units": [4]},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+            "training": {"max_epochs": 5},
+            "plan": {"name": "boosting", "members": 6},
+            "seed": 0,
+        },
+    ),
+    "bias_variance": Example(
+        summary="Bias and variance against width",
+        value={
+            "name": "noisy sine, three widths",
+            "dataset": "noisy_sine",
+            "network": {"name": "mlp", "activation": "tanh"},
+            "optimizer": {"name": "adam", "learning_rate": 0.05},
+            "training": {"max_epochs": 100, "batch_size": "full"},
+            "split": {"name": "holdout", "val_fraction": 0.94},
+            "plan": {
+                "name": "bias_variance",
+                "resamples": 5,
+                "axis": {"/network/hidden_units": {"values": [[1, 1], [8, 8], [64, 64]]}},
+            },
+            "seed": 0,
+        },
+    ),
+    "learning_curve": Example(
+        summary="A learning curve: would more rows help?",
+        value={
+            "name": "digits, growing parts",
+            "dataset": "digits",
+            "network": _SMALL,
+            "optimizer": {"name": "adam", "learning_rate": 0.003},
+            "training": {"max_epochs": 15},
+            "plan": {"name": "learning_curve"},
+            "seed": 0,
+        },
+    ),
+}
+"""Plans, each within seconds; docs/plans.md says what comes of them."""
+
 JOBS: dict[str, Example] = {
     "digits_mlp": Example(summary="Digits, an MLP with Adam", value=DIGITS_MLP),
     "digits_cnn": Example(summary="Digits, a CNN with momentum, batch norm, dropout and early stopping", value=DIGITS_CNN),
@@ -70,4 +236,5 @@ JOBS: dict[str, Example] = {
     "moons": Example(summary="Full-batch gradient descent", value=MOONS),
     "fashion_cnn": Example(summary="A CNN on all of Fashion-MNIST, measured once on its official test rows", value=FASHION_CNN),
     "defaults": Example(summary="Only what is required", value={"dataset": "iris"}),
+    **PLANS,
 }

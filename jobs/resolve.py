@@ -12,6 +12,7 @@ from data.splits.build import Division, SplitProblem, filled
 from jobs.applicability import class_problems, has_validation, idle_techniques, loss_for, row_problems, technique_problems
 from jobs.fitness import data_problems, data_warnings, missing_problems
 from jobs.limits import Limits
+from jobs.plans.filled import filled_plan, unmeasured
 from jobs.plans.fits import PlannedFit, Round
 from jobs.plans.origins import located
 from jobs.plans.problems import plan_problems
@@ -64,6 +65,8 @@ def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource =
     tables = [_checked(resolved, dataset, division.train, limits) for division in divisions]
     warnings += idle_techniques(resolved, min(len(division.train) for division in divisions))
     warnings += data_warnings(resolved, dataset, divisions)
+    first_round = _first_round(resolved, dataset, limits)
+    warnings += unmeasured(resolved.plan, divisions)
     return Resolved(
         spec=resolved,
         info=info,
@@ -71,7 +74,7 @@ def resolve(spec: JobSpec, limits: Limits | None = None, source: DatasetSource =
         layers=tables[0],
         num_parameters=num_parameters(tables[0]),
         divisions=tuple(divisions),
-        first_round=_first_round(resolved, dataset, limits),
+        first_round=first_round,
     )
 
 
@@ -104,25 +107,26 @@ def _check_fit(fit: PlannedFit, dataset: Dataset, limits: Limits, *, is_known: b
     problems = [] if is_known else [*technique_problems(fit.spec, dataset.info), *data_problems(fit.spec, dataset.info)]
     if not problems:
         try:
-            _checked(fit.spec, dataset, fit.rows().train, limits)
+            rows = fit.rows()
+            _checked(fit.spec, dataset, rows.train, limits, is_sample=rows.is_sample)
         except SpecProblems as found:
             problems = list(found.problems)
     if problems:
         raise SpecProblems(*(located(problem, fit.origin, fit.overrides) for problem in problems))
 
 
-def _checked(spec: JobSpec, dataset: Dataset, train: Array, limits: Limits) -> tuple[Layer, ...]:
-    """Check a spec on its training rows; give its layers."""
+def _checked(spec: JobSpec, dataset: Dataset, train: Array, limits: Limits, *, is_sample: bool = False) -> tuple[Layer, ...]:
+    """Check a spec on its training rows; give its layers. Of a sample of rows only the cost is checked."""
     input_shape = input_shape_of(spec, dataset, train)
     table = _layers(spec, dataset.info, input_shape)
     labels = dataset.y[train]
     problems = [
         *_size_problems(spec, table, limits),
         *_prepared_problems(dataset.info.num_rows, input_shape, limits),
-        *row_problems(spec, labels),
+        *(() if is_sample else row_problems(spec, labels)),
         *_cost_problems(spec, len(labels), table, limits),
     ]
-    if dataset.info.task == "classification":
+    if dataset.info.task == "classification" and not is_sample:
         problems += class_problems(labels)
     if problems:
         raise SpecProblems(*problems)
@@ -206,6 +210,7 @@ def _filled(spec: JobSpec, dataset: Dataset) -> tuple[JobSpec, list[str]]:
             "seed": secrets.randbelow(2**32) if spec.seed is None else spec.seed,
             "loss": loss_for(dataset.info),
             "split": filled(spec.split, dataset),
+            "plan": filled_plan(spec.plan, dataset),
             "training": training,
         }
     )

@@ -25,12 +25,14 @@ class FitState:
     number: int
     label: str
     overrides: dict[str, Any]
+    place: dict[str, int | float | str]
     seed: int
     num_rows: dict[str, int]
     num_parameters: int
     status: FitStatus
     stop_reason: str | None
     message: str | None
+    failure: dict[str, Any] | None
     steps_planned: int
     steps_done: int
     best_epoch: int | None
@@ -91,12 +93,14 @@ def _state(row: Any, figures: dict[tuple[int, int], dict[str, float]]) -> FitSta
         number=row.number,
         label=row.label,
         overrides=row.overrides,
+        place=row.place,
         seed=row.seed,
         num_rows=row.num_rows,
         num_parameters=row.num_parameters,
         status=row.status,
         stop_reason=row.stop_reason,
         message=row.message,
+        failure=row.failure,
         steps_planned=row.steps_planned,
         steps_done=row.steps_done,
         best_epoch=row.best_epoch,

@@ -357,9 +357,8 @@ def insert_shards(connection: Connection, job_id: str, index: int, shards: Seque
     """Insert the shards of round `index` and their fits; fits that paused go over to their new shard. Gives the shards' ids."""
     paused = select(FitRow.number, FitRow.steps_done).where(FitRow.job_id == job_id, FitRow.status == FitStatus.PENDING)
     known = {} if index == 0 else {row.number: row.steps_done for row in connection.execute(paused).all()}
-    ids = []
-    for fits in shards:
-        shard_id = new_id("shard")
+    ids = sorted(new_id("shard") for _ in shards)  # they are sent in this order
+    for shard_id, fits in zip(ids, shards, strict=True):
         begun = sum(known.get(fit.number, 0) for fit in fits)
         connection.execute(
             insert(ShardRow).values(id=shard_id, job_id=job_id, round=index, status=ShardStatus.PENDING, furthest_step=begun)
@@ -371,7 +370,6 @@ def insert_shards(connection: Connection, job_id: str, index: int, shards: Seque
         new = [_fit_values(job_id, shard_id, fit) for fit in fits if fit.number not in known]
         if new:
             connection.execute(insert(FitRow), new)
-        ids.append(shard_id)
     return ids
 
 

@@ -13,6 +13,7 @@ from store.commits import Finish
 from store.engine import Database
 from store.events import ending, tell
 from store.jobs import bump, close_job, insert_shards, lock
+from store.shards import OPEN_FITS
 from store.tables import FitRow, JobRow, ShardRow, table
 
 _FITS = table(FitRow)
@@ -87,6 +88,16 @@ def finish_job(db: Database, job_id: str, final: Finish) -> bool:
         close_job(connection, job_id, now, final.status, result=final.result, failure=final.failure, pruned=final.pruned)
         tell(connection, job_id, bump(connection, job_id), now, ending(final.status, final.failure))
     return True
+
+
+def spent_checkpoints(db: Database, job_id: str) -> list[str]:
+    """Forget checkpoints of fits that will not be gone on with; give the files, which are nobody's then."""
+    spent = (_FITS.c.job_id == job_id, _FITS.c.status.not_in(OPEN_FITS), _FITS.c.checkpoint_url.is_not(None))
+    with db.write() as connection:
+        lock(connection, job_id)
+        urls = list(connection.scalars(select(_FITS.c.checkpoint_url).where(*spent)))
+        connection.execute(update(_FITS).where(*spent).values(checkpoint_url=None, checkpoint_epoch=None))
+    return urls
 
 
 _OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _SHARDS.c.status != ShardStatus.DONE))

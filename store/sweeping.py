@@ -24,23 +24,71 @@ class DueShard:
     device: str
 
 
-def due(db: Database, *, grace_seconds: float = 1.0, resend_seconds: float = 600.0) -> list[DueShard]:
-    """List shards to send: never sent, sent long ago without being claimed, or with a lease that ran out. Live leases are never touched."""
+MOST_IN_FLIGHT = 2
+"""Shards of one job that are sent or held at a time, or as many as there are workers if they are more.
+
+The others are sent one by one as these end: a job submitted later takes its turn between them.
+"""
+
+
+def in_flight(workers: int) -> int:
+    """Give how many shards of one job may be sent or held at a time."""
+    return max(MOST_IN_FLIGHT, workers)
+
+
+def due(db: Database, *, workers: int = 0, grace_seconds: float = 1.0, resend_seconds: float = 600.0) -> list[DueShard]:
+    """List shards to send: never sent, sent long ago without being claimed, or with a lease that ran out. Live leases are never touched.
+
+    Of shards never sent only so many of a job are listed that it has `in_flight(workers)` sent or held.
+    """
     with db.read() as connection:
         now = db.now(connection)
         never = and_(_SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
-        waiting = and_(_SHARDS.c.status == ShardStatus.PENDING, or_(never, _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)))
+        forgotten = _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)
+        waiting = and_(_SHARDS.c.status == ShardStatus.PENDING, or_(never, forgotten))
         resent = or_(
             _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, _SHARDS.c.sent_at < now - dt.timedelta(seconds=10)
         )
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
         query = (
-            select(_SHARDS.c.id, JobRow.device)
+            select(_SHARDS.c.id, _SHARDS.c.job_id, JobRow.device, _SHARDS.c.sent_at.is_(None).label("is_new"), _SHARDS.c.status)
             .join(JobRow, JobRow.id == _SHARDS.c.job_id)
             .where(JobRow.status.in_(ACTIVE), or_(waiting, lapsed))
         )
-        rows = connection.execute(query.order_by(JobRow.created_at, _SHARDS.c.id).limit(1000)).all()
-    return [DueShard(shard_id=row.id, device=row.device) for row in rows]
+        rows = connection.execute(query.order_by(JobRow.created_at, _SHARDS.c.id).limit(10_000)).all()
+        busy = _busy(connection, {row.job_id for row in rows})
+    found = []
+    for row in rows:
+        if row.is_new and row.status is ShardStatus.PENDING:
+            if busy.get(row.job_id, 0) >= in_flight(workers):
+                continue
+            busy[row.job_id] = busy.get(row.job_id, 0) + 1
+        found.append(DueShard(shard_id=row.id, device=row.device))
+    return found
+
+
+def next_shard(db: Database, job_id: str) -> str | None:
+    """Give a shard of this job that was never sent, if there is one, and note it as sent: somebody has ended another."""
+    with db.write() as connection:
+        waiting = (_SHARDS.c.job_id == job_id, _SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.sent_at.is_(None))
+        first = select(_SHARDS.c.id).where(*waiting).order_by(_SHARDS.c.id).limit(1).scalar_subquery()
+        found: str | None = connection.scalar(
+            update(_SHARDS).where(_SHARDS.c.id == first, *waiting).values(sent_at=db.now(connection)).returning(_SHARDS.c.id)
+        )
+    return found
+
+
+def mark_unsent(db: Database, shard_id: str) -> None:
+    """Take back that a shard was sent: the broker could not be reached."""
+    with db.write() as connection:
+        connection.execute(update(_SHARDS).where(_SHARDS.c.id == shard_id).values(sent_at=None))
+
+
+def _busy(connection: Connection, job_ids: set[str]) -> dict[str, int]:
+    """Count each job's shards that are sent or held."""
+    is_busy = or_(_SHARDS.c.status == ShardStatus.RUNNING, and_(_SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.sent_at.is_not(None)))
+    counted = select(_SHARDS.c.job_id, func.count()).where(_SHARDS.c.job_id.in_(job_ids), is_busy).group_by(_SHARDS.c.job_id)
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 def mark_sent(db: Database, shard_ids: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Workers' signs of life."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from store.engine import Database
 from store.tables import WorkerRow, table
+from training.speed import Speed
 
 LIVE_SECONDS = 30.0
 """A worker silent for longer is taken for dead. It beats several times as often."""
@@ -39,6 +41,11 @@ def live(db: Database, *, within_seconds: float = LIVE_SECONDS) -> list[WorkerSt
         since = db.now(connection) - dt.timedelta(seconds=within_seconds)
         rows = connection.execute(select(table(WorkerRow)).where(WorkerRow.seen_at >= since).order_by(WorkerRow.id)).all()
     return [WorkerState(id=row.id, seen_at=row.seen_at, devices=row.devices, environment=row.environment) for row in rows]
+
+
+def speeds(workers: Sequence[WorkerState]) -> list[Speed]:
+    """Give what workers measured of themselves, those that did."""
+    return [Speed.model_validate(worker.environment["speed"]) for worker in workers if "speed" in worker.environment]
 
 
 def forget(db: Database, worker_prefix: str) -> None:

@@ -9,8 +9,8 @@ from jobs.spec import JobSpec
 from jobs.states import JobStatus
 from store.commits import Finish
 from store.errors import DatabaseUnavailable
-from store.rounds import Standing, begin_round, finish_job, standing
-from store.sweeping import mark_sent
+from store.rounds import Standing, begin_round, finish_job, spent_checkpoints, standing
+from store.sweeping import in_flight, mark_sent, mark_unsent, next_shard
 from store.workers import live
 from worker.failures import failure, failure_of
 from worker.place import Workplace
@@ -39,6 +39,13 @@ def advance(place: Workplace, job_id: str) -> str:
     return _finish(place, job_id, finish_of(replayed.conclusion))
 
 
+def send_next(place: Workplace, job_id: str, device: str) -> None:
+    """Send one more shard of a job, behind those of other jobs that wait; whatever fails is made good by the sweeper."""
+    shard_id = next_shard(place.db, job_id)
+    if shard_id is not None and not place.send(shard_id, device):
+        mark_unsent(place.db, shard_id)
+
+
 def finish_of(conclusion: Conclusion) -> Finish:
     """Say how a job ends with its plan's conclusion."""
     if conclusion.failure is None:
@@ -50,6 +57,8 @@ def finish_of(conclusion: Conclusion) -> Finish:
 def _finish(place: Workplace, job_id: str, final: Finish) -> str:
     if not finish_job(place.db, job_id, final):
         return "not_ready"
+    if final.pruned:
+        place.artifacts.delete(spent_checkpoints(place.db, job_id))
     place.nudge(job_id)
     _log.info("job_ended", job=job_id, status=final.status.value)
     return final.status.value
@@ -57,7 +66,9 @@ def _finish(place: Workplace, job_id: str, final: Finish) -> str:
 
 def _begin(place: Workplace, found: Standing, index: int, awaited: Round, shards: list[list[PlannedFit]]) -> str:
     ids = begin_round(place.db, found.job_id, index, awaited, shards)
-    sent = [shard_id for shard_id in ids if place.send(shard_id, found.device)]
+    if awaited.pruned:
+        place.artifacts.delete(spent_checkpoints(place.db, found.job_id))
+    sent = [shard_id for shard_id in ids[: in_flight(len(live(place.db)))] if place.send(shard_id, found.device)]
     if sent:
         mark_sent(place.db, sent)
     place.nudge(found.job_id)

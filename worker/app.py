@@ -26,7 +26,9 @@ from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
 from store.shards import release_worker
 from store.workers import beat, forget
+from training.calibration import calibrate
 from training.environment import devices, environment
+from training.speed import Speed
 from training.warmup import warm_up
 from worker.advance import advance
 from worker.nudge import Nudge
@@ -45,6 +47,8 @@ WORKER_NAME = os.environ.get("HOLDOUT_WORKER_NAME") or f"{socket.gethostname()}.
 
 _leaving = multiprocessing.sharedctypes.RawValue("b", 0)
 """Memory shared over the fork: the parent sets it when asked to stop, and every child hands its shard back at the next epoch."""
+_speed: list[Speed] = []
+"""What the parent measured of itself before it forked: its children train as fast. Empty where they may use a GPU."""
 _place: list[Workplace] = []
 """The workplace of this child process; made after the fork."""
 
@@ -67,6 +71,7 @@ def _prepare_parent(**_: Any) -> None:
     torch.set_num_threads(1)
     if devices() == ["cpu"]:
         warm_up()
+        _speed[:] = [calibrate()]
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -91,7 +96,7 @@ def _prepare_child(**_: Any) -> None:
 
 
 def _beat(place: Workplace) -> None:
-    what = environment("cpu")
+    what = environment("cpu") | ({"speed": _speed[0].model_dump()} if _speed else {})
     while not _leaving.value:
         try:
             beat(place.db, place.worker_id, devices(), what)

@@ -1,9 +1,10 @@
 """What a worker process trains with."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from data.dataset import DatasetSource
+from jobs.plans.fits import PlannedFit
 from store.artifacts import Artifacts
 from store.engine import Database
 
@@ -11,6 +12,23 @@ from store.engine import Database
 def _send_nothing(shard_id: str, device: str) -> None:
     """Leave it to the sweeper."""
     del shard_id, device
+
+
+class Plans:
+    """The fits of the round that was replayed last: a worker that trains one shard of it is likely to train the next."""
+
+    def __init__(self) -> None:
+        """Know of none yet."""
+        self._key: tuple[str, int] | None = None
+        self._planned: Mapping[int, PlannedFit] = {}
+
+    def planned(self, job_id: str, index: int, replayed: Callable[[], Mapping[int, PlannedFit]]) -> Mapping[int, PlannedFit]:
+        """Give all fits that a job's plan has asked for up to round `index`; `replayed` finds them out."""
+        if self._key != (job_id, index):
+            self._key, self._planned = None, {}
+            self._planned = replayed()
+            self._key = (job_id, index)
+        return self._planned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +49,4 @@ class Workplace:
     checkpoint_seconds: float = 10.0
     send: Callable[[str, str], bool | None] = _send_nothing
     must_leave: Callable[[], bool] = lambda: False
+    plans: Plans = field(default_factory=Plans)

@@ -16,13 +16,13 @@ from jobs.spec import JobSpec
 from jobs.states import JobStatus
 from store.commits import Finish, time_limit_failure
 from store.errors import DatabaseUnavailable, LeaseLost
-from store.rounds import results
+from store.rounds import results, spent_checkpoints
 from store.shards import Claim, ClaimedFit, claim, release
 from training.environment import environment
 from training.loop import Stack, conclude, train
 from training.records import EpochRecord, Fit, FitOutcome, StopReason
 from training.structure import structure
-from worker.advance import advance, finish_of
+from worker.advance import advance, finish_of, send_next
 from worker.failures import OutOfTime, failure_of
 from worker.heartbeat import Heartbeat
 from worker.ledger import Ledger
@@ -46,13 +46,22 @@ def run_shard(place: Workplace, shard_id: str) -> str:
     try:
         with Heartbeat(place.db, held, place.lease_seconds) as heartbeat:
             came_of = _Shard(place, held, heartbeat).run()
-        return advance(place, held.job_id) if came_of == "must_advance" else came_of
+        return _go_on(place, held, came_of)
     except LeaseLost:
         _log.warning("lease_lost", shard=shard_id, job=held.job_id, attempt=held.attempt)
         return "lost"
     except DatabaseUnavailable:  # the lease runs out, and whoever then claims the shard goes on
         _log.warning("database_lost", shard=shard_id, job=held.job_id, attempt=held.attempt)
         return "lost"
+
+
+def _go_on(place: Workplace, held: Claim, came_of: str) -> str:
+    """Bring the job further once a shard of it has ended."""
+    if came_of == "must_advance":
+        return advance(place, held.job_id)
+    if came_of == "done":
+        send_next(place, held.job_id, str(held.spec["device"]))
+    return came_of
 
 
 class _Shard:
@@ -74,8 +83,7 @@ class _Shard:
         """Train to the end, or to the first order to stop."""
         try:
             dataset = self._place.datasets.load(self._spec.dataset)
-            known = results(self._place.db, self._claim.job_id) if self._claim.round > 0 else []
-            self._planned = replay(self._spec, dataset, results_of(known, self._place.artifacts)).planned
+            self._planned = self._place.plans.planned(self._claim.job_id, self._claim.round, lambda: self._replayed(dataset))
             for fits in self._groups(dataset):
                 reason = self._train(fits)
                 if reason is not None:
@@ -86,6 +94,11 @@ class _Shard:
         except Exception as error:  # noqa: BLE001  whatever it is, the job must end and say so; exits and signals are no Exceptions
             _log.exception("shard_failed", job=self._claim.job_id, shard=self._claim.shard_id)
             return self._fail(error)
+
+    def _replayed(self, dataset: Dataset) -> Mapping[int, PlannedFit]:
+        """Replay the plan up to this shard's round: the first one needs no results."""
+        known = results(self._place.db, self._claim.job_id) if self._claim.round > 0 else []
+        return replay(self._spec, dataset, results_of(known, self._place.artifacts)).planned
 
     def _groups(self, dataset: Dataset) -> Iterator[list[Fit]]:
         """Prepare fits and group those that are trained together. One that cannot be prepared fails alone."""
@@ -212,5 +225,7 @@ class _Shard:
 
     def _write_end(self, final: Finish) -> str:
         self._ledger.write(final=final, environment=environment(self._device))
+        if final.pruned:
+            self._place.artifacts.delete(spent_checkpoints(self._place.db, self._claim.job_id))
         _log.info("job_ended", job=self._claim.job_id, status=final.status.value)
         return final.status.value

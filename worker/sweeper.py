@@ -19,6 +19,7 @@ from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
 from store.rounds import unadvanced
 from store.sweeping import due, mark_sent, reap
+from store.workers import live
 from worker.nudge import Nudge
 from worker.queue import make_celery, send, send_advance
 from worker.settings import WorkerSettings
@@ -33,7 +34,7 @@ def sweep(db: Database, celery: Celery, nudge: Nudge) -> None:
         nudge(job_id)
     sent = []
     try:
-        for shard in due(db):
+        for shard in due(db, workers=len(live(db))):
             send(celery, shard.shard_id, shard.device)
             sent.append(shard.shard_id)
         for job_id, device in unadvanced(db):

@@ -20,9 +20,17 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
 
 Fits = Annotated[str | None, Query(pattern=r"^\d{1,7}(,\d{1,7})*$", description="Numbers of fits, separated by commas.", examples=["1,3"])]
 AfterVersion = Annotated[int | None, Query(ge=0, le=2**62, description="Only rows written after this version of the job.")]
-MaxPoints = Annotated[int, Query(ge=3, le=100_000, description="Most points of one fit; the first, the last and the best are always kept.")]
+MaxPoints = Annotated[
+    int | None,
+    Query(
+        ge=3,
+        le=100_000,
+        description="Most points of one fit; the first, the last and the best are always kept. Default 1000, and of more than 100 fits so many that all have 100 000 together.",
+    ),
+]
 Smoothing = Annotated[float, Query(ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.")]
 IfNoneMatch = Annotated[str | None, Header()]
+_POINTS, _POINTS_OF_ALL = 1000, 100_000
 _JSON, _CSV = "application/json", "text/csv"
 
 
@@ -34,7 +42,7 @@ class _Asked:
     kind: str
     fits: tuple[int, ...] | None
     after_version: int | None
-    max_points: int = 0
+    max_points: int | None = None
     smoothing: float = 0.0
 
     @property
@@ -58,7 +66,7 @@ def read(
     resources: Everything,
     fits: Fits = None,
     after_version: AfterVersion = None,
-    max_points: MaxPoints = 1000,
+    max_points: MaxPoints = None,
     smoothing: Smoothing = 0.0,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     if_none_match: IfNoneMatch = None,
@@ -112,7 +120,8 @@ def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
     # An average over the new rows alone would start anew.
     is_tail = asked.after_version is not None and asked.smoothing > 0
     whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits
-    views = [_view(curve, full, asked.max_points, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
+    most = asked.max_points or max(3, min(_POINTS, _POINTS_OF_ALL // max(1, len(found.fits))))
+    views = [_view(curve, full, most, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
     is_sampled = any(len(view.epoch) < len(curve.epoch) for view, curve in zip(views, found.fits, strict=True))
     return found.version, CurvesView.of(found, views, sampled=is_sampled).model_dump_json(exclude_unset=True).encode()
 

@@ -1,17 +1,22 @@
 """Fits of a job, and its result."""
 
-from typing import Annotated, Any
+import logging
+from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
 from api.dependencies import Db, Everything, JobId, Resources
 from api.errors import ProblemError, responses
 from api.strict import StrictRoute
 from api.views.fits import FitList, FitView, guess_accuracy
+from jobs.plans.conclusions import PlanResult, as_json, read_result
 from store.fits import get_fit, list_fits
 from store.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
+_log = logging.getLogger(__name__)
 
 
 @router.get("/fits", summary="List the fits of a job", responses=responses(404, 422))
@@ -27,13 +32,21 @@ def read(job_id: JobId, number: Annotated[int, Path(ge=1, le=1_000_000)], resour
     return FitView.of(get_fit(resources.db, job_id, number), _guess(resources, job_id))
 
 
-@router.get("/result", summary="Read the conclusion of a job", responses=responses(404, 409, 422))
-def read_result(job_id: JobId, db: Db) -> dict[str, Any]:
-    """Read what the plan concluded: for one fit, the final figures of its kept weights with 95 % intervals."""
+@router.get("/result", summary="Read the conclusion of a job", response_model=PlanResult, responses=responses(404, 409, 422))
+def read_conclusion(job_id: JobId, db: Db) -> Response:
+    """Read what the plan concluded; `plan` tells which of the shapes it has.
+
+    Each has a sentence, every fit with its final figures, and which of them may be asked for predictions.
+    """
     job = get_job(db, job_id)
     if job.result is None:
         raise ProblemError(409, "no_result", f"job {job_id} is {job.status.value} and has no result")
-    return job.result
+    try:
+        # Checked and written once: left to the framework, it would be done twice.
+        return Response(as_json(read_result(job.result)), media_type="application/json")
+    except ValidationError:
+        _log.exception("the result of job %s is of another shape; it is sent as it is stored", job_id)
+        return JSONResponse(job.result)
 
 
 def _guess(resources: Resources, job_id: str) -> float | None:

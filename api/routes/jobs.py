@@ -21,7 +21,7 @@ from jobs.states import ACTIVE, JobStatus
 from store.errors import DatabaseUnavailable
 from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts, request_cancel
 from store.listing import JobFilter, list_jobs
-from store.sweeping import mark_sent
+from store.sweeping import in_flight, mark_sent
 from store.workers import live
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
@@ -57,9 +57,10 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
         resolved = resources.resolve(spec)
         check_device(spec, resources)
         _check_room(resources)
-        shards = shards_of(resolved.first_round.fits, resolved.info, len(live(resources.db)))
+        workers = len(live(resources.db))
+        shards = shards_of(resolved.first_round.fits, resolved.info, workers)
         created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
-        _send(created.shard_ids, spec.device, resources)
+        _send(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["ETag"] = etag(job.version)
@@ -84,7 +85,10 @@ def read_page(
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> JobPage:
-    """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut."""
+    """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut.
+
+    Lists inside a plan's `result` (its fits, candidates, rounds) are left out here: read the job, or its result.
+    """
     if metadata is not None:
         raise _bad_parameter("metadata", "name a key: metadata.owner=vision")
     chosen = JobFilter(
@@ -99,7 +103,9 @@ def read_page(
     _check_text(request)
     wanted = _wanted(fields)
     page = list_jobs(db, chosen, sort=sort, cursor=cursor, limit=limit)
-    view = JobPage(items=[JobView.of(job) for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None)
+    view = JobPage(
+        items=[JobView.of(job).without_lists() for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None
+    )
     if wanted is None:
         return view
     body: dict[str, Any] = view.model_dump(mode="json", include={"items": {"__all__": wanted}, "next_cursor": True, "has_more": True})

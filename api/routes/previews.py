@@ -7,12 +7,17 @@ from api.errors import responses
 from api.routes.jobs import JobBody, check_device
 from api.strict import StrictRoute
 from api.views.catalog import PreviewView
+from jobs.estimates import estimate
+from store.workers import live, speeds
 
 router = APIRouter(prefix="/v1/previews", tags=["jobs"], route_class=StrictRoute)
 
 
 @router.post("", summary="Preview a job", responses=responses(413, 415, 422))
 def preview(spec: JobBody, resources: Everything) -> PreviewView:
-    """Resolve a spec as submitting it would, creating nothing: defaults, split sizes, layers, parameters, steps, warnings."""
+    """Resolve a spec as submitting it would, creating nothing: defaults, divisions, layers, parameters, fits, steps, a guess of the time, warnings."""
     check_device(spec, resources)
-    return PreviewView.of(resources.resolve(spec))
+    resolved = resources.resolve(spec)
+    return PreviewView.of(
+        resolved, resources.datasets.load(spec.dataset), estimate(resolved.first_round, resolved.info, speeds(live(resources.db)))
+    )

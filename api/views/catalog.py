@@ -5,8 +5,12 @@ from typing import Any, Self
 from pydantic import Field
 
 from api.views.base import View
+from data.dataset import Dataset
+from data.splits.summary import DivisionSummary, division_summary
 from data.uploads.limits import UploadLimits
+from jobs.estimates import Estimate
 from jobs.limits import Limits
+from jobs.plans.fits import PlannedFit
 from jobs.resolve import Resolved
 from models.shapes import Layer
 
@@ -47,10 +51,57 @@ class PlannedFitView(View):
 
     number: int
     label: str
-    num_rows: dict[str, int]
+    place: dict[str, int | float | str] = Field(description="Where it stands in its plan: fold, variant, candidate, member, ...")
+    overrides: dict[str, Any] = Field(description="What of the spec is set otherwise: JSON pointer to value.")
+    num_rows: dict[str, int] = Field(description="Rows of train, val and test.")
     steps_per_epoch: int
     steps_planned: int
     num_parameters: int
+
+    @classmethod
+    def of(cls, fit: PlannedFit) -> Self:
+        """Shape a planned fit."""
+        return cls(
+            number=fit.number,
+            label=fit.label,
+            place=dict(fit.place),
+            overrides=dict(fit.overrides),
+            num_rows=dict(fit.num_rows),
+            steps_per_epoch=fit.steps_per_epoch,
+            steps_planned=fit.steps_planned,
+            num_parameters=fit.num_parameters,
+        )
+
+
+class DivisionView(View):
+    """One division of the rows by the job's split."""
+
+    label: str
+    place: dict[str, int]
+    num_rows: dict[str, int] = Field(description="Rows of train, val and test.")
+    class_counts: dict[str, list[int]] | None = Field(
+        description="Rows of each class in each of them, in the order of the dataset's class labels; null for numbers."
+    )
+    row_hash: str = Field(description="Names these row sets of this content; that of the result is the same.")
+
+    @classmethod
+    def of(cls, division: DivisionSummary) -> Self:
+        """Shape a division."""
+        counts = division.class_counts
+        return cls(
+            label=division.label,
+            place=dict(division.place),
+            num_rows=dict(division.num_rows),
+            class_counts=None if counts is None else {part: list(found) for part, found in counts.items()},
+            row_hash=division.row_hash,
+        )
+
+
+class EstimateView(View):
+    """How long the job would take once it starts, from what live workers measured of themselves: right within a factor of two or so."""
+
+    seconds: float = Field(description="Wall time, if the workers have nothing else to do.")
+    workers: int = Field(description="Live worker processes that would share it.")
 
 
 class PreviewView(View):
@@ -59,30 +110,26 @@ class PreviewView(View):
     spec: dict[str, Any]
     layers: list[LayerView]
     num_parameters: int
-    num_fits: int
-    fits: list[PlannedFitView]
+    divisions: list[DivisionView] = Field(description="How the split divides the rows: one for holdout, one for each fold.")
+    num_fits: int = Field(description="Fits of all rounds, at most.")
+    steps_planned: int = Field(description="Optimizer updates of all rounds, at most.")
+    fits: list[PlannedFitView] = Field(description="Those of the first round; what later rounds fit depends on it.")
+    estimate: EstimateView | None = Field(None, description="null where no live worker has measured itself (GPU workers do not).")
     warnings: list[str]
 
     @classmethod
-    def of(cls, resolved: Resolved) -> Self:
+    def of(cls, resolved: Resolved, dataset: Dataset, found: Estimate | None) -> Self:
         """Shape a resolved spec."""
-        fits = [
-            PlannedFitView(
-                number=fit.number,
-                label=fit.label,
-                num_rows=dict(fit.num_rows),
-                steps_per_epoch=fit.steps_per_epoch,
-                steps_planned=fit.steps_planned,
-                num_parameters=fit.num_parameters,
-            )
-            for fit in resolved.fits
-        ]
+        first = resolved.first_round
         return cls(
             spec=resolved.spec.model_dump(mode="json"),
             layers=[LayerView.of(one) for one in resolved.layers],
             num_parameters=resolved.num_parameters,
-            num_fits=len(fits) + resolved.first_round.later_fits,
-            fits=fits,
+            divisions=[DivisionView.of(division_summary(dataset, one)) for one in resolved.divisions],
+            num_fits=len(first.fits) + first.later_fits,
+            steps_planned=sum(fit.steps_planned for fit in first.fits) + first.later_steps,
+            fits=[PlannedFitView.of(fit) for fit in first.fits],
+            estimate=None if found is None else EstimateView(seconds=found.seconds, workers=found.workers),
             warnings=list(resolved.warnings),
         )
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from api.views.base import View
+from api.views.jobs import FailureView
 from data.dataset import DatasetInfo
 from jobs.diagnosis import Diagnosis, diagnose
 from jobs.states import FitStatus
@@ -35,8 +36,10 @@ class FitView(View):
     status: FitStatus
     stop_reason: str | None
     message: str | None
+    failure: FailureView | None = Field(description="Why it failed, where it is not the training that diverged.")
     seed: int
-    overrides: dict[str, Any]
+    place: dict[str, int | float | str] = Field(description="Where it stands in its plan: fold, variant, candidate, member, ...")
+    overrides: dict[str, Any] = Field(description="What of the spec is set otherwise: JSON pointer to value.")
     num_rows: dict[str, int] = Field(description="Rows of train, val and test.")
     num_parameters: int
     steps_done: int
@@ -65,7 +68,9 @@ class FitView(View):
             status=fit.status,
             stop_reason=fit.stop_reason,
             message=fit.message,
+            failure=None if fit.failure is None else FailureView.of(fit.failure),
             seed=fit.seed,
+            place=fit.place,
             overrides=fit.overrides,
             num_rows=fit.num_rows,
             num_parameters=fit.num_parameters,

@@ -110,8 +110,14 @@ class JobView(View):
             links={name: f"/v1/jobs/{job.id}{path}" for name, path in _LINKS.items()},
         )
 
+    def without_lists(self) -> Self:
+        """Leave out the lists of a plan's result, which may be as long as the plan has fits."""
+        if self.result is None:
+            return self
+        return self.model_copy(update={"result": {name: value for name, value in self.result.items() if not isinstance(value, list)}})
 
-_LINKS = {"self": "", "fits": "/fits", "curves": "/curves", "events": "/events", "picture": "/report.png"}
+
+_LINKS = {"self": "", "fits": "/fits", "result": "/result", "curves": "/curves", "events": "/events", "picture": "/report.png"}
 
 
 class JobPage(View):

@@ -46,7 +46,7 @@ class PredefinedSpec(Spec):
 
 
 class KFoldSpec(Spec):
-    """Every row is validated once: k folds, each held out while the others are trained on."""
+    """Every row is validated once: k folds, each held out while the others are trained on (Stone 1974)."""
 
     name: Literal["k_fold"]
     folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
@@ -74,7 +74,7 @@ class KFoldSpec(Spec):
 
 
 class TimeSeriesSpec(Spec):
-    """Validation rows come after the training rows, fold by fold: rows are in order of the dataset's time column, or else of the file.
+    """Validation rows come after the training rows, fold by fold: rows are in order of the dataset's time column, or else of the file (Tashman 2000).
 
     A training row of the same time as a fold's first validation row is left out of that fold.
     """

@@ -21,7 +21,7 @@ Ended = tuple[PlannedFit, FitResult]
 """A fit and how it ended."""
 
 
-class Pooled(Part):
+class PooledFigures(Part):
     """Figures over all rows that were held out, each by a fit that had not seen it, with bootstrap intervals over those rows."""
 
     rows: int
@@ -37,7 +37,7 @@ def asking(division: Division, train: Array | None = None) -> FitRows:
     `train` are other training rows than the division's.
     """
     rows = division.train if train is None else train
-    return FitRows(train=rows, val=division.val, test=division.test[:0], asked=division.val)
+    return FitRows(train=rows, val=division.val, test=division.test[:0], asked=division.val, is_sample=train is not None)
 
 
 def summaries(dataset: Dataset, divisions: Sequence[Division]) -> list[DivisionSummary]:
@@ -45,7 +45,7 @@ def summaries(dataset: Dataset, divisions: Sequence[Division]) -> list[DivisionS
     return [DivisionSummary(**asdict(division_summary(dataset, one))) for one in divisions]
 
 
-def pooled(dataset: Dataset, ended: Sequence[Ended], resamples: int, seed: int) -> Pooled:
+def pooled(dataset: Dataset, ended: Sequence[Ended], resamples: int, seed: int) -> PooledFigures:
     """Pool the answers of finished fits for the rows they were asked for. `seed` decides the bootstrap's draws."""
     each = [_held_out(dataset, one) for one in ended]
     rows, position = _places(each)
@@ -60,7 +60,7 @@ def pooled(dataset: Dataset, ended: Sequence[Ended], resamples: int, seed: int) 
         hit=mean(np.concatenate([found.hit for _, found in each if found.hit is not None])) if is_classes else None,
         target=None if is_classes else np.zeros_like(y) if y.min() == y.max() else y - y.mean(),
     )
-    return Pooled(rows=len(rows), **with_intervals(figures, resamples, seed, "pooled"))
+    return PooledFigures(rows=len(rows), **with_intervals(figures, resamples, seed, "pooled"))
 
 
 def difference(dataset: Dataset, ours: Sequence[Ended], theirs: Sequence[Ended], value: float, resamples: int, seed: int) -> Interval:

@@ -14,7 +14,8 @@ class FitRows:
     """Row numbers of the dataset that one fit sees.
 
     `train` may hold a row more than once (a bootstrap sample), `val` and `test` may be empty. `weights` [len(train)], of
-    mean 1, weigh training rows in the objective. `asked` are rows whose outputs the plan wants to know.
+    mean 1, weigh training rows in the objective. `asked` are rows whose outputs the plan wants to know. `is_sample`: `train` was
+    drawn from the rows of a division, and what it happens to lack is no fault of the spec.
     """
 
     train: Array
@@ -22,6 +23,7 @@ class FitRows:
     test: Array
     weights: Array | None = None
     asked: Array | None = None
+    is_sample: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,7 +169,7 @@ def _set(body: dict[str, Any], pointer: str, value: Any) -> Problem | None:
         else:
             return Problem(pointer, "no_such_field", f"{pointer} leads nowhere: {'/'.join(parts[:i])} has no fields as it stands")
         if is_last:
-            at[key] = value
+            at[key] = copy.deepcopy(value)  # a pointer into it may follow, and the value is the plan's
         else:
             at = at[key]
     return None

@@ -1,15 +1,11 @@
 """Which representation a client gets, and when it is told that it has it already."""
 
-import xml.dom.minidom
-
 import pytest
 
 from api.accept import preferred
 from api.bodies import Bodies
-from api.pictures import picture
 from store.commits import commit
 from store.engine import Database
-from store.epochs import FitCurve
 from tests.api.conftest import StrictClient
 from tests.factories import LEASE, a_claim, a_job, a_record, a_succeeded_job
 
@@ -95,34 +91,3 @@ def test_kept_answers_are_bounded_and_belong_to_a_version() -> None:
 def test_a_path_names_all_its_methods(lite_client: StrictClient) -> None:
     assert lite_client.put("/v1/jobs").headers["allow"] == "GET, POST"
     assert lite_client.post("/v1/jobs/job_1").headers["allow"] == "DELETE, GET"
-
-
-def _curve(losses: list[float], r2: list[float]) -> FitCurve:
-    columns: dict[str, list[float | None]] = {
-        "train_loss": [*losses],
-        "val_loss": [*losses],
-        "train_r2": [*r2],
-        "val_r2": [*r2],
-    }
-    return FitCurve(number=1, label="holdout", best_epoch=0, last_epoch=len(losses) - 1, epoch=list(range(len(losses))), columns=columns)
-
-
-@pytest.mark.parametrize(
-    "curve",
-    [
-        _curve([1e300, 1.7e308, 1e-300, 1.0], [-1e300, -1e308, 0.5, 1.0]),
-        _curve([5e-324, 0.0], [1.0, 1.0]),
-        _curve([1e300], [-1e300]),
-        _curve([], []),
-    ],
-)
-@pytest.mark.parametrize("title", ["x", "a\x01b\n<script>&$x^2$ " + "w" * 200, ""])
-def test_no_figure_and_no_name_spoils_a_picture(curve: FitCurve, title: str) -> None:
-    assert picture(title, "subtitle", [curve], kind="png", unit=None).startswith(b"\x89PNG")
-    xml.dom.minidom.parseString(picture(title, "subtitle", [curve], kind="svg", unit="points"))
-
-
-def test_many_fits_share_a_picture() -> None:
-    curves = [_curve([2.0, 1.0 / k], [0.0, 0.1 * k]) for k in range(1, 6)]
-    assert b"best epoch of each fit" not in picture("x", "y", curves[:1], kind="svg", unit=None)
-    assert b"best epoch of each fit" in picture("x", "y", curves, kind="svg", unit=None)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from api.app import create_app
 from api.curves import chosen_points, smooth
 from api.examples import JOBS
-from api.pictures import picture
 from api.settings import ApiSettings
 from api.techniques import techniques
 from jobs.spec import JobSpec
@@ -202,13 +201,6 @@ def test_pictures_are_drawn_for_every_state(client: StrictClient, db: Database, 
         assert answer.content.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
 
 
-def test_a_sharpness_that_is_not_finite_is_drawn_as_such() -> None:
-    curve = FitCurve(number=1, label="holdout", best_epoch=0, last_epoch=1, epoch=[0, 1], columns={"train_loss": [2.0, 1.0]})
-    line = {"distance": [-1.0, 0.0, 1.0], "train_loss": [None, 1.0, None]}
-    found = {"largest_eigenvalue": None, "epsilon_sharpness": 0.5, "slice": line}
-    assert picture("a", "b", [curve], kind="png", unit=None, sharpness=found).startswith(b"\x89PNG")
-
-
 def test_datasets_are_listed_with_what_is_missing_and_why(
     lite_client: StrictClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +241,7 @@ def test_techniques_are_read_off_the_specs(lite_client: StrictClient) -> None:
 
 
 def test_every_technique_says_where_it_comes_from_or_is_a_plain_choice() -> None:
-    plain = {"fit", "holdout", "predefined", "cross_entropy", "squared_error", "mlp", "cnn", "preprocessing"}
+    plain = {"fit", "comparison", "holdout", "predefined", "cross_entropy", "squared_error", "mlp", "cnn", "preprocessing"}
     plain |= {"constant", "step", "exponential", "reduce_on_plateau", "regularization"}
     plain |= {"flip", "rotate", "scale", "translate", "jitter", "hsv", "signal_shift"}
     assert {one.name for one in techniques() if not one.references} <= plain

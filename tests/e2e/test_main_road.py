@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.examples import JOBS as EXAMPLES
+from api.examples import PLANS
 from cli.demo import JOBS as DEMO
 from cli.service import Service
 from store.shards import claim
@@ -76,7 +77,7 @@ def test_signals_volumes_and_colors_are_learned_by_a_real_worker(client: Client,
         assert fit["evaluation"]["sharpness"]["largest_eigenvalue"] > 0
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "fashion_cnn"])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in {"fashion_cnn", *PLANS}])
 def test_every_example_of_swagger_runs_as_given(client: Client, name: str) -> None:
     spec = EXAMPLES[name]["value"]
     assert client.request("POST", "/v1/previews", json=spec).status_code == 200

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.plans.maker import with_overrides
 from jobs.plans.search.proposals import Proposals
 from jobs.plans.search.space import candidates_of, corners, drawn
 from jobs.plans.search.spec import SearchSpec
+from jobs.resolve import resolve
+from jobs.spec import JobSpec
 
 
 def _axes(**axes: dict[str, Any]) -> Any:
@@ -103,3 +106,11 @@ def test_a_study_writes_nothing_and_leaves_loggers_as_they_were(capfd: pytest.Ca
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
     assert before == (logger.level, list(logger.filters), logging.getLogger("optuna").level)
+
+
+def test_a_value_that_several_candidates_share_stays_as_it_was_listed() -> None:
+    """An inner pointer sets something in what an outer one set, never in the plan's own value."""
+    listed = {"name": "sgd"}
+    spec = resolve(JobSpec.model_validate({"dataset": "iris", "seed": 0})).spec
+    made = with_overrides(spec, {"/optimizer": listed, "/optimizer/learning_rate": 0.5})
+    assert (made.optimizer.learning_rate, listed) == (0.5, {"name": "sgd"})

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.dataset import Array, Dataset
 from data.splits.build import Division
-from jobs.plans.bagging.result import BaggingResult, CurvePoint, LeftOutScore, Standing
+from jobs.plans.bagging.result import BaggingResult, EnsembleCurvePoint, EnsembleStanding, OutOfBagVote
 from jobs.plans.bagging.spec import BaggingPlanSpec
 from jobs.plans.ensembles import figures, gain, intervals, main_figure, mean_figures, votes_of
 from jobs.plans.fits import FitResult, PlannedFit
@@ -123,13 +123,13 @@ def conclude(
         out_of_bag=score if spec.bootstrap else None,
         not_drawn=None if spec.bootstrap else score,
         standings=[
-            Standing(label="ensemble", fit=None, val=_values(val), test=_values(test)),
+            EnsembleStanding(label="ensemble", fit=None, val=_values(val), test=_values(test)),
             *(
-                Standing(label=fit.label, fit=fit.number, val=polls["val"].members[i], test=polls["test"].members[i])
+                EnsembleStanding(label=fit.label, fit=fit.number, val=polls["val"].members[i], test=polls["test"].members[i])
                 for i, fit in enumerate(voting)
             ),
         ],
-        curve=[CurvePoint(members=i, val=point) for i, point in enumerate(polls["val"].curve, start=1) if point is not None],
+        curve=[EnsembleCurvePoint(members=i, val=point) for i, point in enumerate(polls["val"].curve, start=1) if point is not None],
     )
 
 
@@ -152,7 +152,7 @@ class Bag:
         self._votes[is_out] += 1
         return count
 
-    def score(self, resamples: int, seed: int) -> LeftOutScore:
+    def score(self, resamples: int, seed: int) -> OutOfBagVote:
         """Measure the rows that have a vote."""
         has_vote = self._votes > 0
         answer = self._sum[has_vote] / self._votes[has_vote, None]
@@ -160,7 +160,7 @@ class Bag:
         found = intervals(
             answer, y, resamples, seed, "out_of_bag", is_classes=is_classification(self._dataset), has_loss=self._vote != "hard"
         )
-        return LeftOutScore(rows=len(y), coverage=len(y) / len(self._rows), figures=found)
+        return OutOfBagVote(rows=len(y), coverage=len(y) / len(self._rows), figures=found)
 
 
 def _values(found: dict[str, Interval] | None) -> Figures | None:
@@ -171,7 +171,7 @@ def _sentence(
     count: int,
     ensemble: dict[str, Interval] | None,
     mean_member: Figures | None,
-    score: LeftOutScore,
+    score: OutOfBagVote,
     *,
     is_classes: bool,
     part: str,

@@ -44,6 +44,7 @@ def member_rows(spec: BaggingPlanSpec, division: Division, seed: int) -> FitRows
         val=division.val,
         test=division.test[:0],
         asked=np.concatenate([left_out(division, drawn), division.val, division.test]),
+        is_sample=True,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from jobs.plans.results import Figures, Interval, Part, Result
 
 
-class LeftOutScore(Part):
+class OutOfBagVote(Part):
     """How the members do on training rows: each row is answered by the vote of those members alone that did not draw it."""
 
     rows: int = Field(description="Training rows that at least one finished member did not draw: only these enter.")
@@ -15,7 +15,7 @@ class LeftOutScore(Part):
     figures: dict[str, Interval] | None = Field(description="Of the vote over those rows; null where no row has a vote.")
 
 
-class Standing(Part):
+class EnsembleStanding(Part):
     """One line of the table of the ensemble against its members. `fit` is null for the ensemble."""
 
     label: str
@@ -24,7 +24,7 @@ class Standing(Part):
     test: Figures | None
 
 
-class CurvePoint(Part):
+class EnsembleCurvePoint(Part):
     """The vote of the first `members` members."""
 
     members: int
@@ -49,11 +49,11 @@ class BaggingResult(Result):
     disagreement: float | None = Field(
         description="Validation rows, or else test rows: the mean share on which two members name different classes; for numbers the ambiguity, members' mean squared distance from their mean, which is the mean member's loss minus the ensemble's (Krogh & Vedelsby 1995). null for one member or no rows."
     )
-    out_of_bag: LeftOutScore | None = Field(
+    out_of_bag: OutOfBagVote | None = Field(
         description="Of rows out of the bootstrap's bags. null without bootstrap. Rows are drawn one by one: where rows come in groups, what is out of the bag may be close to what is in it."
     )
-    not_drawn: LeftOutScore | None = Field(description="The same for draws without replacement (bootstrap: false); else null.")
-    standings: list[Standing] = Field(description="The ensemble, then its members.")
-    curve: list[CurvePoint] = Field(
+    not_drawn: OutOfBagVote | None = Field(description="The same for draws without replacement (bootstrap: false); else null.")
+    standings: list[EnsembleStanding] = Field(description="The ensemble, then its members.")
+    curve: list[EnsembleCurvePoint] = Field(
         description="Validation figures of the first 1, 2, ... finished members. Empty without validation rows."
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.dataset import Array, Dataset
 from data.splits.build import Division
-from jobs.plans.bias_variance.result import AxisPoint, Band, BiasVarianceResult, SquaredTerms, ZeroOneTerms
+from jobs.plans.bias_variance.result import AnswerBand, BiasVariancePoint, BiasVarianceResult, SquaredTerms, ZeroOneTerms
 from jobs.plans.bias_variance.terms import squared_terms, zero_one_terms
 from jobs.plans.ensembles import outputs_of
 from jobs.plans.fits import FitResult, PlannedFit
@@ -43,7 +43,7 @@ def conclude(pointer: str | None, maker: FitMaker, division: Division, measured:
     )
 
 
-def _point(dataset: Dataset, rows: Array, one: Measured) -> AxisPoint:
+def _point(dataset: Dataset, rows: Array, one: Measured) -> BiasVariancePoint:
     y = dataset.y[rows]
     truth = None if dataset.truth is None else dataset.truth[rows]
     terms: SquaredTerms | ZeroOneTerms
@@ -55,7 +55,7 @@ def _point(dataset: Dataset, rows: Array, one: Measured) -> AxisPoint:
         answers = np.stack([outputs_of(result)[:, 0] for result in one.results])
         terms, losses = squared_terms(answers, y, truth), (answers - y) ** 2
         band = _band(dataset.x[rows].ravel(), y, answers, truth) if dataset.info.input_shape == (1,) else None
-    return AxisPoint(
+    return BiasVariancePoint(
         label=one.label,
         value=one.value,
         num_parameters=one.planned[0].num_parameters,
@@ -65,14 +65,14 @@ def _point(dataset: Dataset, rows: Array, one: Measured) -> AxisPoint:
     )
 
 
-def _band(x: Array, y: Array, answers: Array, truth: Array | None) -> Band | None:
+def _band(x: Array, y: Array, answers: Array, truth: Array | None) -> AnswerBand | None:
     """Choose rows evenly by rank of x."""
     if not np.isfinite(x).all():  # missing values and words have no place on an axis
         return None
     order = np.argsort(x, kind="stable")
     chosen = order[np.unique(np.linspace(0, len(x) - 1, min(len(x), _BAND_ROWS)).round().astype(np.int64))]
     shown = answers[:, chosen]
-    return Band(
+    return AnswerBand(
         x=x[chosen].tolist(),
         y=y[chosen].tolist(),
         mean=shown.mean(axis=0).tolist(),
@@ -81,7 +81,7 @@ def _band(x: Array, y: Array, answers: Array, truth: Array | None) -> Band | Non
     )
 
 
-def _sentence(points: Sequence[AxisPoint], best: int, pointer: str | None) -> str:
+def _sentence(points: Sequence[BiasVariancePoint], best: int, pointer: str | None) -> str:
     point = points[best]
     terms = point.terms
     if isinstance(terms, SquaredTerms):
@@ -97,7 +97,7 @@ def _sentence(points: Sequence[AxisPoint], best: int, pointer: str | None) -> st
     return f"Of {len(points)} values of {pointer}, {point.label} has the least {name}, {told}{_shape(points, best)}."
 
 
-def _shape(points: Sequence[AxisPoint], best: int) -> str:
+def _shape(points: Sequence[BiasVariancePoint], best: int) -> str:
     """Say where on the axis the least error is."""
     if 0 < best < len(points) - 1:
         return "; on both sides of it the error is larger"

@@ -59,7 +59,7 @@ def bootstrap_rows(division: Division, seed: int) -> FitRows:
     """Draw n of n training rows with replacement; the fit is asked about the validation rows."""
     rows = np.sort(division.train)
     drawn = np.sort(np.random.default_rng(seed).choice(rows, len(rows)))
-    return FitRows(train=drawn, val=division.val, test=division.test[:0], asked=division.val)
+    return FitRows(train=drawn, val=division.val, test=division.test[:0], asked=division.val, is_sample=True)
 
 
 def _fit(maker: FitMaker, division: Division, setting: Setting, resample: int) -> PlannedFit:

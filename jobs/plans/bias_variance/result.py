@@ -39,7 +39,7 @@ class ZeroOneTerms(Part):
     )
 
 
-class Band(Part):
+class AnswerBand(Part):
     """Answers over one feature: at most 200 validation rows in order of x, evenly chosen. `truth` is null where it is not known."""
 
     x: list[float]
@@ -49,7 +49,7 @@ class Band(Part):
     truth: list[float] | None
 
 
-class AxisPoint(Part):
+class BiasVariancePoint(Part):
     """One value of the axis."""
 
     label: str
@@ -57,7 +57,7 @@ class AxisPoint(Part):
     num_parameters: int = Field(description="Parameters of the network on the first resample.")
     terms: Annotated[SquaredTerms | ZeroOneTerms, Field(discriminator="loss")]
     fit_errors: Spread = Field(description="The same loss of each fit on the validation rows, over resamples.")
-    band: Band | None = Field(description="Regression on a single feature; else null.")
+    band: AnswerBand | None = Field(description="Regression on a single feature; else null.")
 
 
 class BiasVarianceResult(Result):
@@ -67,5 +67,5 @@ class BiasVarianceResult(Result):
     resamples: int
     evaluation_rows: int
     axis: str | None = Field(description="The pointer that was varied.")
-    points: list[AxisPoint]
+    points: list[BiasVariancePoint]
     best: int = Field(description="Index into points of the least error, the first of equals.")

@@ -18,7 +18,7 @@ class AxisValuesSpec(Spec):
 
 
 class BiasVariancePlanSpec(Spec):
-    """Bias and variance: R networks on R bootstrap samples of the training rows, measured on one set of validation rows.
+    """Bias and variance: R networks on R bootstrap samples of the training rows, measured on one set of validation rows (Geman et al. 1992).
 
     Numbers: with f a network's answer and f_mean the mean of R answers, variance = mean (f - f_mean)^2 and
     bias_squared_plus_noise = mean (y - f_mean)^2 add up to the mean squared error. Where the noiseless target is known

@@ -14,7 +14,7 @@ import numpy as np
 from data.dataset import Array
 from data.splits.division import Division
 from data.splits.spec import TimeSeriesSpec
-from jobs.plans.divided import Ended, Pooled, asking, pooled, summaries
+from jobs.plans.divided import Ended, PooledFigures, asking, pooled, summaries
 from jobs.plans.fit.result import FitPlanResult
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, FitRows, Plan, PlannedFit, Round, unfinished
@@ -97,7 +97,7 @@ def _conclusion(maker: FitMaker, divisions: Sequence[Division], ended: Sequence[
     return Conclusion(result=result.model_dump(mode="json"))
 
 
-def _folds_said(folds: Sequence[FitFigures], summary: Mapping[str, Spread], found: Pooled, worst: FitFigures) -> str:
+def _folds_said(folds: Sequence[FitFigures], summary: Mapping[str, Spread], found: PooledFigures, worst: FitFigures) -> str:
     assert worst.val is not None
     metric = "" if found.accuracy is None else f" and the accuracy {shown(found.accuracy)}"
     return (

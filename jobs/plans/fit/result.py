@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from jobs.plans.divided import Pooled
+from jobs.plans.divided import PooledFigures
 from jobs.plans.results import DivisionSummary, Interval, Result, Spread
 
 
@@ -19,7 +19,7 @@ class FitPlanResult(Result):
     summary: dict[str, Spread] = Field(
         description="Each figure (train_loss, val_accuracy, generalization_gap, ...) over the divisions' fits, not the refit."
     )
-    pooled: Pooled | None = Field(
+    pooled: PooledFigures | None = Field(
         None,
         description="Out-of-fold scores over all rows that were validated; of several repeats each row counts by its mean. null for one division.",
     )

@@ -11,7 +11,7 @@ from data.dataset import Array
 from data.splits.division import Division
 from jobs.plans.divided import Ended, asking, difference, summaries
 from jobs.plans.fits import Conclusion, Plan, Round, failed
-from jobs.plans.learning_curve.result import CurvePoint, LearningCurveResult
+from jobs.plans.learning_curve.result import LearningCurvePoint, LearningCurveResult
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.learning_curve.subsets import subset
 from jobs.plans.maker import FitMaker
@@ -60,11 +60,11 @@ def part(maker: FitMaker, division: Division, fraction: float) -> Array:
     return subset(maker.spec, maker.dataset, division.train, fraction, maker.derived_seed("learning_curve", division.label))
 
 
-def _point(fraction: float, ended: Sequence[Ended]) -> CurvePoint:
+def _point(fraction: float, ended: Sequence[Ended]) -> LearningCurvePoint:
     rows = [planned.num_rows["train"] for planned, _ in ended]
     unfinished = [one for one in ended if not one[1].is_finished]
     summary = {} if unfinished else spreads([fit_figures(*one) for one in ended])
-    return CurvePoint(
+    return LearningCurvePoint(
         fraction=fraction,
         num_rows=rows,
         mean_rows=sum(rows) / len(rows),
@@ -75,7 +75,7 @@ def _point(fraction: float, ended: Sequence[Ended]) -> CurvePoint:
     )
 
 
-def _sentence(points: Sequence[CurvePoint], change: Interval | None) -> str:
+def _sentence(points: Sequence[LearningCurvePoint], change: Interval | None) -> str:
     last = points[-1]
     assert last.val_loss is not None
     if change is None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from jobs.plans.results import DivisionSummary, Interval, Part, Result, Spread
 
 
-class CurvePoint(Part):
+class LearningCurvePoint(Part):
     """One share of the training rows."""
 
     fraction: float
@@ -26,7 +26,7 @@ class LearningCurveResult(Result):
 
     plan: Literal["learning_curve"]
     divisions: list[DivisionSummary]
-    points: list[CurvePoint] = Field(description="Fewest rows first.")
+    points: list[LearningCurvePoint] = Field(description="Fewest rows first.")
     last_change: Interval | None = Field(
         description="Validation loss of the last point with figures minus that of the one before, with a paired bootstrap interval over validation rows; null where there is one point."
     )

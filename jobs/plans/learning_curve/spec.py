@@ -10,7 +10,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class LearningCurvePlanSpec(Spec):
-    """The same spec on growing parts of each division's training rows, measured on the same validation rows.
+    """The same spec on growing parts of each division's training rows, measured on the same validation rows (Cortes et al. 1993).
 
     Each part contains the smaller ones. Rows are drawn by the seed, class shares kept; where rows are in order of time, the latest.
     """

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from data.splits.build import Division
-from jobs.plans.divided import Pooled, pooled
+from jobs.plans.divided import PooledFigures, pooled
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.maker import FitMaker
 from jobs.plans.results import Interval, Part, Result, Spread, fit_figures, shown, spread
@@ -53,7 +53,7 @@ class NestedCvResult(Result):
     optimism: Spread = Field(
         description="outer - inner for losses, inner - outer where more is better, over the outer folds; positive is too good."
     )
-    pooled: Pooled | None = Field(
+    pooled: PooledFigures | None = Field(
         description="Loss and metrics of all outer validation rows together, each from the fit of its fold; null where outputs were not kept."
     )
     folds: list[OuterFold]
@@ -114,7 +114,7 @@ def _times_chosen(nested: Sequence[Nested]) -> list[TimesChosen]:
     return [TimesChosen(label=found[key].label, settings=found[key].settings, count=count) for key, count in counts.most_common()]
 
 
-def _pooled(maker: FitMaker, nested: Sequence[Nested]) -> Pooled | None:
+def _pooled(maker: FitMaker, nested: Sequence[Nested]) -> PooledFigures | None:
     if any(one.result.outputs is None for one in nested):
         return None
     return pooled(maker.dataset, [(one.fit, one.result) for one in nested], maker.spec.evaluation.resamples, maker.seed)
@@ -125,6 +125,6 @@ def _sentence(metric: Monitor, outer: Spread, optimism: Spread, chosen: Sequence
     believed = "better" if optimism.mean >= 0 else "worse"
     times = f" {chosen[0].count} of {outer.count} times" if outer.count > 1 else ""
     return (
-        f"on rows that it has not seen the search reaches a {metric} of {shown(outer)}{over}, and believed to be "
+        f"on rows that it has not seen the search reaches a {metric} of {shown(outer)}{over}; inside, it believed to be "
         f"{abs(optimism.mean):.3g} {believed}; {chosen[0].label} is chosen{times}"
     )

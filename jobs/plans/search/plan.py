@@ -10,7 +10,7 @@ from jobs.plans.results import ModelOf, counted, shown
 from jobs.plans.search.choice import Choice, choose
 from jobs.plans.search.halving import Later, Searched
 from jobs.plans.search.result import (
-    Refit,
+    SearchRefit,
     SearchResult,
     candidate_result,
     choice_result,
@@ -71,7 +71,9 @@ def _concluded(
     return Conclusion(result=concluded.model_dump(mode="json"), pruned=found.pruned)
 
 
-def _sentence(spec: SearchPlanSpec, found: Searched, choice: Choice, num_divisions: int, refit: Refit | None, status: str | None) -> str:
+def _sentence(
+    spec: SearchPlanSpec, found: Searched, choice: Choice, num_divisions: int, refit: SearchRefit | None, status: str | None
+) -> str:
     one = candidate_result(choice.chosen, spec.metric)
     assert one.score is not None
     score = shown(one.score if num_divisions > 1 else one.score.mean)

@@ -16,7 +16,7 @@ from training.monitors import Monitor
 _FAILED = frozenset({FitStatus.DIVERGED, FitStatus.FAILED, FitStatus.CANCELLED})
 
 
-class Rung(Part):
+class RungScore(Part):
     """Where candidates were compared before their end."""
 
     epoch: int
@@ -37,7 +37,7 @@ class CandidateResult(Part):
     values: list[float | None] = Field(description="The metric on each division's validation rows.")
     generalization_gap: float | None = Field(description="Mean over the divisions.")
     num_parameters: int
-    rungs: list[Rung]
+    rungs: list[RungScore]
     fits: list[int] = Field(description="Numbers of its fits, one per division.")
 
 
@@ -54,7 +54,7 @@ class ChoiceResult(Part):
     best_epoch: int = Field(description="Median over the divisions of the chosen candidate's best epoch, halves up.")
 
 
-class Refit(Part):
+class SearchRefit(Part):
     """The chosen setting on all rows but the test rows."""
 
     fit: FitFigures
@@ -69,7 +69,7 @@ class SearchResult(Result):
     method: Literal["grid", "random", "bayesian"]
     candidates: list[CandidateResult]
     choice: ChoiceResult
-    refit: Refit | None
+    refit: SearchRefit | None
 
 
 def candidate_result(one: Tried, metric: Monitor) -> CandidateResult:
@@ -87,7 +87,7 @@ def candidate_result(one: Tried, metric: Monitor) -> CandidateResult:
         values=values,
         generalization_gap=sum(gaps) / len(gaps) if gaps and len(gaps) == len(values) else None,
         num_parameters=one.num_parameters,
-        rungs=[Rung(epoch=epoch, score=score) for epoch, score in one.rungs],
+        rungs=[RungScore(epoch=epoch, score=score) for epoch, score in one.rungs],
         fits=[fit.number for fit in one.fits],
     )
 
@@ -121,9 +121,9 @@ def figures_of(one: Tried) -> list[FitFigures]:
     ]
 
 
-def refit_result(planned: PlannedFit, result: FitResult) -> Refit:
+def refit_result(planned: PlannedFit, result: FitResult) -> SearchRefit:
     """Shape the refit."""
-    return Refit(fit=fit_figures(planned, result), test=intervals_of(result, "test"))
+    return SearchRefit(fit=fit_figures(planned, result), test=intervals_of(result, "test"))
 
 
 def intervals_of(result: FitResult, part: str) -> dict[str, Interval] | None:

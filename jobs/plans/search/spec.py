@@ -95,7 +95,7 @@ class SearchSpec(Spec):
 
 
 class SearchPlanSpec(SearchSpec):
-    """Try settings of the spec on the split's divisions, choose one by its validation rows, and measure the test rows once, by its refit."""
+    """Try settings of the spec on the split's divisions, choose one by its validation rows, and measure the test rows once, by its refit (Bergstra & Bengio 2012)."""
 
     name: Literal["search"]
     refit: bool = Field(

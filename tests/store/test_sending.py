@@ -1,0 +1,68 @@
+"""Which shards are sent: of one job only so many at a time, so that a job submitted later takes its turn."""
+
+import pytest
+
+from jobs.planning import shards_of
+from store.engine import Database
+from store.jobs import create_job
+from store.shards import claim
+from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, next_shard
+from tests.factories import LEASE, a_resolved
+
+
+@pytest.fixture
+def shards(db: Database) -> list[str]:
+    """Make a job of ten shards."""
+    resolved = a_resolved(plan={"name": "bagging", "members": 10})
+    return create_job(db, resolved, [[fit] for fit in resolved.fits]).shard_ids
+
+
+def _due(db: Database, workers: int = 0) -> list[str]:
+    return [shard.shard_id for shard in due(db, workers=workers, grace_seconds=-1)]
+
+
+def test_of_one_job_only_so_many_shards_are_sent_at_a_time(db: Database, shards: list[str]) -> None:
+    assert _due(db) == shards[:MOST_IN_FLIGHT]
+    assert _due(db, workers=4) == shards[:4]
+    mark_sent(db, shards[:2])
+    assert _due(db) == []
+    assert _due(db, workers=4) == shards[2:4]
+    assert in_flight(0) == MOST_IN_FLIGHT
+
+
+def test_every_job_has_a_turn(db: Database, shards: list[str]) -> None:
+    resolved = a_resolved()
+    other = create_job(db, resolved).shard_ids
+    assert _due(db) == [*shards[:2], *other]
+
+
+def test_a_shard_that_ended_lets_the_next_be_sent_once(db: Database, shards: list[str]) -> None:
+    mark_sent(db, shards[:2])
+    held = claim(db, shards[0], "worker/1", LEASE)
+    assert held is not None
+    assert _due(db) == []
+    assert [next_shard(db, held.job_id) for _ in range(9)] == [*shards[2:], None]
+    mark_unsent(db, shards[5])
+    assert next_shard(db, held.job_id) == shards[5]
+
+
+def test_fits_of_a_kind_are_cut_into_even_shards_for_all_workers() -> None:
+    resolved = a_resolved(plan={"name": "bagging", "members": 10}, network={"name": "mlp", "hidden_units": [8]})
+    assert [len(shard) for shard in shards_of(resolved.fits, resolved.info, 1)] == [10]
+    assert [len(shard) for shard in shards_of(resolved.fits, resolved.info, 3)] == [3, 4, 3]
+    assert [fit.number for shard in shards_of(resolved.fits, resolved.info, 4) for fit in shard] == list(range(1, 11))
+
+
+def test_fits_of_different_structures_never_share_a_shard() -> None:
+    variants = [
+        {"label": "sgd", "set": {"/optimizer": {"name": "sgd"}}},
+        {"label": "adam", "set": {}},
+        {"label": "slow", "set": {"/optimizer/learning_rate": 1e-4}},
+    ]
+    resolved = a_resolved(plan={"name": "comparison", "variants": variants}, network={"name": "mlp", "hidden_units": [8]})
+    assert [[fit.label for fit in shard] for shard in shards_of(resolved.fits, resolved.info, 1)] == [["sgd"], ["adam", "slow"]]
+
+
+def test_convolutions_train_one_by_one() -> None:
+    resolved = a_resolved(dataset="digits", plan={"name": "bagging", "members": 3}, network={"name": "cnn"})
+    assert [len(shard) for shard in shards_of(resolved.fits, resolved.info, 1)] == [1, 1, 1]
