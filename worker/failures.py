@@ -12,6 +12,10 @@ OutOfTime = SoftTimeLimitExceeded
 """What Celery raises in a task that runs longer than it may: no fault of the fit that was being trained."""
 
 
+class CheckpointLost(RuntimeError):
+    """The file that a fit was to be gone on with from is gone or cannot be read."""
+
+
 def failure_of(error: BaseException) -> dict[str, Any]:
     """Give a failed job's `failure`."""
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
@@ -20,6 +24,8 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         return failure(FailureKind.TIME_LIMIT, "the worker's own time limit was reached", retryable=False)
     if isinstance(error, RowsChanged | UnfitRows):
         return failure(FailureKind.INVALID_DATA, str(error), retryable=False)
+    if isinstance(error, CheckpointLost):
+        return failure(FailureKind.INTERNAL, "the stored checkpoint of this fit cannot be read any more", retryable=True)
     if isinstance(error, KeyError) and str(error.args[0]).startswith("ds_"):
         return failure(FailureKind.INVALID_DATA, "the dataset was deleted", retryable=False)
     if isinstance(error, OSError):

@@ -14,7 +14,7 @@ from store.rounds import StoredResult
 from store.shards import Claim, Orders
 from training.export import save_safetensors
 from training.records import EpochRecord, FitOutcome, StopReason
-from worker.failures import failure_of
+from worker.failures import CheckpointLost, failure_of
 from worker.place import Workplace
 from worker.results import write_outputs
 
@@ -49,9 +49,16 @@ class Ledger:
         return time.monotonic() - self._flushed_at >= self._place.flush_seconds
 
     def checkpoint_of(self, number: int) -> bytes | None:
-        """Read a fit's last checkpoint, if it has one."""
+        """Read a fit's last checkpoint, if it has one.
+
+        Raises:
+            CheckpointLost: it has one that cannot be read.
+        """
         url = self._checkpoints.get(number)
-        return None if url is None else self._place.artifacts.read(url)
+        try:
+            return None if url is None else self._place.artifacts.read(url)
+        except OSError as error:
+            raise CheckpointLost(url) from error
 
     def add(self, record: EpochRecord) -> None:
         """Take an epoch."""
