@@ -238,7 +238,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20, help="epochs of every fit, ours and the peers'")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds at most")
     parser.add_argument("--members", type=int, default=100, help="members of the bag")
-    parser.add_argument("--budget", type=float, default=330, help="seconds beyond which no further round begins")
+    parser.add_argument("--budget", type=float, default=320, help="seconds beyond which no further round begins")
     parser.add_argument("--peers", default=sys.executable, help="interpreter of the environment that has the peers")
     return parser.parse_args()
 
