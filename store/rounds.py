@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from jobs.plans.fits import PlannedFit, Round
-from jobs.states import FitStatus, JobStatus, ShardStatus
+from jobs.states import FailureKind, FitStatus, JobStatus, ShardStatus
 from store.commits import Finish
 from store.engine import Database
 from store.events import ending, tell
-from store.jobs import bump, close_job, insert_shards, lock
+from store.jobs import bump, close_job, end_job, insert_shards, lock
 from store.shards import OPEN_FITS
 from store.tables import FitRow, JobRow, ShardRow, table
+from training.records import StopReason
 
 _FITS = table(FitRow)
 _SHARDS = table(ShardRow)
@@ -44,12 +45,13 @@ def results(db: Database, job_id: str) -> list[StoredResult]:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A running job without an open shard: its plan is to be advanced."""
+    """A running job without an open shard: its plan is to be advanced, or the job ended where its time was over."""
 
     job_id: str
     spec: dict[str, Any]
     device: str
     results: list[StoredResult]
+    is_timed_out: bool
 
 
 def standing(db: Database, job_id: str) -> Standing | None:
@@ -58,7 +60,9 @@ def standing(db: Database, job_id: str) -> Standing | None:
         job = connection.execute(select(JobRow.spec, JobRow.device).where(JobRow.id == job_id, *_IS_READY)).first()
         if job is None:
             return None
-        return Standing(job_id=job_id, spec=job.spec, device=job.device, results=_results(connection, job_id))
+        stopped = (_FITS.c.job_id == job_id, _FITS.c.stop_reason == StopReason.TIME_LIMIT.value)
+        is_timed_out = connection.execute(select(_FITS.c.number).where(*stopped).limit(1)).first() is not None
+        return Standing(job_id=job_id, spec=job.spec, device=job.device, results=_results(connection, job_id), is_timed_out=is_timed_out)
 
 
 def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: Sequence[Sequence[PlannedFit]]) -> list[str]:
@@ -73,6 +77,7 @@ def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: S
             job_id,
             fits_later=awaited.later_fits,
             steps_later=awaited.later_steps,
+            advance_attempts=0,
             phase=f"round {index + 1}: waiting for a worker",
         )
         tell(connection, job_id, version, db.now(connection), [("fit", {"fit": number, **_PRUNED}) for number in pruned])
@@ -104,8 +109,15 @@ _OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _
 _IS_READY = (JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested_at.is_(None), ~_OPEN_SHARD)
 
 
+MAX_ADVANCE_ATTEMPTS = 5
+"""Times in a row that a plan may fail to be advanced by whoever was told to, before its job is given up."""
+
+
 def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, str]]:
-    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices. Notes that they are told of."""
+    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices.
+
+    Notes that they are told of. A job that was told of too often ends: whoever advances its plan dies of it.
+    """
     with db.read() as connection:
         old = db.now(connection) - dt.timedelta(seconds=grace_seconds)
         is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < old)
@@ -115,8 +127,21 @@ def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, s
     if found:
         with db.write() as connection:
             ids = [job_id for job_id, _ in found]
-            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(advance_sent_at=db.now(connection)))
-    return found
+            told = {"advance_sent_at": db.now(connection), "advance_attempts": JobRow.advance_attempts + 1}
+            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(**told))
+    return [one for one in found if not _give_up(db, one[0])]
+
+
+def _give_up(db: Database, job_id: str) -> bool:
+    """End a job whose plan was to be advanced too often."""
+    with db.write() as connection:
+        job = lock(connection, job_id)
+        if job is None or job.advance_attempts <= MAX_ADVANCE_ATTEMPTS or not _is_ready(connection, job_id):
+            return False
+        detail = f"{MAX_ADVANCE_ATTEMPTS} workers in a row did not bring the plan to its next round"
+        failure = {"kind": FailureKind.WORKER_LOST.value, "detail": detail, "retryable": True}
+        end_job(connection, job_id, db.now(connection), JobStatus.FAILED, failure=failure)
+    return True
 
 
 def _is_ready(connection: Connection, job_id: str) -> bool:

@@ -7,7 +7,7 @@ from jobs.plans.fits import Conclusion, PlannedFit, Round
 from jobs.plans.replay import replay
 from jobs.spec import JobSpec
 from jobs.states import JobStatus
-from store.commits import Finish
+from store.commits import Finish, time_limit_failure
 from store.errors import DatabaseUnavailable
 from store.rounds import Standing, begin_round, finish_job, spent_checkpoints, standing
 from store.sweeping import in_flight, mark_sent, mark_unsent, next_shard
@@ -24,6 +24,8 @@ def advance(place: Workplace, job_id: str) -> str:
     found = standing(place.db, job_id)
     if found is None:
         return "not_ready"
+    if found.is_timed_out:
+        return _finish(place, job_id, Finish(status=JobStatus.FAILED, failure=time_limit_failure(found.spec["time_limit_seconds"])))
     try:
         dataset = place.datasets.load(JobSpec.model_validate(found.spec).dataset)
         replayed = replay(JobSpec.model_validate(found.spec), dataset, results_of(found.results, place.artifacts))

@@ -24,13 +24,13 @@ def failure_of(error: BaseException) -> dict[str, Any]:
         return failure(FailureKind.TIME_LIMIT, "the worker's own time limit was reached", retryable=False)
     if isinstance(error, RowsChanged | UnfitRows):
         return failure(FailureKind.INVALID_DATA, str(error), retryable=False)
-    if isinstance(error, CheckpointLost):
-        return failure(FailureKind.INTERNAL, "the stored checkpoint of this fit cannot be read any more", retryable=True)
     if isinstance(error, KeyError) and str(error.args[0]).startswith("ds_"):
         return failure(FailureKind.INVALID_DATA, "the dataset was deleted", retryable=False)
     if isinstance(error, OSError):
         return failure(FailureKind.INVALID_DATA, "the dataset's files could not be read on the worker", retryable=True)
-    return failure(FailureKind.INTERNAL, f"the worker met an unexpected {type(error).__name__}; its log has the details", retryable=False)
+    is_lost = isinstance(error, CheckpointLost)
+    met = f"the worker met an unexpected {type(error).__name__}; its log has the details"
+    return failure(FailureKind.INTERNAL, "the stored checkpoint of this fit cannot be read any more" if is_lost else met, retryable=is_lost)
 
 
 def failure(kind: FailureKind, detail: str, *, retryable: bool) -> dict[str, Any]:
