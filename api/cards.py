@@ -6,6 +6,8 @@ from typing import Any
 
 from data.dataset import DatasetInfo
 from jobs.diagnosis import Diagnosis
+from jobs.plans.maker import with_overrides
+from jobs.spec import JobSpec
 from store.fits import FitState
 from store.jobs import JobState
 
@@ -27,8 +29,13 @@ def model_card(job: JobState, fit: FitState, info: DatasetInfo, diagnosis: Diagn
 
 
 def _summary(job: JobState, fit: FitState, info: DatasetInfo) -> str:
-    network = (fit.overrides.get("/network") or job.spec["network"])["name"]
+    network = spec_of(job, fit)["network"]["name"]
     return f"A network of kind `{network}` that predicts {target_text(info)}. Job `{job.id}`, fit {fit.number}, seed {fit.seed}."
+
+
+def spec_of(job: JobState, fit: FitState) -> dict[str, Any]:
+    """Give the spec that a fit was trained with: the job's, with what its plan set for it."""
+    return with_overrides(JobSpec.model_validate(job.spec), fit.overrides).model_dump(mode="json")
 
 
 def target_text(info: DatasetInfo) -> str:
@@ -54,7 +61,7 @@ def data_lines(job: JobState, fit: FitState, info: DatasetInfo) -> Iterator[str]
             f"{one_line(label)} {count}" for label, count in list(zip(info.class_labels, info.class_counts or (), strict=False))[:30]
         )
         yield f"* classes: {counts}{' ...' if len(info.class_labels) > 30 else ''}"
-    yield f"* preparation, learned from the training rows: `{compact(job.spec['preprocessing'])}`"
+    yield f"* preparation, learned from the training rows: `{compact(spec_of(job, fit)['preprocessing'])}`"
 
 
 def _figures(fit: FitState) -> Iterator[str]:
@@ -108,13 +115,14 @@ def _training(job: JobState, fit: FitState) -> Iterator[str]:
     yield f"* ended at epoch {fit.last_epoch} ({(fit.stop_reason or '').replace('_', ' ')}), {fit.steps_done} updates"
     if fit.overrides:
         yield f"* set for this fit: `{compact(json.dumps(fit.overrides, ensure_ascii=False))}`"
-    yield from recipe_lines(job)
+    yield from recipe_lines(job, fit)
 
 
-def recipe_lines(job: JobState) -> Iterator[str]:
-    """Write how a job trains, with what, and when."""
+def recipe_lines(job: JobState, fit: FitState) -> Iterator[str]:
+    """Write how a fit was trained, with what, and when."""
+    spec = spec_of(job, fit)
     for field in ("optimizer", "schedule", "training", "regularization", "early_stopping", "loss"):
-        yield f"* {field}: `{compact(job.spec.get(field))}`"
+        yield f"* {field}: `{compact(spec.get(field))}`"
     versions = job.environment or {}
     yield f"* versions: {', '.join(f'{name} {one_line(str(value))}' for name, value in versions.items())}"
     yield f"* created {job.created_at:%Y-%m-%d %H:%M} UTC, finished {'' if job.finished_at is None else f'{job.finished_at:%Y-%m-%d %H:%M} UTC'}"

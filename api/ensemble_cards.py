@@ -29,7 +29,7 @@ def ensemble_card(found: Chosen, info: DatasetInfo, layers: Sequence[str]) -> st
         ["## Members", "", *_members(found)],
         ["## What is not known", "", *_limits(found, info, result)],
         ["## Network", "", *layers, "", f"The first member's; {parameters} parameters in all {len(found.fits)}."],
-        ["## How it was trained", "", *recipe_lines(job)],
+        ["## How it was trained", "", *recipe_lines(job, found.fits[0])],
         ["## How to use it", "", *_use(found)],
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"

@@ -261,10 +261,17 @@ def states(connection: Connection, rows: Sequence[Any]) -> list[JobState]:
     return [_state(row, fits[row.id], told[row.id]) for row in rows]
 
 
+def _counted(status: JobStatus, fit: Any) -> int:
+    """Count the steps of a job's fits of one status as progress."""
+    if status is JobStatus.FAILED:
+        return int(fit[4])
+    return int(fit[5] if fit[1] is FitStatus.FAILED and status in ACTIVE else fit[3])
+
+
 def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobState:
     planned = sum(int(fit[5]) for fit in fits) + (row.steps_later if row.status in ACTIVE else 0)
-    # A running plan goes on without its failed fits: their steps are not to come.
-    whole = sum(int(fit[5] if fit[1] is FitStatus.FAILED and row.status in ACTIVE else fit[3]) for fit in fits)
+    # A running plan goes on without its failed fits: their steps are not to come. A job that failed got as far as it got.
+    whole = sum(_counted(row.status, fit) for fit in fits)
     progress = 1.0 if row.status is JobStatus.SUCCEEDED else min(1.0, whole / planned) if planned else 0.0
     return JobState(
         id=row.id,

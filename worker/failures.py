@@ -16,6 +16,11 @@ class CheckpointLost(RuntimeError):
     """The file that a fit was to be gone on with from is gone or cannot be read."""
 
 
+def is_fault_of_data(error: BaseException) -> bool:
+    """Tell whether rows or their dataset are at fault, and not the service."""
+    return bool(failure_of(error)["kind"] == FailureKind.INVALID_DATA.value)
+
+
 def failure_of(error: BaseException) -> dict[str, Any]:
     """Give a failed job's `failure`."""
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):

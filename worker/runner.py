@@ -23,7 +23,7 @@ from training.loop import Stack, conclude, train
 from training.records import EpochRecord, Fit, FitOutcome, StopReason
 from training.structure import structure
 from worker.advance import advance, finish_of, send_next
-from worker.failures import OutOfTime, failure_of
+from worker.failures import OutOfTime, failure_of, is_fault_of_data
 from worker.heartbeat import Heartbeat
 from worker.ledger import Ledger
 from worker.place import Workplace
@@ -110,7 +110,9 @@ class _Shard:
             except OutOfTime:
                 raise
             except Exception as error:  # noqa: BLE001  the other fits go on
-                _log.exception("fit_unprepared", job=self._claim.job_id, fit=claimed.number)
+                _log.warning(
+                    "fit_unprepared", job=self._claim.job_id, fit=claimed.number, reason=str(error), exc_info=not is_fault_of_data(error)
+                )
                 self._ledger.fail(claimed.number, claimed.row_hash, error)
                 continue
             self._preparations[claimed.number] = made.preparation

@@ -108,7 +108,7 @@ def _check_strata(strata: Array, num_out: int, pointer: str, names: Sequence[str
     if classes.counts.min() < 2:
         single = classes.values[classes.counts == 1]
         listed = ", ".join(names[number] if number < len(names) else str(number) for number in single[:5])
-        message = f"a class with a single row cannot be stratified ({listed}): leave it out, or set {unstratified}"
+        message = f"a class of which a single row is left to divide cannot be stratified ({listed}): leave it out, or set {unstratified}"
         raise SplitProblem(message, pointer=pointer, code="class_too_small")
     for name, size in (("drawn", num_out), ("remaining", len(strata) - num_out)):
         if size < len(classes.counts):

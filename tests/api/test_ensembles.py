@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from sqlalchemy import update
 
 from api.ensemble_graph import _voted
 from api.errors import ProblemError
@@ -25,6 +26,7 @@ from models.graph import Graph, finished
 from store.artifacts import Artifacts
 from store.engine import Database
 from store.fits import list_fits
+from store.tables import FitRow
 from tests.api.conftest import Answer, StrictClient
 from tests.kept import KeptJob, a_kept_job
 from training.export import load_safetensors, safetensors_metadata
@@ -282,6 +284,17 @@ def test_the_card_of_an_ensemble_tells_of_its_members_and_sets_it_against_them(
     of_one = lite_client.get(f"/v1/jobs/{job.id}/model-card?fit=2").text
     assert "fit 2, seed 2" in of_one
     assert "Members" not in of_one
+
+
+def test_a_card_tells_what_its_own_fit_was_trained_with(lite_client: StrictClient, sqlite_db: Database, artifacts: Artifacts) -> None:
+    job = a_kept_job(sqlite_db, artifacts, {"dataset": "iris"}, _draws(2), result=_model("soft", 1, 2))
+    changed = {"/optimizer": {"name": "sgd"}, "/training/batch_size": 7, "/preprocessing/features": "min_max", "/early_stopping": None}
+    with sqlite_db.write() as connection:
+        connection.execute(update(FitRow).where(FitRow.number == 2).values(overrides=changed))
+    card = lite_client.get(f"/v1/jobs/{job.id}/model-card?fit=2").text
+    for needed in ("optimizer: `name sgd", "batch_size 7", "features min_max"):
+        assert needed in card, (needed, card)
+    assert "optimizer: `name adam" in lite_client.get(f"/v1/jobs/{job.id}/model-card?fit=1").text
 
 
 CHOICES: dict[str, tuple[int, dict[str, Any] | None, JobStatus, list[int] | str]] = {

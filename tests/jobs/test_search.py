@@ -105,7 +105,7 @@ def test_one_standard_error_chooses_the_fewest_parameters_among_what_is_as_good(
     assert (choice["best"], choice["chosen"], choice["within"]) == (1, 2, [1, 2])
     assert choice["standard_error"] == pytest.approx(0.1 / np.sqrt(3))
     assert choice["threshold"] == pytest.approx(0.3577350)
-    assert "the simplest of 2 within one standard error" in result["sentence"]
+    assert "by the rule of one standard error among 2 candidates within it" in result["sentence"]
 
 
 def test_one_standard_error_prefers_the_strongest_l2_and_then_the_first() -> None:

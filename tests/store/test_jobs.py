@@ -14,7 +14,7 @@ from store.jobs import create_job, delete_job, get_job, job_version, queue_facts
 from store.listing import JobFilter, list_jobs
 from store.shards import claim
 from store.tables import Base, EpochRow, EventRow, FitRow, ShardRow
-from tests.factories import LEASE, a_claim, a_job, a_record, a_resolved, a_succeeded_job
+from tests.factories import LEASE, a_claim, a_diverged_job, a_job, a_record, a_resolved, a_succeeded_job
 
 
 def test_a_created_job_is_queued_with_its_fits_and_shard(db: Database) -> None:
@@ -121,6 +121,7 @@ def test_progress_rises_and_ends_at_one(db: Database) -> None:
         seen.append(get_job(db, created.job.id).progress)
     assert seen == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
     assert get_job(db, a_succeeded_job(db)).progress == 1.0
+    assert get_job(db, a_diverged_job(db)).progress == 0.0  # it got no further
 
 
 def test_filters_act_before_paging_and_pages_do_not_overlap(db: Database) -> None:

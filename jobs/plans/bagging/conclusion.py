@@ -185,6 +185,9 @@ def _sentence(
             f"has {name} {ensemble[name].value:.4g} on the {rows} rows, the mean member {main_figure(mean_member, is_classes=is_classes):.4g}"
         )
     if score.figures is not None:
-        said.append(f"{'out of the bag' if spec.bootstrap else 'on rows not drawn'} its {name} is {score.figures[name].value:.4g}")
+        where = "out of the bag" if spec.bootstrap else "on the training rows that members did not draw"
+        said.append(
+            f"{where} its {name} is {score.figures[name].value:.4g}" if said else f"has {name} {score.figures[name].value:.4g} {where}"
+        )
     told = "; ".join(said) or "was not measured: no rows were held out, and every member drew every row"
     return f"The vote of {count} of {spec.members} members {told}."

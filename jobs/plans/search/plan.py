@@ -78,7 +78,11 @@ def _sentence(
     assert one.score is not None
     score = shown(one.score if num_divisions > 1 else one.score.mean)
     over = f", the mean over {num_divisions} divisions" if num_divisions > 1 else ""
-    why = f", as the simplest of {len(choice.within)} within one standard error of the best" if spec.choose == "one_standard_error" else ""
+    why = (
+        f", by the rule of one standard error among {counted(len(choice.within), 'candidate')} within it"
+        if spec.choose == "one_standard_error"
+        else ""
+    )
     said = f"of {counted(len(found.tried), 'candidate')} {one.label} is chosen with a {spec.metric} of {score}{over}{why}"
     if refit is None:
         return said
