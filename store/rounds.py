@@ -14,7 +14,7 @@ from store.engine import Database
 from store.events import ending, tell
 from store.jobs import bump, close_job, insert_shards, lock
 from store.shards import OPEN_FITS
-from store.tables import FitRow, JobRow, ShardRow, table
+from store.tables import EventRow, FitRow, JobRow, ShardRow, table
 
 _FITS = table(FitRow)
 _SHARDS = table(ShardRow)
@@ -27,6 +27,8 @@ class StoredResult:
     number: int
     status: FitStatus
     row_hash: str
+    seed: int
+    overrides: dict[str, Any]
     best_epoch: int | None
     kept_epoch: int | None
     evaluation: dict[str, Any] | None
@@ -101,22 +103,33 @@ def spent_checkpoints(db: Database, job_id: str) -> list[str]:
 
 
 _OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _SHARDS.c.status != ShardStatus.DONE))
+_LONGEST_GRACE = dt.timedelta(minutes=10)
 _IS_READY = (JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested_at.is_(None), ~_OPEN_SHARD)
 
 
 def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, str]]:
-    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices. Notes that they are told of."""
+    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices. Notes that they are told of.
+
+    A job is told of again after `grace_seconds`, then after twice as long each time, up to ten minutes: where no worker is
+    there, or each dies of it, messages must not pile up.
+    """
     with db.read() as connection:
-        old = db.now(connection) - dt.timedelta(seconds=grace_seconds)
-        is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < old)
-        found = [
-            (row.id, row.device) for row in connection.execute(select(JobRow.id, JobRow.device).where(and_(*_IS_READY, is_due)).limit(100))
-        ]
+        now = db.now(connection)
+        is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < now - dt.timedelta(seconds=grace_seconds))
+        since = select(func.max(EventRow.at)).where(EventRow.job_id == JobRow.id).scalar_subquery()
+        query = select(JobRow.id, JobRow.device, JobRow.advance_sent_at, since.label("since")).where(and_(*_IS_READY, is_due))
+        rows = connection.execute(query.order_by(JobRow.advance_sent_at, JobRow.id)).all()
+        found = [(row.id, row.device) for row in rows if row.advance_sent_at is None or _has_waited(row.advance_sent_at, row.since, now)]
     if found:
         with db.write() as connection:
             ids = [job_id for job_id, _ in found]
             connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(advance_sent_at=db.now(connection)))
     return found
+
+
+def _has_waited(sent_at: dt.datetime, since: dt.datetime | None, now: dt.datetime) -> bool:
+    waited = dt.timedelta(0) if since is None else sent_at - since
+    return sent_at + min(waited, _LONGEST_GRACE) < now
 
 
 def _is_ready(connection: Connection, job_id: str) -> bool:
@@ -139,7 +152,10 @@ def _prune(connection: Connection, job_id: str, numbers: Sequence[int]) -> list[
 
 
 def _results(connection: Connection, job_id: str) -> list[StoredResult]:
-    names = ("number", "status", "row_hash", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "rungs", "outputs_url")
+    names = (
+        "number", "status", "row_hash", "seed", "overrides", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "rungs",
+        "outputs_url",
+    )  # fmt: skip
     rows = connection.execute(
         select(*(_FITS.c[name] for name in names)).where(_FITS.c.job_id == job_id).order_by(_FITS.c.number)
     ).mappings()
