@@ -188,8 +188,11 @@ class _Shard:
     def _checkpoint(self, stack: Stack) -> None:
         """Keep what live fits have come to: whoever takes over goes on from there."""
         began = time.monotonic()
-        for number, content in stack.checkpoint().items():
-            self._ledger.keep(number, stack.next_epoch - 1, content)
+        try:
+            for number, content in stack.checkpoint().items():
+                self._ledger.keep(number, stack.next_epoch - 1, content)
+        except OSError as error:  # the store is away: whoever takes over goes on from an earlier one, and training from here
+            _log.warning("checkpoint_unwritten", shard=self._claim.shard_id, reason=type(error).__name__)
         self._checkpointed_at = time.monotonic()
         # Many fits, large networks or a slow store: what is written must not take the time of what is trained.
         self._checkpoint_seconds = max(self._place.checkpoint_seconds, _CHECKPOINT_PAUSE * (self._checkpointed_at - began))
