@@ -21,6 +21,8 @@ _STACK_BYTES = 4e6
 """Parameters, gradient and two moments of a stack: beyond it falls out of cache."""
 _BETWEEN = 4
 _MOST = 64
+_SHARD_BYTES = 2e9
+"""Prepared rows of a shard: fits that see the same rows share them, resamples do not."""
 
 
 def shards_of(fits: Sequence[PlannedFit], info: DatasetInfo, workers: int) -> list[list[PlannedFit]]:
@@ -31,7 +33,7 @@ def shards_of(fits: Sequence[PlannedFit], info: DatasetInfo, workers: int) -> li
         alike.setdefault(key, []).append(fit)
     shards = []
     for group in alike.values():
-        size = min(stack_size(group[0]), math.ceil(len(group) / max(1, workers)))
+        size = min(stack_size(group[0]), math.ceil(len(group) / max(1, workers)), _most_in_memory(group))
         count = math.ceil(len(group) / size)
         ends = [round(i * len(group) / count) for i in range(count + 1)]
         shards += [group[start:stop] for start, stop in itertools.pairwise(ends)]
@@ -46,6 +48,14 @@ def stack_size(fit: PlannedFit) -> int:
     if flops > _SMALL_STEP:
         return _BETWEEN
     return max(1, min(_MOST, int(_STACK_BYTES / (16 * fit.num_parameters))))
+
+
+def _most_in_memory(group: Sequence[PlannedFit]) -> int:
+    """Give how many of these fits one worker can hold the rows of."""
+    first, several = group[0], len({fit.row_hash for fit in group})
+    width = 8 if first.spec.training.precision == "float64" else 4
+    most = max(1, int(_SHARD_BYTES / (width * math.prod(first.input_shape) * sum(first.num_rows.values()))))
+    return len(group) if several <= most else most
 
 
 def step_flops(fit: PlannedFit) -> float:

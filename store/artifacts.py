@@ -118,12 +118,14 @@ class Artifacts:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete artifacts; one that is gone already is no error."""
+        folders: dict[str, fsspec.AbstractFileSystem] = {}
         for key in keys:
             files, path = self._place(key)
-            if files.exists(path):
-                with contextlib.suppress(FileNotFoundError):
-                    files.rm_file(path)
-                self._drop_if_empty(files, path.rsplit("/", 1)[0])
+            with contextlib.suppress(FileNotFoundError):
+                files.rm_file(path)
+            folders[path.rsplit("/", 1)[0]] = files
+        for folder, files in folders.items():
+            self._drop_if_empty(files, folder)
 
     def clear(self, folder: str) -> None:
         """Delete all that lies in a folder, files that no row names too; none is no error.

@@ -132,7 +132,7 @@ def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish
         return final, False
     if counts.get(ShardStatus.PENDING, 0):
         return None, False
-    connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(advance_sent_at=now, advance_attempts=0))
+    connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(advance_sent_at=now))
     return None, True
 
 

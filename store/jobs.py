@@ -365,18 +365,26 @@ def insert_shards(connection: Connection, job_id: str, index: int, shards: Seque
     paused = select(FitRow.number, FitRow.steps_done).where(FitRow.job_id == job_id, FitRow.status == FitStatus.PENDING)
     known = {} if index == 0 else {row.number: row.steps_done for row in connection.execute(paused).all()}
     ids = sorted(new_id("shard") for _ in shards)  # they are sent in this order
-    for shard_id, fits in zip(ids, shards, strict=True):
-        begun = sum(known.get(fit.number, 0) for fit in fits)
-        connection.execute(
-            insert(ShardRow).values(id=shard_id, job_id=job_id, round=index, status=ShardStatus.PENDING, furthest_step=begun)
-        )
-        for fit in fits:
-            if fit.number in known:
-                own = (FitRow.job_id == job_id, FitRow.number == fit.number)
-                connection.execute(update(FitRow).where(*own).values(shard_id=shard_id, pause_at=fit.pause_at))
-        new = [_fit_values(job_id, shard_id, fit) for fit in fits if fit.number not in known]
-        if new:
-            connection.execute(insert(FitRow), new)
+    rows = [
+        {
+            "id": shard_id,
+            "job_id": job_id,
+            "round": index,
+            "status": ShardStatus.PENDING,
+            "furthest_step": sum(known.get(fit.number, 0) for fit in fits),
+        }
+        for shard_id, fits in zip(ids, shards, strict=True)
+    ]
+    if rows:
+        connection.execute(insert(ShardRow), rows)
+    placed = [(shard_id, fit) for shard_id, fits in zip(ids, shards, strict=True) for fit in fits]
+    for shard_id, fit in placed:
+        if fit.number in known:
+            own = (FitRow.job_id == job_id, FitRow.number == fit.number)
+            connection.execute(update(FitRow).where(*own).values(shard_id=shard_id, pause_at=fit.pause_at))
+    new = [_fit_values(job_id, shard_id, fit) for shard_id, fit in placed if fit.number not in known]
+    if new:
+        connection.execute(insert(FitRow), new)
     return ids
 
 

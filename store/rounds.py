@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from jobs.plans.fits import PlannedFit, Round
-from jobs.states import FailureKind, FitStatus, JobStatus, ShardStatus
+from jobs.states import FitStatus, JobStatus, ShardStatus
 from store.commits import Finish
 from store.engine import Database
 from store.events import ending, tell
-from store.jobs import bump, close_job, end_job, insert_shards, lock
+from store.jobs import bump, close_job, insert_shards, lock
 from store.shards import OPEN_FITS
-from store.tables import FitRow, JobRow, ShardRow, table
+from store.tables import EventRow, FitRow, JobRow, ShardRow, table
 from training.records import StopReason
 
 _FITS = table(FitRow)
@@ -28,6 +28,8 @@ class StoredResult:
     number: int
     status: FitStatus
     row_hash: str
+    seed: int
+    overrides: dict[str, Any]
     best_epoch: int | None
     kept_epoch: int | None
     evaluation: dict[str, Any] | None
@@ -77,7 +79,6 @@ def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: S
             job_id,
             fits_later=awaited.later_fits,
             steps_later=awaited.later_steps,
-            advance_attempts=0,
             phase=f"round {index + 1}: waiting for a worker",
         )
         tell(connection, job_id, version, db.now(connection), [("fit", {"fit": number, **_PRUNED}) for number in pruned])
@@ -106,42 +107,33 @@ def spent_checkpoints(db: Database, job_id: str) -> list[str]:
 
 
 _OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _SHARDS.c.status != ShardStatus.DONE))
+_LONGEST_GRACE = dt.timedelta(minutes=10)
 _IS_READY = (JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested_at.is_(None), ~_OPEN_SHARD)
 
 
-MAX_ADVANCE_ATTEMPTS = 5
-"""Times in a row that a plan may fail to be advanced by whoever was told to, before its job is given up."""
-
-
 def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, str]]:
-    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices.
+    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices. Notes that they are told of.
 
-    Notes that they are told of. A job that was told of too often ends: whoever advances its plan dies of it.
+    A job is told of again after `grace_seconds`, then after twice as long each time, up to ten minutes: where no worker is
+    there, or each dies of it, messages must not pile up.
     """
     with db.read() as connection:
-        old = db.now(connection) - dt.timedelta(seconds=grace_seconds)
-        is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < old)
-        found = [
-            (row.id, row.device) for row in connection.execute(select(JobRow.id, JobRow.device).where(and_(*_IS_READY, is_due)).limit(100))
-        ]
+        now = db.now(connection)
+        is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < now - dt.timedelta(seconds=grace_seconds))
+        since = select(func.max(EventRow.at)).where(EventRow.job_id == JobRow.id).scalar_subquery()
+        query = select(JobRow.id, JobRow.device, JobRow.advance_sent_at, since.label("since")).where(and_(*_IS_READY, is_due))
+        rows = connection.execute(query.order_by(JobRow.advance_sent_at, JobRow.id)).all()
+        found = [(row.id, row.device) for row in rows if row.advance_sent_at is None or _has_waited(row.advance_sent_at, row.since, now)]
     if found:
         with db.write() as connection:
             ids = [job_id for job_id, _ in found]
-            told = {"advance_sent_at": db.now(connection), "advance_attempts": JobRow.advance_attempts + 1}
-            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(**told))
-    return [one for one in found if not _give_up(db, one[0])]
+            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(advance_sent_at=db.now(connection)))
+    return found
 
 
-def _give_up(db: Database, job_id: str) -> bool:
-    """End a job whose plan was to be advanced too often."""
-    with db.write() as connection:
-        job = lock(connection, job_id)
-        if job is None or job.advance_attempts <= MAX_ADVANCE_ATTEMPTS or not _is_ready(connection, job_id):
-            return False
-        detail = f"{MAX_ADVANCE_ATTEMPTS} workers in a row did not bring the plan to its next round"
-        failure = {"kind": FailureKind.WORKER_LOST.value, "detail": detail, "retryable": True}
-        end_job(connection, job_id, db.now(connection), JobStatus.FAILED, failure=failure)
-    return True
+def _has_waited(sent_at: dt.datetime, since: dt.datetime | None, now: dt.datetime) -> bool:
+    waited = dt.timedelta(0) if since is None else sent_at - since
+    return sent_at + min(waited, _LONGEST_GRACE) < now
 
 
 def _is_ready(connection: Connection, job_id: str) -> bool:
@@ -164,7 +156,10 @@ def _prune(connection: Connection, job_id: str, numbers: Sequence[int]) -> list[
 
 
 def _results(connection: Connection, job_id: str) -> list[StoredResult]:
-    names = ("number", "status", "row_hash", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "rungs", "outputs_url")
+    names = (
+        "number", "status", "row_hash", "seed", "overrides", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "rungs",
+        "outputs_url",
+    )  # fmt: skip
     rows = connection.execute(
         select(*(_FITS.c[name] for name in names)).where(_FITS.c.job_id == job_id).order_by(_FITS.c.number)
     ).mappings()

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from jobs.states import ACTIVE, FailureKind, FitStatus, JobStatus, ShardStatus
 from store.engine import Database
@@ -50,16 +50,21 @@ def due(db: Database, *, workers: int = 0, grace_seconds: float = 1.0, resend_se
             _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, _SHARDS.c.sent_at < now - dt.timedelta(seconds=10)
         )
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
-        query = (
-            select(_SHARDS.c.id, _SHARDS.c.job_id, JobRow.device, _SHARDS.c.sent_at.is_(None).label("is_new"), _SHARDS.c.status)
+        is_new = and_(_SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.sent_at.is_(None))
+        turn = func.row_number().over(partition_by=(_SHARDS.c.job_id, case((is_new, 1), else_=0)), order_by=_SHARDS.c.id)
+        found_due = (
+            select(_SHARDS.c.id, _SHARDS.c.job_id, JobRow.device, JobRow.created_at, case((is_new, turn), else_=0).label("turn"))
             .join(JobRow, JobRow.id == _SHARDS.c.job_id)
             .where(JobRow.status.in_(ACTIVE), or_(waiting, lapsed))
+            .subquery()
         )
-        rows = connection.execute(query.order_by(JobRow.created_at, _SHARDS.c.id).limit(10_000)).all()
+        # A job of a thousand shards must not fill the list: others would never be read.
+        query = select(found_due).where(found_due.c.turn <= in_flight(workers))
+        rows = connection.execute(query.order_by(found_due.c.created_at, found_due.c.id).limit(10_000)).all()
         busy = _busy(connection, {row.job_id for row in rows})
     found = []
     for row in rows:
-        if row.is_new and row.status is ShardStatus.PENDING:
+        if row.turn:
             if busy.get(row.job_id, 0) >= in_flight(workers):
                 continue
             busy[row.job_id] = busy.get(row.job_id, 0) + 1

@@ -109,7 +109,6 @@ class JobRow(Base):
     fits_later: Mapped[int] = mapped_column(default=0)  # at most so many come in later rounds of its plan
     steps_later: Mapped[int] = mapped_column(BigInteger, default=0)
     advance_sent_at: Mapped[dt.datetime | None]  # when somebody was last told to advance its plan
-    advance_attempts: Mapped[int] = mapped_column(default=0)  # times in a row that a sweeper had to tell somebody
     created_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]

@@ -31,12 +31,12 @@ class _Unwritten:
 class Ledger:
     """Gathers what one claimed shard has to say and writes it under its lease.
 
-    `ended` are the results of its fits that ended, whether written yet or not, but for earlier rungs.
+    `ended` are its fits that ended, whether written yet or not.
     """
 
     def __init__(self, place: Workplace, held: Claim) -> None:
         """Begin with nothing to write."""
-        self.ended: dict[int, StoredResult] = {}
+        self.ended: dict[int, FitEnd] = {}
         self._place = place
         self._claim = held
         self._unwritten = _Unwritten()
@@ -88,11 +88,10 @@ class Ledger:
                 weights_url=self._write_weights(outcome, planned, preparation),
                 message=outcome.message,
                 outputs_url=self._write_outputs(outcome, preparation),
-            ),
-            planned.row_hash,
+            )
         )
 
-    def fail(self, number: int, row_hash: str, error: Exception) -> None:
+    def fail(self, number: int, error: Exception) -> None:
         """Take that a fit failed for itself; its epochs so far stay."""
         if number in self.ended:
             return
@@ -102,11 +101,15 @@ class Ledger:
         is_out_of_time = failure["kind"] == FailureKind.TIME_LIMIT
         reason = StopReason.TIME_LIMIT.value if is_out_of_time else failed.value  # which ends the job, whoever ends its last shard
         end = FitEnd(number=number, status=failed, stop_reason=reason, message=failure["detail"], failure=failure, **nothing)
-        self._end(end, row_hash)
+        self._end(end)
 
     def brought_up_to_date(self, stored: Sequence[StoredResult]) -> list[StoredResult]:
         """Give a job's stored results with the ends that were not written yet."""
-        return [replace(self.ended[one.number], rungs=one.rungs) if one.number in self.ended else one for one in stored]
+        names = ("status", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "outputs_url")
+        return [
+            replace(one, **{name: getattr(self.ended[one.number], name) for name in names}) if one.number in self.ended else one
+            for one in stored
+        ]
 
     def write(self, *, is_done: bool = False, final: Finish | None = None, environment: dict[str, Any] | None = None) -> Orders:
         """Write what was gathered, trying again while the database is away, for as long as the lease would last.
@@ -142,10 +145,9 @@ class Ledger:
                 self._place.nudge(self._claim.job_id)
                 return orders
 
-    def _end(self, end: FitEnd, row_hash: str) -> None:
+    def _end(self, end: FitEnd) -> None:
         self._unwritten.ends.append(end)
-        names = ("number", "status", "best_epoch", "kept_epoch", "evaluation", "message", "failure", "outputs_url")
-        self.ended[end.number] = StoredResult(**{name: getattr(end, name) for name in names}, row_hash=row_hash, rungs={})
+        self.ended[end.number] = end
 
     def _forget_checkpoints(self, written: _Unwritten) -> None:
         """Delete files that no row names any more; what is missed here goes with its job."""

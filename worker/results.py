@@ -19,6 +19,8 @@ def results_of(stored: Sequence[StoredResult], artifacts: Artifacts) -> list[Fit
             number=one.number,
             status=one.status,
             row_hash=one.row_hash,
+            seed=one.seed,
+            overrides=one.overrides,
             best_epoch=one.best_epoch,
             kept_epoch=one.kept_epoch,
             evaluation=one.evaluation,

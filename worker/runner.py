@@ -30,6 +30,8 @@ from worker.place import Workplace
 from worker.results import results_of
 
 _log = structlog.get_logger()
+_CHECKPOINT_PAUSE = 10
+"""Between checkpoints passes at least so many times as long as one takes to write."""
 _Reason = StopReason | Literal["leave"]
 
 
@@ -76,6 +78,7 @@ class _Shard:
         self._device = "cuda" if self._spec.device != "cpu" and torch.cuda.is_available() else "cpu"
         self._began = time.monotonic()
         self._checkpointed_at = time.monotonic()
+        self._checkpoint_seconds = place.checkpoint_seconds
         self._planned: Mapping[int, PlannedFit] = {}
         self._preparations: dict[int, Preparation] = {}
 
@@ -113,7 +116,7 @@ class _Shard:
                 _log.warning(
                     "fit_unprepared", job=self._claim.job_id, fit=claimed.number, reason=str(error), exc_info=not is_fault_of_data(error)
                 )
-                self._ledger.fail(claimed.number, claimed.row_hash, error)
+                self._ledger.fail(claimed.number, error)
                 continue
             self._preparations[claimed.number] = made.preparation
             groups.setdefault((structure(made.fit), claimed.checkpoint_epoch), []).append(made.fit)
@@ -146,7 +149,7 @@ class _Shard:
         except Exception as error:  # noqa: BLE001  the other stacks go on
             _log.exception("stack_failed", job=self._claim.job_id, fits=[fit.number for fit in fits])
             for fit in fits:
-                self._ledger.fail(fit.number, self._planned[fit.number].row_hash, error)
+                self._ledger.fail(fit.number, error)
             return None
         return reason
 
@@ -163,7 +166,7 @@ class _Shard:
             if stack.is_between_epochs:
                 if self._place.must_leave():
                     return "leave"
-                if time.monotonic() - self._checkpointed_at >= self._place.checkpoint_seconds:
+                if time.monotonic() - self._checkpointed_at >= self._checkpoint_seconds:
                     self._checkpoint(stack)
         return None
 
@@ -186,9 +189,15 @@ class _Shard:
 
     def _checkpoint(self, stack: Stack) -> None:
         """Keep what live fits have come to: whoever takes over goes on from there."""
+        began = time.monotonic()
+        try:
+            for number, content in stack.checkpoint().items():
+                self._ledger.keep(number, stack.next_epoch - 1, content)
+        except OSError as error:  # the store is away: whoever takes over goes on from an earlier one, and training from here
+            _log.warning("checkpoint_unwritten", shard=self._claim.shard_id, reason=type(error).__name__)
         self._checkpointed_at = time.monotonic()
-        for number, content in stack.checkpoint().items():
-            self._ledger.keep(number, stack.next_epoch - 1, content)
+        # Many fits, large networks or a slow store: what is written must not take the time of what is trained.
+        self._checkpoint_seconds = max(self._place.checkpoint_seconds, _CHECKPOINT_PAUSE * (self._checkpointed_at - began))
 
     def _stop(self, reason: _Reason) -> str:
         """End the shard, and the job with it, or hand the shard back."""
@@ -214,7 +223,7 @@ class _Shard:
     def _fail(self, error: Exception) -> str:
         """End the shard for what happened to all of it: its fits fail, and their plan decides; a worker's own time limit ends the job."""
         for claimed in self._claim.fits:
-            self._ledger.fail(claimed.number, claimed.row_hash, error)
+            self._ledger.fail(claimed.number, error)
         if isinstance(error, OutOfTime):
             return self._write_end(Finish(status=JobStatus.FAILED, failure=failure_of(error)))
         return self._write_done()

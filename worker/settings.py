@@ -13,7 +13,9 @@ class WorkerSettings(StoreSettings):
     broker_url: str = Field("redis://127.0.0.1:6379/0", repr=False, description="Redis or Valkey URL of the queue and of nudges.")
     flush_seconds: float = Field(0.2, gt=0, description="Longest time that finished epochs wait to be stored.")
     checkpoint_seconds: float = Field(
-        10.0, gt=0, description="Between checkpoints of fits in training: what a worker that dies loses at most, and an epoch."
+        10.0,
+        gt=0,
+        description="Between checkpoints of fits in training: what a worker that dies loses at most, and an epoch. Longer where writing them takes more than a tenth of it.",
     )
     beat_seconds: float = Field(5.0, gt=0, description="Between a worker's signs of life.")
     sweep_seconds: float = Field(0.5, gt=0, description="Between a sweeper's rounds.")

@@ -67,7 +67,8 @@ class FitResult:
 
     `evaluation` is the JSON of the final figures, or None. `rungs` has for each epoch that the fit paused after the
     figures (train_loss, val_loss, ...) of its best epoch until then. `outputs` reads what the network says of the rows
-    asked for: class probabilities [m, K], or numbers [m, 1] in original units.
+    asked for: class probabilities [m, K], or numbers [m, 1] in original units. `seed` and `overrides` are those that it was
+    trained with, where that is known.
     """
 
     number: int
@@ -79,6 +80,8 @@ class FitResult:
     message: str | None = None
     failure: Mapping[str, Any] | None = None
     rungs: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    seed: int | None = None
+    overrides: Mapping[str, Any] | None = None
     outputs: Callable[[], Array] | None = field(default=None, compare=False, repr=False)
 
     @property

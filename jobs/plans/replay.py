@@ -1,8 +1,9 @@
 """Plans are replayed from stored results; nothing about a running plan lives in a process."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 from data.dataset import Dataset
 from jobs.plans.bagging.plan import plan as bagging_plan
@@ -58,7 +59,8 @@ def replay(spec: JobSpec, dataset: Dataset, results: Sequence[FitResult]) -> Rep
     awaited, index = next(plan), 0
     while True:
         planned |= {fit.number: fit for fit in awaited.fits}
-        if not all(_is_known(fit, known) for fit in awaited.fits):
+        are_known = [_is_known(fit, known) for fit in awaited.fits]  # every stored fit is compared
+        if not all(are_known):
             return Replayed(planned=planned, index=index, awaited=awaited, conclusion=None)
         try:
             awaited = plan.send([known[fit.number] for fit in awaited.fits])
@@ -73,7 +75,13 @@ def _is_known(fit: PlannedFit, known: Mapping[int, FitResult]) -> bool:
         return False
     if result.row_hash != fit.row_hash:
         raise ReplayMismatch(f"fit {fit.number}: the rows are not those that were planned")
+    if result.seed not in {None, fit.seed} or result.overrides not in (None, _as_stored(fit.overrides)):
+        raise ReplayMismatch(f"fit {fit.number}: the seed or the settings are not those that were planned")
     return result.status in _ENDED or fit.pause_at in result.rungs
+
+
+def _as_stored(overrides: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(dict(overrides)))
 
 
 def start(spec: JobSpec, dataset: Dataset) -> Plan:

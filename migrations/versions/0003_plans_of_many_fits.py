@@ -17,7 +17,6 @@ def upgrade() -> None:
         batch.add_column(sa.Column("fits_later", sa.Integer(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("steps_later", sa.BigInteger(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("advance_sent_at", sa.DateTime(timezone=True), nullable=True))
-        batch.add_column(sa.Column("advance_attempts", sa.Integer(), nullable=False, server_default="0"))
     with op.batch_alter_table("fits") as batch:
         batch.add_column(sa.Column("place", sa.JSON(none_as_null=True), nullable=False, server_default="{}"))
         batch.add_column(sa.Column("failure", sa.JSON(none_as_null=True), nullable=True))
@@ -39,5 +38,5 @@ def downgrade() -> None:
         for name in ("checkpoint_epoch", "checkpoint_url", "rungs", "pause_at", "outputs_url", "failure", "place"):
             batch.drop_column(name)
     with op.batch_alter_table("jobs") as batch:
-        for name in ("advance_attempts", "advance_sent_at", "steps_later", "fits_later"):
+        for name in ("advance_sent_at", "steps_later", "fits_later"):
             batch.drop_column(name)

@@ -102,6 +102,14 @@ def test_a_pointer_replaces_a_whole_subtree_with_its_own_defaults() -> None:
     assert changed.network.hidden_units == (7, 64)
 
 
+def test_a_stored_fit_of_other_settings_than_the_planned_ones_is_no_result() -> None:
+    fit = _fit()
+    ended = {"number": 1, "status": FitStatus.FINISHED, "row_hash": fit.row_hash, "best_epoch": 1, "kept_epoch": 1, "evaluation": {}}
+    for differing in ({"overrides": {"/optimizer/learning_rate": 0.5}}, {"seed": fit.seed + 1}):
+        with pytest.raises(ReplayMismatch, match="settings are not those that were planned"):
+            replay(SPEC, IRIS, [FitResult(**{**ended, "seed": fit.seed, "overrides": dict(fit.overrides), **differing})])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("pointer", "code"),
     [("/dataset", "cannot_vary"), ("/plan", "cannot_vary"), ("/seed", "cannot_vary"), ("", "cannot_vary"), ("/network/no/where", "no_such_field"),

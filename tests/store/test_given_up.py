@@ -3,27 +3,13 @@
 from dataclasses import replace
 
 from jobs.plans.fits import Round
-from jobs.states import JobStatus
 from store.commits import commit
 from store.engine import Database
-from store.jobs import get_job
-from store.rounds import MAX_ADVANCE_ATTEMPTS, begin_round, spent_checkpoints, standing, unadvanced
+from store.rounds import begin_round, spent_checkpoints, standing
 from store.shards import MAX_IDLE_ATTEMPTS
 from store.sweeping import reap
 from tests.factories import LEASE
-from tests.rounds import a_job_of_folds, an_end_of, done, four_folds, let_lease_run_out, pauses, records_of, statuses_of, take
-
-
-def test_a_plan_that_nobody_survives_advancing_is_given_up(db: Database) -> None:
-    """B094: not told of for ever."""
-    created = a_job_of_folds(db, [1, 2, 3, 4])
-    assert done(db, take(db, created.shard_ids[0]), 1, 2, 3, 4).must_advance
-    for _ in range(MAX_ADVANCE_ATTEMPTS):
-        assert unadvanced(db, grace_seconds=-1) == [(created.job.id, "auto")]
-    assert unadvanced(db, grace_seconds=-1) == []
-    job = get_job(db, created.job.id)
-    assert (job.status, (job.failure or {})["kind"]) == (JobStatus.FAILED, "worker_lost")
-    assert statuses_of(db, created.job.id) == ["finished"] * 4
+from tests.rounds import a_job_of_folds, an_end_of, four_folds, let_lease_run_out, pauses, records_of, take
 
 
 def test_a_job_whose_time_was_over_is_known_to_be(db: Database) -> None:

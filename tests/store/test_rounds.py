@@ -18,7 +18,7 @@ from store.jobs import get_job, request_cancel
 from store.rounds import begin_round, finish_job, results, standing, unadvanced
 from store.shards import claim, release, release_worker
 from store.sweeping import due, mark_sent, reap
-from store.tables import EpochRow, FitRow, JobRow
+from store.tables import EpochRow, EventRow, FitRow, JobRow
 from tests.factories import LEASE
 from tests.rounds import (
     EPOCHS,
@@ -359,6 +359,18 @@ def test_a_job_without_an_open_shard_is_found_after_a_grace_and_then_left_alone_
     assert unadvanced(db, grace_seconds=60) == []
     assert finish_job(db, created.job.id, SUCCESS)
     assert unadvanced(db, grace_seconds=-1) == []
+
+
+def test_a_job_that_nobody_advances_is_told_of_ever_more_seldom(db: Database) -> None:
+    created = a_job_of_folds(db, [1, 2, 3, 4])
+    done(db, take(db, created.shard_ids[0]), 1, 2, 3, 4)
+    begun = dt.timedelta(seconds=300)
+    for since_sent, is_told in ((100, False), (151, True)):
+        with db.write() as connection:
+            now = db.now(connection)
+            connection.execute(update(EventRow).values(at=now - begun))
+            connection.execute(update(JobRow).values(advance_sent_at=now - dt.timedelta(seconds=since_sent)))
+        assert (unadvanced(db) != []) is is_told
 
 
 def test_one_worker_that_leaves_does_not_say_that_the_other_is_gone(db: Database) -> None:

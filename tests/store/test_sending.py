@@ -1,5 +1,7 @@
 """Which shards are sent: of one job only so many at a time, so that a job submitted later takes its turn."""
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.planning import shards_of
@@ -66,3 +68,20 @@ def test_fits_of_different_structures_never_share_a_shard() -> None:
 def test_convolutions_train_one_by_one() -> None:
     resolved = a_resolved(dataset="digits", plan={"name": "bagging", "members": 3}, network={"name": "cnn"})
     assert [len(shard) for shard in shards_of(resolved.fits, resolved.info, 1)] == [1, 1, 1]
+
+
+def test_a_job_of_many_shards_does_not_hide_the_shards_of_others(db: Database) -> None:
+    many = a_resolved(plan={"name": "bagging", "members": 40})
+    first = create_job(db, many, [[fit] for fit in many.fits]).shard_ids
+    other = create_job(db, a_resolved()).shard_ids
+    assert _due(db, workers=3) == [*first[:3], *other]
+    mark_sent(db, first[:3])
+    assert _due(db, workers=3) == other
+
+
+def test_resamples_of_many_rows_do_not_fill_the_memory_of_one_worker() -> None:
+    resolved = a_resolved(plan={"name": "bagging", "members": 10}, network={"name": "mlp", "hidden_units": [8]})
+    many = [replace(fit, num_rows={"train": 10**7, "val": 0, "test": 0}, input_shape=(20,)) for fit in resolved.fits]
+    assert [len(shard) for shard in shards_of(many, resolved.info, 1)] == [2] * 5
+    alike = [replace(fit, row_hash="the same") for fit in many]
+    assert [len(shard) for shard in shards_of(alike, resolved.info, 1)] == [10]

@@ -154,8 +154,11 @@ def test_a_job_interrupted_at_its_epochs_leaves_what_an_undisturbed_one_leaves(
     assert _left(calm, disturbed.job.id) == _left(calm, undisturbed.job.id)
 
 
-def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(db: Database, tmp_path: Path) -> None:
+def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """B010, B081: whoever takes over goes on from the last checkpoint that was committed."""
+    monkeypatch.setattr(worker.runner, "_CHECKPOINT_PAUSE", 0)
     body = body_of("bagging", training={"max_epochs": 12})
     undisturbed = _submit(db, body, workers=1)
     _drain(_place(db, tmp_path), undisturbed.job.id)
@@ -178,6 +181,20 @@ def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(
     time.sleep(0.01)
     run_shard(_place(db, tmp_path), created.shard_ids[0])
     assert _left(_place(db, tmp_path), created.job.id) == _left(_place(db, tmp_path), undisturbed.job.id)
+
+
+def test_a_checkpoint_that_cannot_be_written_fails_no_fit(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Artifacts.write
+
+    def away(self: Artifacts, key: str, content: bytes) -> str:
+        if key.endswith(".checkpoint"):
+            raise TimeoutError("the store is away")
+        return write(self, key, content)
+
+    monkeypatch.setattr(Artifacts, "write", away)
+    created = _submit(db, body_of("bagging"), workers=1)
+    _drain(_place(db, tmp_path, checkpoint_seconds=1e-6), created.job.id)
+    assert get_job(db, created.job.id).status is JobStatus.SUCCEEDED
 
 
 def _breaking(number: int) -> Callable[..., Any]:

@@ -50,7 +50,10 @@ def member_rows(spec: BaggingPlanSpec, division: Division, seed: int) -> FitRows
 
 def left_out(division: Division, drawn: Array) -> Array:
     """Give the training rows that were not drawn, ascending: out of the bag."""
-    return np.setdiff1d(division.train, drawn)
+    is_out = np.zeros(division.train.max() + 1, dtype=bool)  # of a million rows np.setdiff1d takes a second, for each member
+    is_out[division.train] = True
+    is_out[drawn] = False
+    return np.flatnonzero(is_out)
 
 
 def sample_size(spec: BaggingPlanSpec, rows: int) -> int:
