@@ -10,10 +10,10 @@ from api.choosing import Chosen
 from data.dataset import DatasetInfo
 
 _VOTES = {
-    "soft": "the weighted mean of the members' class probabilities",
-    "hard": "each class's weighted share of the members that name it",
-    "mean": "the weighted mean of the members' numbers",
-    "median": "the weighted median of the members' numbers",
+    "soft": "the {weighted}mean of the members' class probabilities",
+    "hard": "each class's {weighted}share of the members that name it",
+    "mean": "the {weighted}mean of the members' numbers",
+    "median": "the {weighted}median of the members' numbers",
 }
 _PARTS = ("train", "val", "test")
 
@@ -24,7 +24,7 @@ def ensemble_card(found: Chosen, info: DatasetInfo, layers: Sequence[str]) -> st
     parameters = sum(fit.num_parameters for fit in found.fits)
     sections = [
         [f"# {one_line(job.name or job.id)}", "", _summary(found, info)],
-        ["## Data", "", *data_lines(job, found.fits[0], info), _ROWS],
+        ["## Data", "", *data_lines(job, found.fits[0], info), _ROWS, *_test_rows(result)],
         ["## How well it does", "", *_figures(found, result), "", *_remarks(result)],
         ["## Members", "", *_members(found)],
         ["## What is not known", "", *_limits(found, info, result)],
@@ -38,9 +38,14 @@ def ensemble_card(found: Chosen, info: DatasetInfo, layers: Sequence[str]) -> st
 _ROWS = "* rows are counted for the first member; every member prepares rows by what it learned from its own training rows"
 
 
+def _test_rows(result: Mapping[str, Any]) -> Iterator[str]:
+    if result.get("test"):
+        yield f"* the ensemble measured {result.get('test_rows') or 'the'} test rows, which none of its members saw"
+
+
 def _summary(found: Chosen, info: DatasetInfo) -> str:
     network, vote = found.job.spec["network"]["name"], found.model.vote
-    answer = f"Its answer is {_VOTES[vote or 'soft']}."
+    answer = f"Its answer is {_VOTES[vote or 'soft'].format(weighted='' if found.model.weights is None else 'weighted ')}."
     return f"{len(found.fits)} networks of kind `{network}` that predict {target_text(info)}, by a {vote} vote. {answer} Job `{found.job.id}`, plan `{found.job.plan}`."
 
 

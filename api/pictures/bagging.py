@@ -8,6 +8,9 @@ from api.pictures.style import FAINT, SMALL, TRAIN, VAL, Heading, Units, dress, 
 from jobs.plans.bagging.result import BaggingResult
 from jobs.plans.results import Interval
 
+_EACH = 12
+"""So many members have their numbers written below each."""
+
 
 def bagging_page(heading: Heading, result: BaggingResult, units: Units) -> Figure:
     """Draw each member beside the vote, and the vote of the first 1, 2, ... members."""
@@ -41,9 +44,10 @@ def bagging_page(heading: Heading, result: BaggingResult, units: Units) -> Figur
 def _members(axes: Axes, result: BaggingResult, part: str, words: str, units: Units) -> None:
     kind = units.error_metric
     own = {"val": result.val, "test": result.test}[part]
-    found = [(one.val if part == "val" else one.test) for one in result.standings if one.fit is not None]
+    members = [one for one in result.standings if one.fit is not None]
+    found = [(one.val if part == "val" else one.test) for one in members]
     values = np.array(numbers(None if one is None else one.get(kind) for one in found), dtype=float)
-    places = np.arange(1, len(values) + 1)
+    places = numbers(one.fit for one in members)
     if np.isfinite(values).any():
         axes.plot(places, values, marker="o", markersize=6, color=FAINT, linestyle="none", label=f"member, {words}")
         average = result.mean_member.get(part)  # type: ignore[call-overload]  # part is one of the keys
@@ -56,7 +60,9 @@ def _members(axes: Axes, result: BaggingResult, part: str, words: str, units: Un
         axes.text(0.5, 0.5, "no validation or test rows", ha="center", va="center", color=FAINT, transform=axes.transAxes)
         axes.set_xticks([])
     elif len(places):
-        whole_numbers(axes, places.astype(float).tolist())
+        whole_numbers(axes, places)
+        if len(places) <= _EACH:
+            axes.set_xticks(places)
     dress(axes, "member", units.label(kind, words))
     axes.tick_params(labelsize=SMALL)
     name(

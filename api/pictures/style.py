@@ -76,7 +76,7 @@ class Units:
         words = {
             "loss": "cross-entropy (nats)"
             if self.is_classes
-            else f"mean squared error\n{f'{named}²' if named else 'target units squared'}",
+            else f"mean squared error\n{f'{named}²' if named else '(target units squared)'}",
             "accuracy": "accuracy",
             "rmse": f"RMSE {named or '(target units)'}",
             "r2": "R²",

@@ -297,6 +297,17 @@ def test_a_card_tells_what_its_own_fit_was_trained_with(lite_client: StrictClien
     assert "optimizer: `name adam" in lite_client.get(f"/v1/jobs/{job.id}/model-card?fit=1").text
 
 
+def test_the_card_of_an_ensemble_tells_of_test_rows_and_of_a_vote_without_weights(
+    lite_client: StrictClient, sqlite_db: Database, artifacts: Artifacts
+) -> None:
+    figure = {"value": 0.25, "low": 0.2, "high": 0.3}
+    result = {**_model("soft", 1, 2), "test": {"loss": figure}, "test_rows": 20}
+    job = a_kept_job(sqlite_db, artifacts, {"dataset": "iris"}, _draws(2), result=result)
+    card = lite_client.get(f"/v1/jobs/{job.id}/model-card").text
+    assert "* the ensemble measured 20 test rows" in card
+    assert "Its answer is the mean of the members' class probabilities." in card
+
+
 CHOICES: dict[str, tuple[int, dict[str, Any] | None, JobStatus, list[int] | str]] = {
     "the fit that was chosen": (3, _model(None, 2), JobStatus.SUCCEEDED, [2]),
     "the members that vote": (3, _model("soft", 1, 3), JobStatus.SUCCEEDED, [1, 3]),

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
+from api.pictures.bagging import bagging_page
 from api.pictures.lines import aligned, mean_and_spread
 from api.pictures.report import Report, picture
 from api.pictures.settings import setting_of
 from api.pictures.style import Heading, Units, plain
 from data.dataset import Dataset
+from jobs.plans.bagging.result import BaggingResult
 from jobs.plans.conclusions import PlanResult, as_json, read_result
 from jobs.plans.search.spec import ListedSpec, RangeSpec
 from jobs.spec import JobSpec
@@ -241,6 +243,17 @@ def _stretched(result: dict[str, Any], count: int) -> dict[str, Any]:
 def test_any_number_of_candidates_is_drawn(count: int) -> None:
     spec, stored, curves = _reported("search", "classes")
     assert picture(_report(read_result(_stretched(stored, count)), curves, spec), "png")
+
+
+def test_members_that_vote_keep_their_numbers_on_the_axis() -> None:
+    _, stored, _ = _reported("bagging", "numbers")
+    kept = [one for one in stored["standings"] if one["fit"] != 2]
+    result = read_result({**stored, "standings": kept, "curve": stored["curve"][:2], "left_out": [2]})
+    assert isinstance(result, BaggingResult)
+    left, _ = bagging_page(Heading(title="x"), result, Units(is_classes=False)).axes
+    assert left.get_xticks().tolist() == [1, 3]
+    assert left.lines[0].get_xdata().tolist() == [1, 3]  # type: ignore[union-attr]  # an array
+    assert Units(is_classes=False).label("loss") == "mean squared error\n(target units squared)"
 
 
 def test_results_without_spreads_are_drawn() -> None:

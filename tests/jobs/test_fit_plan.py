@@ -107,6 +107,14 @@ def test_pooled_numbers_are_scored_about_the_mean_of_all_rows_held_out() -> None
     assert pooled["r2"]["value"] == pytest.approx(1 - 25 / 82.5)
 
 
+@pytest.mark.parametrize(("folds", "is_told"), [(10, False), (5, True)])
+def test_r2_is_left_out_of_the_summary_where_validation_targets_have_no_variation(folds: int, is_told: bool) -> None:
+    fields = {"split": {**FOLDS, "folds": folds}, "training": {"max_epochs": 1}, "network": {"name": "mlp", "hidden_units": [2]}}
+    result = run(resolved(NUMBERS, **fields).spec, NUMBERS, real(NUMBERS)).result
+    assert ("val_r2" in result["summary"], "r2_gap" in result["summary"]) == (is_told, is_told)
+    assert {"val_loss", "val_rmse", "train_r2"} < set(result["summary"])
+
+
 def test_a_row_that_is_held_out_repeatedly_counts_once_with_the_mean_of_its_figures() -> None:
     job = resolved(NUMBERS, split={**FOLDS, "folds": 2, "repeats": 2})
     assert [fit.place["repeat"] for fit in job.first_round.fits] == [1, 1, 2, 2]

@@ -135,6 +135,14 @@ def test_a_loss_that_no_longer_falls_does_not_say_that_more_rows_would_help(last
     assert ran.result["sentence"].startswith(begins)
 
 
+def test_a_single_validation_row_cannot_tell_whether_more_rows_would_help() -> None:
+    job = resolved(FORTY, plan=_plan(0.5, 1.0), split={"name": "holdout", "val_fraction": 0.025, "shuffle": False})
+    assert job.first_round.fits[0].num_rows["val"] == 1
+    ran = run(job.spec, FORTY, _by_fraction({0.5: 0.5, 1.0: 0.2}))
+    assert (ran.result["last_change"], ran.result["would_more_rows_help"]) == (None, None)
+    assert ran.result["sentence"].startswith("it cannot be told whether more rows would help: from 20 to 39 training rows")
+
+
 def test_a_part_that_diverged_has_no_figures_and_says_why() -> None:
     job = resolved(FORTY, plan=_plan(0.25, 0.5, 1.0), split=FOLDS)
     trainer = _by_fraction({0.25: 0.9, 0.5: 0.5, 1.0: 0.2})

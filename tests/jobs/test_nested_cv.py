@@ -213,6 +213,13 @@ def test_a_sound_plan_has_no_problems_and_a_wrong_one_is_refused_where_it_is_wro
     assert pointer.startswith("/plan/inner_split")
 
 
+def test_r2_does_not_choose_where_inner_validation_targets_have_no_variation() -> None:
+    numbers = a_dataset(np.arange(9.0)[:, None], np.arange(9.0))
+    assert _found(numbers, inner={"name": "k_fold", "folds": 3}, search={"metric": "val_r2"}) == []
+    assert _found(numbers, inner={"name": "k_fold", "folds": 6}, search={"metric": "val_r2"}) == [("/plan/search/metric", "does_not_apply")]
+    assert _found(numbers, inner={"name": "k_fold", "folds": 6}) == []
+
+
 def test_a_candidate_that_cannot_be_trained_is_refused_at_its_axis() -> None:
     with pytest.raises(SpecProblems) as refused:
         _spec(search={"space": {"/network/hidden_units": {"values": [[4], [0]]}}})

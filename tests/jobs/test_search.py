@@ -314,6 +314,17 @@ def test_a_search_needs_validation_rows_and_one_standard_error_folds() -> None:
     assert _found(split={"name": "holdout"}, plan={"choose": "one_standard_error"}) == [("/plan/choose", "needs_folds")]
 
 
+@pytest.mark.parametrize(
+    ("folds", "y", "named"), [(12, np.arange(12.0), "in fold 1 "), (3, np.repeat([0.0, 1, 2], 4), "in fold 1 "), (3, np.arange(12.0), "")]
+)
+def test_r2_does_not_choose_where_validation_targets_have_no_variation(folds: int, y: np.ndarray, named: str) -> None:
+    numbers = a_dataset(np.arange(12.0)[:, None], y, groups=np.arange(12) if folds == 12 else np.repeat([0, 1, 2], 4))
+    split = {"name": "k_fold", "folds": folds, "by": "group"}
+    found = list(problems(_unchecked(RATES, numbers, plan={"metric": "val_r2"}, split=split), numbers))
+    assert [(one.pointer, one.code) for one in found] == [("/plan/metric", "does_not_apply")] * bool(named)
+    assert all(named in one.message for one in found)
+
+
 def test_a_huge_grid_is_refused_before_it_is_made() -> None:
     many = {"values": list(range(1, 1001))}
     huge = {"/optimizer/learning_rate": many, "/regularization/l2": many, "/regularization/l1": many, "/network/hidden_units/0": many}

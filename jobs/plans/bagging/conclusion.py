@@ -117,6 +117,7 @@ def conclude(
         left_out=[fit.number for fit in planned if fit not in voting],
         val=val,
         test=test,
+        test_rows=len(division.test),
         mean_member={"val": mean_member["val"], "test": mean_member["test"]},
         loss_gain={"val": gained("val"), "test": gained("test")},
         disagreement=polls[shown].disagreement(),

@@ -42,6 +42,7 @@ class BaggingResult(Result):
     left_out: list[int] = Field(description="Numbers of fits that did not finish and have no vote.")
     val: dict[str, Interval] | None = Field(description="The ensemble on the validation rows.")
     test: dict[str, Interval] | None = Field(description="The ensemble on the test rows, measured once.")
+    test_rows: int | None = Field(None, description="How many test rows that are; null in results of before it was kept.")
     mean_member: dict[Literal["val", "test"], Figures | None] = Field(description="Members' figures, averaged.")
     loss_gain: dict[Literal["val", "test"], Interval | None] = Field(
         description="The mean member's loss minus the ensemble's, over the same rows; above 0 the vote helps. null for hard votes."

@@ -96,6 +96,7 @@ def conclude(maker: FitMaker, division: Division, judged: Sequence[Judged], ende
         train=train,
         val=val,
         test=measured("test"),
+        test_rows=len(division.test),
     )
 
 

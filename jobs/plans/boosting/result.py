@@ -37,3 +37,4 @@ class BoostingResult(Result):
     train: dict[str, Interval] = Field(description="The ensemble on the training rows.")
     val: dict[str, Interval] | None
     test: dict[str, Interval] | None = Field(description="Measured once, by the ensemble.")
+    test_rows: int | None = Field(None, description="How many test rows that are; null in results of before it was kept.")

@@ -11,10 +11,10 @@ from functools import partial
 
 from jobs.plans.comparison.result import ComparisonResult, VariantResult
 from jobs.plans.comparison.spec import ComparisonPlanSpec, VariantSpec
-from jobs.plans.divided import Ended, asking, difference, summaries
+from jobs.plans.divided import Ended, asking, difference, summaries, summary
 from jobs.plans.fits import Conclusion, Plan, Round, failed
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import ModelOf, Spread, fit_figures, loss_interval, shown, spreads, why_unfinished
+from jobs.plans.results import ModelOf, Spread, fit_figures, loss_interval, shown, why_unfinished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def plan(spec: ComparisonPlanSpec, maker: FitMaker) -> Plan:
     results = yield Round(fits=fits)
     ended = list(zip(fits, results, strict=True))
     count = len(divisions)
-    variants = [_variant(variant, ended[i * count : (i + 1) * count]) for i, variant in enumerate(spec.variants)]
+    variants = [_variant(maker, variant, ended[i * count : (i + 1) * count]) for i, variant in enumerate(spec.variants)]
     ranked = sorted((one for one in variants if one.summary), key=lambda one: one.val_loss)
     if not ranked:
         return failed(next(result for result in results if not result.is_finished))
@@ -66,9 +66,9 @@ def plan(spec: ComparisonPlanSpec, maker: FitMaker) -> Plan:
     return Conclusion(result=result.model_dump(mode="json"))
 
 
-def _variant(spec: VariantSpec, ended: Sequence[Ended]) -> _Variant:
+def _variant(maker: FitMaker, spec: VariantSpec, ended: Sequence[Ended]) -> _Variant:
     is_complete = all(result.is_finished for _, result in ended)
-    return _Variant(spec=spec, ended=ended, summary=spreads([fit_figures(*one) for one in ended]) if is_complete else {})
+    return _Variant(spec=spec, ended=ended, summary=summary(maker.dataset, ended) if is_complete else {})
 
 
 def _shaped(maker: FitMaker, rank: int, variant: _Variant, best: _Variant) -> VariantResult:
@@ -84,7 +84,7 @@ def _shaped(maker: FitMaker, rank: int, variant: _Variant, best: _Variant) -> Va
         val_loss=loss_interval(variant.summary["val_loss"], variant.ended[0][1]),
         summary=dict(variant.summary),
         difference=apart,
-        is_distinguishable=None if apart is None else not apart.low <= 0 <= apart.high,
+        is_distinguishable=None if variant is best else apart is not None and not apart.low <= 0 <= apart.high,
         why=None,
     )
 

@@ -21,9 +21,11 @@ class VariantResult(Part):
     )
     summary: dict[str, Spread] = Field(description="Each figure over divisions; {} where a fit did not finish.")
     difference: Interval | None = Field(
-        description="Mean validation loss minus that of the best, with a paired bootstrap interval over validation rows (not corrected for the number of variants). null for the best."
+        description="Mean validation loss minus that of the best, with a paired bootstrap interval over validation rows (not corrected for the number of variants). null for the best, and where a single row was validated."
     )
-    is_distinguishable: bool | None = Field(description="Whether that interval leaves out 0.")
+    is_distinguishable: bool | None = Field(
+        description="Whether that interval leaves out 0; false where a single row was validated, null for the best."
+    )
     why: str | None = Field(description="Why it is not ranked.")
 
 

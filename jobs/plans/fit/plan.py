@@ -14,12 +14,12 @@ import numpy as np
 from data.dataset import Array
 from data.splits.division import Division
 from data.splits.spec import TimeSeriesSpec
-from jobs.plans.divided import Ended, PooledFigures, asking, pooled, summaries
+from jobs.plans.divided import Ended, PooledFigures, asking, pooled, summaries, summary
 from jobs.plans.fit.result import FitPlanResult
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, FitRows, Plan, PlannedFit, Round, unfinished
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import FitFigures, Interval, ModelOf, Spread, counted, fit_figures, shown, spreads
+from jobs.plans.results import FitFigures, Interval, ModelOf, Spread, counted, fit_figures, shown
 from jobs.rows import steps_per_epoch
 
 
@@ -71,11 +71,11 @@ def _conclusion(maker: FitMaker, divisions: Sequence[Division], ended: Sequence[
     final = refitted if refitted is not None else ended[0] if len(ended) == 1 else None
     evaluation = {} if final is None else dict(final[1].evaluation or {})
     is_divided = len(ended) > 1
-    summary = spreads(folds)
+    over = summary(maker.dataset, ended)
     found = pooled(maker.dataset, ended, maker.spec.evaluation.resamples, maker.seed) if is_divided else None
     worst = max(folds, key=lambda one: (one.val or {}).get("loss", 0.0)) if is_divided else None
     said = (
-        _folds_said(folds, summary, found, worst)
+        _folds_said(folds, over, found, worst)
         if found is not None and worst is not None
         else _fit_said(folds[0], ended[0][1].evaluation or {})
     )
@@ -87,7 +87,7 @@ def _conclusion(maker: FitMaker, divisions: Sequence[Division], ended: Sequence[
         model=None if final is None else ModelOf(fits=[final[0].number]),
         plan="fit",
         divisions=summaries(maker.dataset, divisions),
-        summary=summary,
+        summary=over,
         pooled=found,
         worst_fit=None if worst is None else worst.number,
         refit_epochs=None if refitted is None else refitted[0].stop_at,

@@ -9,13 +9,13 @@ from functools import partial
 
 from data.dataset import Array
 from data.splits.division import Division
-from jobs.plans.divided import Ended, asking, difference, summaries
+from jobs.plans.divided import Ended, asking, difference, summaries, summary
 from jobs.plans.fits import Conclusion, Plan, Round, failed
 from jobs.plans.learning_curve.result import LearningCurvePoint, LearningCurveResult
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.learning_curve.subsets import subset
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import Interval, fit_figures, loss_interval, shown, spreads, why_unfinished
+from jobs.plans.results import Interval, fit_figures, loss_interval, shown, why_unfinished
 
 
 def plan(spec: LearningCurvePlanSpec, maker: FitMaker) -> Plan:
@@ -34,7 +34,7 @@ def plan(spec: LearningCurvePlanSpec, maker: FitMaker) -> Plan:
     results = yield Round(fits=fits)
     ended, count = list(zip(fits, results, strict=True)), len(divisions)
     parts = [ended[i * count : (i + 1) * count] for i in range(len(spec.fractions))]
-    points = [_point(fraction, part) for fraction, part in zip(spec.fractions, parts, strict=True)]
+    points = [_point(maker, fraction, part) for fraction, part in zip(spec.fractions, parts, strict=True)]
     known = [i for i, point in enumerate(points) if point.val_loss is not None]
     if not known:
         return failed(next(result for result in results if not result.is_finished))
@@ -60,17 +60,17 @@ def part(maker: FitMaker, division: Division, fraction: float) -> Array:
     return subset(maker.spec, maker.dataset, division.train, fraction, maker.derived_seed("learning_curve", division.label))
 
 
-def _point(fraction: float, ended: Sequence[Ended]) -> LearningCurvePoint:
+def _point(maker: FitMaker, fraction: float, ended: Sequence[Ended]) -> LearningCurvePoint:
     rows = [planned.num_rows["train"] for planned, _ in ended]
     unfinished = [one for one in ended if not one[1].is_finished]
-    summary = {} if unfinished else spreads([fit_figures(*one) for one in ended])
+    over = {} if unfinished else summary(maker.dataset, ended)
     return LearningCurvePoint(
         fraction=fraction,
         num_rows=rows,
         mean_rows=sum(rows) / len(rows),
         fits=[planned.number for planned, _ in ended],
-        val_loss=None if unfinished else loss_interval(summary["val_loss"], ended[0][1]),
-        summary=summary,
+        val_loss=None if unfinished else loss_interval(over["val_loss"], ended[0][1]),
+        summary=over,
         why=why_unfinished(*unfinished[0]) if unfinished else None,
     )
 
@@ -78,10 +78,13 @@ def _point(fraction: float, ended: Sequence[Ended]) -> LearningCurvePoint:
 def _sentence(points: Sequence[LearningCurvePoint], change: Interval | None) -> str:
     last = points[-1]
     assert last.val_loss is not None
-    if change is None:
+    if len(points) == 1:
         return f"only {last.fraction:g} of the training rows could be fitted: validation loss {shown(last.val_loss)}"
     before = points[-2]
     between = f"from {before.mean_rows:.0f} to {last.mean_rows:.0f} training rows the validation loss"
+    if change is None:
+        value = last.summary["val_loss"].mean - before.summary["val_loss"].mean
+        return f"it cannot be told whether more rows would help: {between} changes by {shown(value)}, on a single validation row, to {shown(last.val_loss)}"
     if change.high < 0:
         return f"more rows would help: {between} still falls, by {shown(_turned(change))}, to {shown(last.val_loss)}"
     if change.low > 0:

@@ -28,6 +28,8 @@ class LearningCurveResult(Result):
     divisions: list[DivisionSummary]
     points: list[LearningCurvePoint] = Field(description="Fewest rows first.")
     last_change: Interval | None = Field(
-        description="Validation loss of the last point with figures minus that of the one before, with a paired bootstrap interval over validation rows; null where there is one point."
+        description="Validation loss of the last point with figures minus that of the one before, with a paired bootstrap interval over validation rows; null where there is one such point, or a single row was validated."
     )
-    would_more_rows_help: bool | None = Field(description="Whether the loss still falls there by more than its interval.")
+    would_more_rows_help: bool | None = Field(
+        description="Whether the loss still falls there by more than its interval; null where it has none."
+    )

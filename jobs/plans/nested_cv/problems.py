@@ -8,7 +8,7 @@ from data.splits.spec import HoldoutSpec
 from jobs.applicability import has_validation
 from jobs.limits import Limits
 from jobs.plans.nested_cv.spec import NestedCvPlanSpec
-from jobs.plans.search.problems import search_problems, space_problems
+from jobs.plans.search.problems import search_problems, space_problems, variation_problems
 from jobs.problems import Problem
 from jobs.rows import divisions_of
 from jobs.spec import JobSpec
@@ -44,6 +44,11 @@ def problems(spec: JobSpec, dataset: Dataset, limits: Limits | None = None) -> I
             asked.search, spec, dataset, limits or Limits(), "/plan/search", count, grounds=len(outer), further_fits=len(outer)
         )
     ]
+    named = [
+        (f"{one.label} of the training rows of outer {fold.label}", one) for fold, parts in zip(outer, inner, strict=True) for one in parts
+    ]
+    named += [(f"outer {fold.label}", fold) for fold in outer]
+    found += variation_problems(asked.search, dataset, named, "/plan/search")
     yield from found
     if not found:
         # Inner divisions come first: they have the fewest rows.

@@ -1,12 +1,13 @@
 """What is wrong with a search, as far as can be known before it starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from data.dataset import Dataset
 from data.splits.build import Division
 from jobs.applicability import has_validation
 from jobs.limits import Limits
+from jobs.plans.divided import has_varied_targets
 from jobs.plans.maker import FitMaker
 from jobs.plans.search.faults import all_problems
 from jobs.plans.search.halving import rungs_of
@@ -33,6 +34,7 @@ def problems(spec: JobSpec, dataset: Dataset, limits: Limits | None = None) -> I
         return
     divisions = divisions_of(spec, dataset)
     found = [*search_problems(asked, spec, dataset, limits or Limits(), "/plan", len(divisions), grounds=1, further_fits=int(asked.refit))]
+    found += variation_problems(asked, dataset, [(one.label, one) for one in divisions], "/plan")
     yield from found
     if not found:
         yield from space_problems(asked, spec, dataset, divisions, "/plan", is_refitted=asked.refit)
@@ -65,6 +67,18 @@ def search_problems(
     if asked.method == "random" and there_are is not None and there_are < count:
         message = f"the space has only {there_are} settings, and {count} different ones are to be drawn: ask for fewer, or use grid"
         yield Problem(f"{at}/candidates", "too_few_settings", message)
+
+
+def variation_problems(asked: SearchSpec, dataset: Dataset, named: Iterable[tuple[str, Division]], at: str) -> Iterator[Problem]:
+    """Find the first division that R2 says nothing of: its validation targets have no variation."""
+    if asked.metric != "val_r2":
+        return
+    for label, division in named:
+        if not has_varied_targets(dataset, division.val):
+            what = "its only validation row has" if len(division.val) == 1 else f"its {len(division.val)} validation rows all have"
+            message = f"val_r2 compares errors with the variation of the targets, and in {label} there is none: {what} one target"
+            yield Problem(f"{at}/metric", "does_not_apply", f"{message}; choose val_loss or val_rmse, or larger validation parts")
+            return
 
 
 def space_problems(
