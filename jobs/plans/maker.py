@@ -144,7 +144,7 @@ def _by_pointer(error: ValidationError, body: dict[str, Any]) -> list[Problem]:
     """Give one problem for each place: members of a union that all refuse a value say so together."""
     found: dict[str, list[Problem]] = {}
     for one in error.errors():
-        pointer = pointer_of(one["loc"], body)
+        pointer = pointer_of(one["loc"], body, is_missing=one["type"] == "missing")
         found.setdefault(pointer, []).append(Problem(pointer, one["type"], one["msg"]))
     return [Problem(at, same[0].code, " or: ".join(dict.fromkeys(one.message for one in same))) for at, same in found.items()]
 
