@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from data.uploads.problems import UploadProblem
-from jobs.pointers import pointer_of
+from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
 from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
 
@@ -123,6 +123,7 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     errors = [
         ProblemDetail(pointer=pointer, code=same[0].code, message=" or: ".join(dict.fromkeys(one.message for one in same)))
         for pointer, same in details.items()
+        if not follows(pointer, [one.code for one in same], details)
     ]
     first = errors[0]
     return _answer(

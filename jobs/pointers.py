@@ -1,6 +1,6 @@
 """JSON pointers (RFC 6901), and pydantic's locations as such."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 
@@ -31,6 +31,11 @@ def within(pointer: str, body: Any) -> str:
             break
         found += "/" + escaped(part)
     return found
+
+
+def follows(pointer: str, codes: Iterable[str], pointers: Iterable[str]) -> bool:
+    """Tell whether a fault is only of a length, counted without the items that have faults of their own."""
+    return set(codes) == {"too_short"} and any(other.startswith(f"{pointer}/") for other in pointers)
 
 
 def pointer_of(location: Sequence[str | int], body: Any, *, is_missing: bool) -> str:

@@ -146,3 +146,17 @@ def test_a_value_that_does_not_fit_the_data_is_pointed_at(client: StrictClient, 
     """B029."""
     answer = client.post("/v1/previews", json={"dataset": "iris", "plan": plan})
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("plan", "pointers"),
+    [
+        ({"name": "comparison", "variants": [{"label": "a", "set": {}}, {"label": "", "set": {}}]}, ["/plan/variants/1/label"]),
+        ({"name": "learning_curve", "fractions": [0, 1]}, ["/plan/fractions/0"]),
+        ({"name": "learning_curve", "fractions": [1]}, ["/plan/fractions"]),
+    ],
+)
+def test_an_item_with_a_fault_still_counts(client: StrictClient, plan: dict[str, Any], pointers: list[str]) -> None:
+    """B029."""
+    answer = client.post("/v1/previews", json={"dataset": "iris", "plan": plan})
+    assert [error["pointer"] for error in answer.json()["errors"]] == pointers
