@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from data.uploads.problems import UploadProblem
-from jobs.pointers import pointer_of
+from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
 from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
 
@@ -116,11 +116,14 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     details: dict[str, list[ProblemDetail]] = {}
     for found in error.errors():
-        detail = ProblemDetail(pointer=_pointer(found["loc"], error.body), code=found["type"], message=_message(found))
+        detail = ProblemDetail(
+            pointer=_pointer(found["loc"], error.body, is_missing=found["type"] == "missing"), code=found["type"], message=_message(found)
+        )
         details.setdefault(detail.pointer, []).append(detail)
     errors = [
         ProblemDetail(pointer=pointer, code=same[0].code, message=" or: ".join(dict.fromkeys(one.message for one in same)))
         for pointer, same in details.items()
+        if not follows(pointer, [one.code for one in same], details)
     ]
     first = errors[0]
     return _answer(
@@ -151,11 +154,11 @@ def _message(found: Mapping[str, Any]) -> str:
     return _clean(text)
 
 
-def _pointer(location: Sequence[str | int], body: Any) -> str:
+def _pointer(location: Sequence[str | int], body: Any, *, is_missing: bool) -> str:
     """Turn pydantic's location into a JSON pointer into the body, or the name of a parameter."""
     if not location or location[0] != "body":
         return str(location[1]) if len(location) > 1 else ""
-    return _clean(pointer_of(location[1:], body))
+    return _clean(pointer_of(location[1:], body, is_missing=is_missing))
 
 
 def _clean(text: str) -> str:

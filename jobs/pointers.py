@@ -1,6 +1,6 @@
 """JSON pointers (RFC 6901), and pydantic's locations as such."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 
@@ -19,8 +19,30 @@ def is_within(pointer: str, outer: str) -> bool:
     return pointer == outer or pointer.startswith(f"{outer}/")
 
 
-def pointer_of(location: Sequence[str | int], body: Any) -> str:
-    """Turn pydantic's location into a pointer: what names a member of a union, not a key of the body, is left out."""
+def within(pointer: str, body: Any) -> str:
+    """Give as much of a pointer as leads to something in a body."""
+    found, at = "", body
+    for part in parts_of(pointer):
+        if isinstance(at, dict) and part in at:
+            at = cast("Any", at)[part]
+        elif isinstance(at, list) and part.isdecimal() and int(part) < len(at):
+            at = cast("Any", at)[int(part)]
+        else:
+            break
+        found += "/" + escaped(part)
+    return found
+
+
+def follows(pointer: str, codes: Iterable[str], pointers: Iterable[str]) -> bool:
+    """Tell whether a fault is only of a length, counted without the items that have faults of their own."""
+    return set(codes) == {"too_short"} and any(other.startswith(f"{pointer}/") for other in pointers)
+
+
+def pointer_of(location: Sequence[str | int], body: Any, *, is_missing: bool) -> str:
+    """Turn pydantic's location into a pointer: what names a member of a union, not a key of the body, is left out.
+
+    `is_missing`: the last part is a key that the body lacks.
+    """
     pointer, at = "", body
     for index, part in enumerate(location, start=1):
         if isinstance(part, str) and (part.startswith("literal[") or part == "[key]"):
@@ -28,7 +50,7 @@ def pointer_of(location: Sequence[str | int], body: Any) -> str:
         is_last = index == len(location)
         if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):
             at = cast("Any", at)[part]
-        elif not (is_last and isinstance(at, dict) and isinstance(part, str)):
+        elif not (is_missing and is_last):
             continue
         pointer += "/" + escaped(part)
     return pointer

@@ -17,6 +17,7 @@ from jobs.plans.fits import PlannedFit, Round
 from jobs.plans.origins import located
 from jobs.plans.problems import plan_problems
 from jobs.plans.replay import start
+from jobs.pointers import within
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import batch_rows, divisions_of, input_shape_of
 from jobs.spec import JobSpec
@@ -98,12 +99,15 @@ def _first_round(spec: JobSpec, dataset: Dataset, limits: Limits) -> Round:
         key = (json.dumps(dict(fit.overrides), sort_keys=True), fit.row_hash)
         if key not in checked:
             checked.add(key)
-            _check_fit(fit, dataset, limits, is_known=any(known[0] == key[0] for known in checked - {key}))
+            try:
+                _check_fit(fit, dataset, limits, is_known=any(known[0] == key[0] for known in checked - {key}))
+            except SpecProblems as found:
+                raise SpecProblems(*(_set_at(problem, fit, spec) for problem in found.problems)) from found
     return first
 
 
 def _check_fit(fit: PlannedFit, dataset: Dataset, limits: Limits, *, is_known: bool) -> None:
-    """Check what a plan made of a spec; faults are told where the plan set what is at fault."""
+    """Check what a plan made of a spec; pointers are into the fit's."""
     problems = [] if is_known else [*technique_problems(fit.spec, dataset.info), *data_problems(fit.spec, dataset.info)]
     if not problems:
         try:
@@ -112,7 +116,14 @@ def _check_fit(fit: PlannedFit, dataset: Dataset, limits: Limits, *, is_known: b
         except SpecProblems as found:
             problems = list(found.problems)
     if problems:
-        raise SpecProblems(*(located(problem, fit.origin, fit.overrides) for problem in problems))
+        raise SpecProblems(*problems)
+
+
+def _set_at(problem: Problem, fit: PlannedFit, spec: JobSpec) -> Problem:
+    """Point at what set what is at fault, as far as the job's spec leads there; the rest of the way is told."""
+    found = located(problem, fit.origin, fit.overrides)
+    pointer = within(found.pointer, spec.model_dump(mode="json")) if fit.origin else found.pointer
+    return found if pointer == found.pointer else Problem(pointer, found.code, f"{problem.message} (at {problem.pointer})")
 
 
 def _checked(spec: JobSpec, dataset: Dataset, train: Array, limits: Limits, *, is_sample: bool = False) -> tuple[Layer, ...]:

@@ -13,7 +13,7 @@ from data.dataset import Array, Dataset
 from data.splits.build import Division
 from data.splits.spec import SplitSpec
 from jobs.plans.fits import FitRows, PlannedFit
-from jobs.pointers import parts_of, pointer_of
+from jobs.pointers import follows, parts_of, pointer_of
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import divisions_of, input_shape_of, row_hash, seed_of, steps_per_epoch
 from jobs.spec import JobSpec
@@ -144,9 +144,13 @@ def _by_pointer(error: ValidationError, body: dict[str, Any]) -> list[Problem]:
     """Give one problem for each place: members of a union that all refuse a value say so together."""
     found: dict[str, list[Problem]] = {}
     for one in error.errors():
-        pointer = pointer_of(one["loc"], body)
+        pointer = pointer_of(one["loc"], body, is_missing=one["type"] == "missing")
         found.setdefault(pointer, []).append(Problem(pointer, one["type"], one["msg"]))
-    return [Problem(at, same[0].code, " or: ".join(dict.fromkeys(one.message for one in same))) for at, same in found.items()]
+    return [
+        Problem(at, same[0].code, " or: ".join(dict.fromkeys(one.message for one in same)))
+        for at, same in found.items()
+        if not follows(at, [one.code for one in same], found)
+    ]
 
 
 def _set(body: dict[str, Any], pointer: str, value: Any) -> Problem | None:

@@ -118,3 +118,45 @@ def test_every_plan_is_previewed_as_it_stands(client: StrictClient, name: str) -
     found = client.post("/v1/previews", json=body_of(name))
     assert found.status_code == 200, found.text
     assert client.post("/v1/previews", json=found.json()["spec"]).json() == found.json()
+
+
+@pytest.mark.parametrize(
+    "axis", [{"low": 1, "high": 0.1}, {"low": 1, "high": 1}, {"low": 0, "high": 1, "log": True}, {"low": 0.5, "high": 2, "integer": True}]
+)
+def test_ends_that_make_no_range_are_pointed_at_by_their_axis(client: StrictClient, axis: dict[str, Any]) -> None:
+    """B029."""
+    search = {"method": "random", "space": {"/optimizer/learning_rate": axis}}
+    plans: dict[str, dict[str, Any]] = {
+        "/plan/space": {"name": "search", **search},
+        "/plan/search/space": {"name": "nested_cv", "search": search},
+    }
+    for pointer, asked in plans.items():
+        answer = client.post("/v1/previews", json={"dataset": "iris", "split": {"name": "k_fold", "folds": 2}, "plan": asked})
+        assert [error["pointer"] for error in answer.json()["errors"]] == [f"{pointer}/~1optimizer~1learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "pointer"),
+    [
+        ({"name": "bias_variance", "axis": {"/preprocessing/target": {"values": ["none", "standardize"]}}}, "/plan/axis/~1preprocessing~1target/values/0"),
+        ({"name": "search", "space": {"/network/hidden_units": {"values": [[100_000_000], [4]]}}}, "/plan/space/~1network~1hidden_units"),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_the_data_is_pointed_at(client: StrictClient, plan: dict[str, Any], pointer: str) -> None:
+    """B029."""
+    answer = client.post("/v1/previews", json={"dataset": "iris", "plan": plan})
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("plan", "pointers"),
+    [
+        ({"name": "comparison", "variants": [{"label": "a", "set": {}}, {"label": "", "set": {}}]}, ["/plan/variants/1/label"]),
+        ({"name": "learning_curve", "fractions": [0, 1]}, ["/plan/fractions/0"]),
+        ({"name": "learning_curve", "fractions": [1]}, ["/plan/fractions"]),
+    ],
+)
+def test_an_item_with_a_fault_still_counts(client: StrictClient, plan: dict[str, Any], pointers: list[str]) -> None:
+    """B029."""
+    answer = client.post("/v1/previews", json={"dataset": "iris", "plan": plan})
+    assert [error["pointer"] for error in answer.json()["errors"]] == pointers
