@@ -68,7 +68,7 @@ def test_the_optimism_of_a_loss_is_outer_minus_inner() -> None:
 )
 @pytest.mark.parametrize("inner", [INNER, {"name": "time_series", "folds": 2}, {"name": "holdout"}])
 @pytest.mark.parametrize(
-    "search", [{}, {"halving": {"factor": 2, "first_epochs": 1}}, {"method": "bayesian", "candidates": 3, "at_once": 1}]
+    "search", [{}, {"halving": {"factor": 2, "first_epochs": 1}}, {"method": "bayesian", "candidates": 2, "at_once": 1}]
 )
 def test_no_fit_of_a_search_sees_rows_that_it_is_measured_on(outer: dict[str, Any], inner: dict[str, Any], search: dict[str, Any]) -> None:
     """B031."""
@@ -207,6 +207,7 @@ def test_a_sound_plan_has_no_problems_and_a_wrong_one_is_refused_where_it_is_wro
     assert _found(limits=Limits(max_fits=15)) == []
     assert _found(limits=Limits(max_fits=14)) == [("/plan/search/space", "too_many_fits")]
     assert _found(search={"metric": "val_rmse"}) == [("/plan/search/metric", "does_not_apply")]
+    assert _found(search={"method": "bayesian", "candidates": 3}) == [("/plan/search/candidates", "too_few_settings")]
     plateau = {"/schedule": {"values": [{"name": "reduce_on_plateau", "patience": 1}]}}
     assert _found(search={"space": plateau}) == [("/plan/search", "needs_validation")]
     [(pointer, _)] = _found(inner={"name": "k_fold", "folds": 50})

@@ -249,14 +249,15 @@ def test_bayesian_candidates_are_the_same_on_replay_and_others_by_another_seed()
 
 
 def test_bayesian_trains_a_setting_once_however_often_it_is_proposed() -> None:
-    ran = run(_search({"/optimizer/learning_rate": {"values": [0.1, 0.2]}}, plan=BAYESIAN), ROWS, scripted(_rate))
-    assert [one["settings"]["/optimizer/learning_rate"] for one in ran.result["candidates"]] in ([0.1, 0.2], [0.2, 0.1])
-    assert len(ran.planned) == 2 * 3 + 1
+    ran = run(_search({"/optimizer/learning_rate": {"values": [i / 20 for i in range(1, 17)]}}, plan=BAYESIAN), ROWS, scripted(_rate))
+    tried = [one["settings"]["/optimizer/learning_rate"] for one in ran.result["candidates"]]
+    assert len(set(tried)) == len(tried) < 16
+    assert len(ran.planned) == len(tried) * 3 + 1
 
 
 def test_a_proposal_that_cannot_be_trained_counts_as_failed() -> None:
     """Two groups divide the widths 4 and 8, which are the corners, but neither 5 nor 7."""
-    space = {"/network/hidden_units/0": {"low": 4, "high": 8, "integer": True}}
+    space = {"/network/hidden_units/0": {"low": 4, "high": 8, "integer": True}, **RANGE}
     network = {"name": "mlp", "hidden_units": [4], "normalization": {"name": "group_norm", "groups": 2}}
     fields: dict[str, Any] = {"plan": {**BAYESIAN, "candidates": 10}, "network": network}
     assert _found(space, **fields) == []
@@ -288,8 +289,9 @@ def _found(space: dict[str, Any] = RATES, dataset: Dataset = ROWS, limits: Limit
         (RATES, {"at_once": 2}, ("/plan/at_once", "no_effect")),
         (RATES, {"metric": "val_r2"}, ("/plan/metric", "does_not_apply")),
         (RATES, {"method": "random"}, ("/plan/candidates", "too_few_settings")),
+        (RATES, {"method": "bayesian", "candidates": 4}, ("/plan/candidates", "too_few_settings")),
         (RANGE, {"method": "bayesian", "candidates": 201}, ("/plan/candidates", "too_many_candidates")),
-        (RATES, {"method": "bayesian", "halving": {}}, ("/plan/halving", "does_not_apply")),
+        (RANGE, {"method": "bayesian", "halving": {}}, ("/plan/halving", "does_not_apply")),
         (RATES, {"halving": {"first_epochs": 3}}, ("/plan/halving", "no_effect")),
         ({"/optimizer/learning_rate": {"values": [1]}}, {"halving": {}}, ("/plan/halving", "no_effect")),
         ({"/training/max_epochs": {"values": [2, 3]}}, {"halving": {}}, ("/plan/halving", "does_not_apply")),
@@ -306,6 +308,7 @@ def test_a_sound_search_has_no_problems() -> None:
     assert _found() == []
     assert _found(RANGE, plan={"method": "random", "halving": {"first_epochs": 1}}) == []
     assert _found(RANGE, plan={"method": "bayesian"}) == []
+    assert _found(plan={"method": "bayesian", "candidates": 3}) == []
     assert _found(plan={"choose": "one_standard_error"}) == []
 
 
@@ -344,7 +347,7 @@ def test_a_candidate_that_cannot_be_trained_is_refused_at_its_axis_and_named() -
     assert "hidden_units=[0], learning_rate=0.3" in str(refused.value)
 
 
-@pytest.mark.parametrize("plan", [{}, {"method": "bayesian"}])
+@pytest.mark.parametrize("plan", [{}, {"method": "bayesian", "candidates": 4}])
 def test_rules_between_fields_hold_for_every_candidate(plan: dict[str, Any]) -> None:
     space = {"/network/hidden_units": {"values": [[4], []]}, "/network/dropout": {"values": [0.0, 0.5]}}
     found = list(problems(_unchecked(space, plan=plan), ROWS))
@@ -355,7 +358,9 @@ def test_rules_between_fields_hold_for_every_candidate(plan: dict[str, Any]) -> 
 def test_a_corner_that_no_network_can_be_built_for_is_refused() -> None:
     space = {"/network/hidden_units/0": {"low": 0, "high": 8, "integer": True}}
     network = {"name": "mlp", "hidden_units": [4]}
-    assert _found(space, network=network, plan={"method": "bayesian"}) == [("/plan/space/~1network~1hidden_units~10", "greater_than_equal")]
+    assert _found(space, network=network, plan={"method": "bayesian", "candidates": 9}) == [
+        ("/plan/space/~1network~1hidden_units~10", "greater_than_equal")
+    ]
 
 
 @pytest.mark.parametrize("axis", [{"low": 1, "high": 1}, {"low": 0, "high": 1, "log": True}, {"low": 0.5, "high": 2, "integer": True}, {"values": []}, {"values": [1], "low": 0}, {}])  # fmt: skip

@@ -64,8 +64,9 @@ def search_problems(
         message = f"{count} candidates{each} are {fits} fits in all, more than the {limits.max_fits} allowed"
         yield Problem(f"{at}/space" if asked.method == "grid" else f"{at}/candidates", "too_many_fits", message)
     there_are = count_settings(asked.space)
-    if asked.method == "random" and there_are is not None and there_are < count:
-        message = f"the space has only {there_are} settings, and {count} different ones are to be drawn: ask for fewer, or use grid"
+    if asked.method != "grid" and there_are is not None and there_are < count:
+        wanted = "different ones are to be drawn" if asked.method == "random" else "are to be proposed"
+        message = f"the space has only {there_are} settings, and {count} {wanted}: ask for fewer, or use grid"
         yield Problem(f"{at}/candidates", "too_few_settings", message)
 
 

@@ -79,7 +79,7 @@ class SearchSpec(Spec):
     space: Space
     candidates: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] | None = Field(
         None,
-        description=f"Settings drawn; null: {DEFAULT_CANDIDATES}. For random and, up to {MAX_PROPOSALS}, bayesian: a grid has as many as its values make.",
+        description=f"Settings drawn; null: {DEFAULT_CANDIDATES}. For random and, up to {MAX_PROPOSALS}, bayesian: a grid has as many as its values make. A setting that bayesian proposes twice is trained once, so that fewer may be tried.",
     )
     at_once: Annotated[int, Field(ge=1, le=100)] | None = Field(
         None, description=f"bayesian: candidates proposed, and trained, at the same time; null: {DEFAULT_AT_ONCE}."
