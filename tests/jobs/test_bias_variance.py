@@ -15,6 +15,7 @@ from jobs.plans.bias_variance.problems import problems
 from jobs.plans.bias_variance.spec import BiasVariancePlanSpec
 from jobs.plans.bias_variance.terms import squared_terms, zero_one_terms
 from jobs.plans.fits import FitResult, PlannedFit
+from jobs.problems import SpecProblems
 from jobs.states import FailureKind, FitStatus
 from tests.factories import a_dataset, is_finite
 from tests.plans import Ran, Trainer, real, resolved, run, scripted
@@ -227,3 +228,14 @@ def test_against_width_the_error_on_the_noisy_sine_is_a_u() -> None:
     assert narrow["variance"] < middle["variance"] < wide["variance"]
     assert result["best"] == 1
     assert "on both sides of it the error is larger" in result["sentence"]
+
+
+def test_more_answers_than_are_held_at_once_are_refused() -> None:
+    rows = np.zeros((250_000, 1)) + np.arange(250_000)[:, None]
+    with pytest.raises(SpecProblems, match="answers on the validation rows") as found:
+        resolved(
+            a_dataset(rows, np.arange(250_000) % 7 / 7),
+            split={"name": "holdout", "val_fraction": 0.8},
+            plan={"name": "bias_variance", "resamples": 1000},
+        )
+    assert [problem.code for problem in found.value.problems] == ["too_many_answers"]

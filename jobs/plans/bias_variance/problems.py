@@ -12,6 +12,8 @@ from jobs.rows import divisions_of
 from jobs.spec import JobSpec
 from training.schedules.spec import ReduceOnPlateauSpec
 
+_MOST_ANSWERS = 100_000_000
+"""Class probabilities or numbers, over all fits of one value of the axis, that the conclusion holds at once."""
 _KEPT = "/training/kept_weights"
 
 
@@ -23,6 +25,10 @@ def problems(spec: JobSpec, dataset: Dataset) -> Iterator[Problem]:
     yield from division_problems(spec, dataset)
     if any(len(division.val) == 0 for division in divisions_of(spec, dataset)):
         yield Problem("/split", "needs_validation", "bias and variance are measured on validation rows: set split.val_fraction above 0")
+    answers = plan.resamples * dataset.info.num_outputs * max(len(division.val) for division in divisions_of(spec, dataset))
+    if answers > _MOST_ANSWERS:
+        message = f"{plan.resamples} fits give {answers} answers on the validation rows, more than the {_MOST_ANSWERS} held at once"
+        yield Problem("/plan/resamples", "too_many_answers", f"{message}: ask for fewer resamples or hold out fewer rows")
     followers = list(_following_problems(spec, ""))
     yield from followers
     for setting in settings(plan):
