@@ -127,7 +127,8 @@ def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str
 @router.delete("/{job_id}", status_code=204, response_class=Response, summary="Delete an ended job", responses=responses(404, 409, 422))
 def delete(job_id: JobId, resources: Everything) -> None:
     """Delete a job that has ended, with its fits, curves, events and weights, and nothing else."""
-    delete_job(resources.db, job_id)
+    folder = f"jobs/{job_id}/"
+    resources.artifacts.delete([url for url in delete_job(resources.db, job_id) if not url.startswith(folder)])
     resources.artifacts.clear(f"jobs/{job_id}")  # all its files lie there, and what a worker that died had not told of
 
 
