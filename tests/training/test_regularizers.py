@@ -60,7 +60,7 @@ def _losses(outputs: list[list[float]], y: list[int], mix: Mix | None, **regular
     member = Stack([a_fit(classes=classes, regularization=regularization)]).members[0]
     if member.class_weights is not None:
         member.class_weights = torch.tensor([1.0, 3.0][:classes], dtype=torch.float64)
-    batch = Batch(torch.zeros(1, len(y), 1), torch.tensor([y]), [mix])
+    batch = Batch(torch.zeros(1, len(y), 1), torch.tensor([y]), [mix], None)
     found: list[float] = training_losses([member], torch.tensor([outputs], dtype=torch.float64), batch)[0].tolist()
     return found
 
