@@ -86,6 +86,7 @@ def request_resume(db: Database, job_id: str) -> Resumed:
             case JobStatus.PAUSED:
                 shard_ids = _resume(connection, row, now)
             case JobStatus.RUNNING if row.pause_requested_at is not None:
+                shard_ids = _unsent(connection, job_id)  # messages that came meanwhile were turned away
                 version = bump(connection, job_id, pause_requested_at=None, phase="training")
                 tell(connection, job_id, version, now, [("resumed", {})])
             case JobStatus.QUEUED | JobStatus.RUNNING:
@@ -107,9 +108,14 @@ def pause(connection: Connection, job_id: str, now: dt.datetime) -> None:
     tell(connection, job_id, version, now, [("status", {"status": JobStatus.PAUSED.value})])
 
 
+def _unsent(connection: Connection, job_id: str) -> list[str]:
+    """Note that no message is under way for the shards that wait; give them."""
+    waiting = (ShardRow.job_id == job_id, ShardRow.status == ShardStatus.PENDING)
+    return sorted(connection.scalars(update(ShardRow).where(*waiting).values(sent_at=None).returning(ShardRow.id)))
+
+
 def _resume(connection: Connection, row: Any, now: dt.datetime) -> list[str]:
-    waiting = (ShardRow.job_id == row.id, ShardRow.status == ShardStatus.PENDING)
-    shard_ids = sorted(connection.scalars(update(ShardRow).where(*waiting).values(sent_at=None).returning(ShardRow.id)))
+    shard_ids = _unsent(connection, row.id)
     # Between two rounds there is no shard to be claimed: the plan goes on, which is work too.
     status = JobStatus.QUEUED if shard_ids else JobStatus.RUNNING
     values = {
