@@ -37,6 +37,11 @@ class Nudges:
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
+    @property
+    def listeners(self) -> int:
+        """Count who listens: the streams that are open."""
+        return sum(len(events) for events in list(self._waiting.values()))
+
     async def run(self) -> None:
         """Listen until cancelled; come back after every loss of the broker."""
         while True:

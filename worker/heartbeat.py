@@ -1,5 +1,6 @@
 """Keeps a shard's lease while an epoch is long, and listens for orders."""
 
+import contextvars
 import threading
 from types import TracebackType
 from typing import Self
@@ -25,7 +26,9 @@ class Heartbeat:
         self._is_cancelled = threading.Event()
         self._is_pausing = False
         self._is_lost = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{claim.shard_id}", daemon=True)
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(self._run,), name=f"heartbeat-{claim.shard_id}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         """Start."""

@@ -7,6 +7,7 @@ from data.dataset import DatasetSource
 from jobs.plans.fits import PlannedFit
 from store.artifacts import Artifacts
 from store.engine import Database
+from worker.counters import Counters
 
 
 def _send_nothing(shard_id: str, device: str) -> None:
@@ -50,3 +51,4 @@ class Workplace:
     send: Callable[[str, str], bool | None] = _send_nothing
     must_leave: Callable[[], bool] = lambda: False
     plans: Plans = field(default_factory=Plans)
+    counters: Counters = field(default_factory=Counters)
