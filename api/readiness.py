@@ -22,6 +22,7 @@ from store.artifacts import Artifacts
 from store.engine import Database
 from store.errors import DatabaseUnavailable
 from store.facts import Facts, service_facts
+from store.migrate import revisions
 
 _log = structlog.get_logger()
 PATIENCE_SECONDS = 1.5
@@ -72,7 +73,7 @@ class _Check(Generic[_T]):
             found = self._ask()
         except (NotReady, DatabaseUnavailable) as error:
             future.set_exception(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, whoever waits must hear of it
             _log.exception("check_failed", part=self._name)
             future.set_exception(NotReady(f"the check failed with {type(error).__name__}"))
         else:
@@ -105,6 +106,7 @@ class Checks:
 
     def __init__(self, db: Database, broker_url: str, artifacts: Artifacts) -> None:
         """Prepare; nothing is asked yet."""
+        revisions()  # read now, not while somebody waits
         self._database = _Check("database", lambda: service_facts(db))
         self._broker = _Check("broker", lambda: _write_to_broker(broker_url))
         self._artifacts = _Check("artifacts", lambda: _write_artifact(artifacts), _ARTIFACTS_SECONDS)

@@ -23,7 +23,7 @@ _FIELD = re.compile(r"(?i)\b(password|requirepass|sslpassword)(\s*[=:]\s*)('[^']
 _MASK = "***"
 _LEAST_LENGTH = 6
 """A password shorter than this is masked in URLs only: its letters stand in too many words."""
-_QUIET = ("celery", "kombu", "amqp", "redis", "botocore", "s3fs", "fsspec", "asyncio", "matplotlib", "PIL")
+_QUIET = ("celery", "kombu", "amqp", "redis", "botocore", "s3fs", "fsspec", "asyncio", "matplotlib", "PIL", "httpx2")
 """Loggers of libraries that tell of every message or connection below WARNING."""
 _uncaught = structlog.get_logger("uncaught")
 

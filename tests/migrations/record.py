@@ -75,9 +75,10 @@ def _work(client: httpx2.Client, home: Path) -> None:
     if uploaded.status_code == 201:
         own = uploaded.json()["id"]
         done.append(_submit(client, {**_SMALL, "name": "succeeded on an upload", "dataset": own}))
-    parameters = {"optimizer": {"name": "adam"}, "space": {"/optimizer/learning_rate": {"values": [0.001, 0.01]}}}
-    search = {**_SMALL, "name": "search", "split": {"name": "k_fold", "k": 2}, "optimizer": parameters["optimizer"]}
-    search["plan"] = {"name": "search", "space": parameters["space"]}
+    space = {"/optimizer/learning_rate": {"low": 0.0001, "high": 0.1, "log": True}}
+    halving = {"factor": 3, "first_epochs": 1}
+    plan = {"name": "search", "method": "random", "candidates": 3, "space": space, "halving": halving}
+    search = {**_SMALL, "name": "search", "plan": plan}
     has_plans = client.post("/v1/jobs/preview", json=search).status_code == 200
     if has_plans:
         done.append(_submit(client, {**search, "name": "succeeded search"}))
@@ -128,7 +129,7 @@ def _epoch(client: httpx2.Client, job: str) -> int:
 
 
 def _until(is_so: Any, what: str) -> None:
-    give_up_at = time.monotonic() + 90
+    give_up_at = time.monotonic() + 180
     while not is_so():
         assert time.monotonic() < give_up_at, f"not {what}"
         time.sleep(0.01)
