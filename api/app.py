@@ -11,7 +11,7 @@ from fastapi_offline import FastAPIOffline
 from api.dependencies import Resources
 from api.errors import Problem, install
 from api.memory import hand_back
-from api.routes import curves, datasets, events, fits, health, jobs, models, previews, report, techniques
+from api.routes import curves, datasets, events, fits, health, jobs, models, orders, previews, report, techniques
 from api.settings import ApiSettings
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
@@ -53,7 +53,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url)))
     app.add_middleware(RequestIds)
     install(app)
-    modules = (jobs, fits, curves, events, report, models, previews, datasets, techniques, health)
+    modules = (jobs, orders, fits, curves, events, report, models, previews, datasets, techniques, health)
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]

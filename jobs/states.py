@@ -8,6 +8,7 @@ class JobStatus(StrEnum):
 
     QUEUED = "queued"  # accepted and waiting for a worker
     RUNNING = "running"  # at least one of its fits is being trained
+    PAUSED = "paused"  # wants no work until a client resumes it
     SUCCEEDED = "succeeded"  # every fit its plan needs finished
     FAILED = "failed"  # ended without what was asked; `failure` says why
     CANCELLED = "cancelled"  # ended because a client asked
@@ -33,12 +34,16 @@ class FitStatus(StrEnum):
     PRUNED = "pruned"  # paused, and not gone on with: others did better so far
 
 
-ACTIVE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING})
+CLAIMABLE = frozenset({JobStatus.QUEUED, JobStatus.RUNNING})
+"""Of these jobs workers take work."""
+ACTIVE = CLAIMABLE | {JobStatus.PAUSED}
+"""These jobs have not ended."""
 TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 MOVES: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED, JobStatus.FAILED}),
-    JobStatus.RUNNING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.PAUSED, JobStatus.CANCELLED, JobStatus.FAILED}),
+    JobStatus.RUNNING: frozenset({JobStatus.PAUSED, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.PAUSED: frozenset({JobStatus.QUEUED, JobStatus.CANCELLED}),
     JobStatus.SUCCEEDED: frozenset(),
     JobStatus.FAILED: frozenset(),
     JobStatus.CANCELLED: frozenset(),

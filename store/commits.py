@@ -18,6 +18,7 @@ from store.engine import Database, is_duplicate
 from store.errors import LeaseLost
 from store.events import ending, tell
 from store.jobs import close_job
+from store.orders import is_held, pause
 from store.shards import OPEN_FITS, Claim, Orders, hold
 from store.tables import EpochRow, FitRow, JobRow, ShardRow, table
 from training.records import EpochRecord, StopReason
@@ -95,7 +96,7 @@ def commit(
             update(JobRow)
             .where(JobRow.id == claim.job_id, JobRow.status == JobStatus.RUNNING)
             .values(version=JobRow.version + 1)
-            .returning(JobRow.version, JobRow.cancel_requested_at)
+            .returning(JobRow.version, JobRow.cancel_requested_at, JobRow.pause_requested_at)
         ).first()
         if job is None:
             raise LeaseLost(claim.shard_id)
@@ -114,7 +115,11 @@ def commit(
             final, must_advance = _close(connection, claim, now, final)
             told += [] if final is None else ending(final.status, final.failure)
         tell(connection, claim.job_id, job.version, now, told)
-    return Orders(version=job.version, is_cancelled=is_cancelled, must_advance=must_advance)
+        is_pausing = job.pause_requested_at is not None
+        if ends_shard and final is None and is_pausing and not is_held(connection, claim.job_id):
+            pause(connection, claim.job_id, now)
+            must_advance = False
+    return Orders(version=job.version, is_cancelled=is_cancelled, is_pausing=is_pausing, must_advance=must_advance)
 
 
 def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish | None) -> tuple[Finish | None, bool]:

@@ -22,7 +22,7 @@ from store.artifacts import Artifacts
 from store.engine import Database, is_duplicate
 from store.errors import Conflict, DatabaseUnavailable, NotFound
 from store.ids import new_id
-from store.tables import DatasetRow, JobRow, table
+from store.tables import LOCAL, DatasetRow, JobRow, table
 
 _DATASETS = table(DatasetRow)
 _INFO = TypeAdapter(DatasetInfo)
@@ -62,13 +62,13 @@ class DatasetState:
     num_bytes: int
 
 
-def store_dataset(db: Database, artifacts: Artifacts, upload: Upload) -> tuple[DatasetState, bool]:
-    """Store files, then the row that names them; an equal upload is found again. Give the dataset and whether it is new.
+def store_dataset(db: Database, artifacts: Artifacts, upload: Upload, *, owner: str = LOCAL) -> tuple[DatasetState, bool]:
+    """Store files, then the row that names them; an equal upload of this owner is found again. Give the dataset and whether it is new.
 
     What fails leaves no file. A process that dies in between, or a database that goes away while the row is written, leaves some
     that perhaps no row names: the sweeper collects them.
     """
-    known = _of_identity(db, upload.identity)
+    known = _of_identity(db, owner, upload.identity)
     if known is not None:
         return known, False
     dataset_id = new_id("ds")
@@ -79,13 +79,13 @@ def store_dataset(db: Database, artifacts: Artifacts, upload: Upload) -> tuple[D
         with db.write() as connection:
             now = db.now(connection)
             info = replace(upload.info, id=dataset_id)
-            values = {"id": dataset_id, "identity": upload.identity, "created_at": now, "files": keys}
+            values = {"id": dataset_id, "owner": owner, "identity": upload.identity, "created_at": now, "files": keys}
             values |= {"info": _INFO.dump_python(info, mode="json"), "upload_schema": upload.schema, "profile": upload.profile}
             values |= {"x_unit": upload.x_unit, "file_name": upload.file_name, "num_bytes": upload.num_bytes}
             connection.execute(insert(_DATASETS).values(**values))
     except IntegrityError as error:
         artifacts.delete(list(keys.values()))
-        known = _of_identity(db, upload.identity)
+        known = _of_identity(db, owner, upload.identity)
         if known is None or not is_duplicate(error):
             raise
         return known, False  # an equal upload was committed first
@@ -223,9 +223,9 @@ def _batches(names: Iterator[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _of_identity(db: Database, identity: str) -> DatasetState | None:
+def _of_identity(db: Database, owner: str, identity: str) -> DatasetState | None:
     with db.read() as connection:
-        row = connection.execute(select(_DATASETS).where(_DATASETS.c.identity == identity)).first()
+        row = connection.execute(select(_DATASETS).where(_DATASETS.c.owner == owner, _DATASETS.c.identity == identity)).first()
     return None if row is None else _state(row)
 
 

@@ -19,7 +19,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One event. `kind` is status, cancel_requested, fit, epoch or finished (the last one of a job)."""
+    """One event. `kind` is status, cancel_requested, pause_requested, resumed, fit, epoch or finished (the last one of a job)."""
 
     version: int
     kind: str

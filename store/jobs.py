@@ -1,4 +1,4 @@
-"""Jobs: made, read, listed, cancelled, deleted. Every write locks the job's row first."""
+"""Jobs: made, read, counted, ended, deleted. Every write locks the job's row first."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from store.engine import Database, is_duplicate
 from store.errors import Conflict, NotFound
 from store.events import ending, tell, transitions
 from store.ids import new_id
-from store.tables import DatasetRow, FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, table
+from store.tables import LOCAL, DatasetRow, FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, table
 
 _JOBS = table(JobRow)
 
@@ -43,6 +43,10 @@ class JobState:
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     cancel_requested_at: dt.datetime | None
+    pause_requested_at: dt.datetime | None
+    paused_seconds: float
+    continues: str | None
+    owner: str
     phase: str
     failure: dict[str, Any] | None
     result: dict[str, Any] | None
@@ -69,6 +73,7 @@ def create_job(
     resolved: Resolved,
     shards: Sequence[Sequence[PlannedFit]] | None = None,
     *,
+    owner: str = LOCAL,
     idempotency_key: str | None = None,
     body_hash: str = "",
 ) -> Created:
@@ -81,32 +86,34 @@ def create_job(
     """
     try:
         with db.write() as connection:
-            known = _known(connection, idempotency_key, body_hash)
+            known = _known(connection, owner, idempotency_key, body_hash)
             if known is not None:
                 return Created(job=known, is_new=False, shard_ids=[])
             job_id, now = new_id("job"), db.now(connection)
-            shard_ids = _insert(connection, resolved, job_id, shards or [resolved.first_round.fits], now)
+            shard_ids = _insert(connection, resolved, job_id, shards or [resolved.first_round.fits], now, owner)
             if idempotency_key is not None:
-                connection.execute(insert(IdempotencyRow).values(key=idempotency_key, body_hash=body_hash, job_id=job_id, created_at=now))
-            return Created(job=_read(connection, job_id), is_new=True, shard_ids=shard_ids)
+                connection.execute(
+                    insert(IdempotencyRow).values(owner=owner, key=idempotency_key, body_hash=body_hash, job_id=job_id, created_at=now)
+                )
+            return Created(job=read(connection, job_id), is_new=True, shard_ids=shard_ids)
     except IntegrityError as error:
         if idempotency_key is None or not is_duplicate(error):
             raise
     with db.read() as connection:  # another request with this key committed first
-        known = _known(connection, idempotency_key, body_hash)
+        known = _known(connection, owner, idempotency_key, body_hash)
         if known is None:
             raise Conflict("idempotency_key_reused", "the job of this Idempotency-Key was deleted while this request ran")
         return Created(job=known, is_new=False, shard_ids=[])
 
 
-def job_of_key(db: Database, idempotency_key: str, body_hash: str) -> JobState | None:
+def job_of_key(db: Database, idempotency_key: str, body_hash: str, *, owner: str = LOCAL) -> JobState | None:
     """Read the job that an idempotency key made, if it made one.
 
     Raises:
         Conflict: `idempotency_key_reused`, the key came with another body.
     """
     with db.read() as connection:
-        return _known(connection, idempotency_key, body_hash)
+        return _known(connection, owner, idempotency_key, body_hash)
 
 
 def get_job(db: Database, job_id: str) -> JobState:
@@ -116,7 +123,7 @@ def get_job(db: Database, job_id: str) -> JobState:
         NotFound: no job has this id.
     """
     with db.read() as connection:
-        return _read(connection, job_id)
+        return read(connection, job_id)
 
 
 def job_version(db: Database, job_id: str) -> tuple[int, JobStatus]:
@@ -132,44 +139,12 @@ def job_version(db: Database, job_id: str) -> tuple[int, JobStatus]:
     return row.version, row.status
 
 
-def request_cancel(db: Database, job_id: str) -> JobState:
-    """Cancel a queued job at once; ask the worker of a running one to. Asking again changes nothing.
-
-    Raises:
-        NotFound: no job has this id.
-        Conflict: `job_ended`, it succeeded or failed.
-    """
-    with db.write() as connection:
-        row = lock(connection, job_id)
-        if row is None:
-            raise NotFound(job_id)
-        now = db.now(connection)
-        match row.status:
-            case JobStatus.QUEUED:
-                end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
-            case JobStatus.RUNNING if row.cancel_requested_at is None and not _is_held(connection, job_id):
-                end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
-            case JobStatus.RUNNING if row.cancel_requested_at is None:
-                version = bump(connection, job_id, cancel_requested_at=now, phase="cancelling")
-                tell(connection, job_id, version, now, [("cancel_requested", {})])
-            case JobStatus.RUNNING | JobStatus.CANCELLED:
-                pass
-            case _:
-                raise Conflict("job_ended", f"job {job_id} is {row.status.value}: only queued and running jobs can be cancelled")
-        return _read(connection, job_id)
-
-
-def _is_held(connection: Connection, job_id: str) -> bool:
-    held = select(ShardRow.id).where(ShardRow.job_id == job_id, ShardRow.status == ShardStatus.RUNNING).limit(1)
-    return connection.execute(held).first() is not None
-
-
 def delete_job(db: Database, job_id: str) -> list[str]:
     """Delete an ended job with its fits, curves and events; give the URLs of its artifacts.
 
     Raises:
         NotFound: no job has this id.
-        Conflict: `job_active`, it is queued or running.
+        Conflict: `job_active`, it is queued, running or paused.
     """
     with db.write() as connection:
         row = lock(connection, job_id)
@@ -192,10 +167,10 @@ class QueueFacts:
 
 
 def queue_facts(db: Database) -> QueueFacts:
-    """Count jobs by status and measure the wait of the oldest queued one."""
+    """Count jobs by status and measure the wait of the one that has been in the queue for longest."""
     with db.read() as connection:
         rows = connection.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
-        oldest = connection.scalar(select(func.min(JobRow.created_at)).where(JobRow.status == JobStatus.QUEUED))
+        oldest = connection.scalar(select(func.min(JobRow.queued_at)).where(JobRow.status == JobStatus.QUEUED))
         now = db.now(connection)
     counts = {status.value: 0 for status in JobStatus} | {status.value: count for status, count in rows}
     return QueueFacts(counts=counts, oldest_queued_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()))
@@ -236,6 +211,7 @@ def close_job(
     connection.execute(update(FitRow).where(of_job, is_open).values(status=left, stop_reason=left.value))
     connection.execute(update(ShardRow).where(ShardRow.job_id == job_id).values(status=ShardStatus.DONE, lease_expires_at=None))
     ended = {"status": status, "finished_at": now, "result": result, "failure": failure, "phase": status.value}
+    ended["failure_kind"] = None if failure is None else failure["kind"]
     connection.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(**ended, **values))
 
 
@@ -293,6 +269,10 @@ def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobStat
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,
+        pause_requested_at=row.pause_requested_at,
+        paused_seconds=row.paused_seconds,
+        continues=row.continues,
+        owner=row.owner,
         phase=row.phase,
         failure=row.failure,
         result=row.result,
@@ -301,23 +281,28 @@ def _state(row: Any, fits: Sequence[Any], told: list[dict[str, str]]) -> JobStat
     )
 
 
-def _read(connection: Connection, job_id: str) -> JobState:
+def read(connection: Connection, job_id: str) -> JobState:
+    """Read one job in a transaction of the caller's.
+
+    Raises:
+        NotFound: no job has this id.
+    """
     row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).first()
     if row is None:
         raise NotFound(job_id)
     return states(connection, [row])[0]
 
 
-def _known(connection: Connection, key: str | None, body_hash: str) -> JobState | None:
+def _known(connection: Connection, owner: str, key: str | None, body_hash: str) -> JobState | None:
     if key is None:
         return None
-    query = select(IdempotencyRow.job_id, IdempotencyRow.body_hash).where(IdempotencyRow.key == key)
+    query = select(IdempotencyRow.job_id, IdempotencyRow.body_hash).where(IdempotencyRow.owner == owner, IdempotencyRow.key == key)
     row = connection.execute(query).first()
     if row is None:
         return None
     if row.body_hash != body_hash:
         raise Conflict("idempotency_key_reused", "this Idempotency-Key came before with another body")
-    return _read(connection, row.job_id)
+    return read(connection, row.job_id)
 
 
 def _hold_dataset(connection: Connection, dataset_id: str) -> str | None:
@@ -330,11 +315,14 @@ def _hold_dataset(connection: Connection, dataset_id: str) -> str | None:
     return dataset_id
 
 
-def _insert(connection: Connection, resolved: Resolved, job_id: str, shards: Sequence[Sequence[PlannedFit]], now: dt.datetime) -> list[str]:
+def _insert(
+    connection: Connection, resolved: Resolved, job_id: str, shards: Sequence[Sequence[PlannedFit]], now: dt.datetime, owner: str
+) -> list[str]:
     spec, first = resolved.spec, resolved.first_round
     connection.execute(
         insert(_JOBS).values(
             id=job_id,
+            owner=owner,
             name=spec.name,
             status=JobStatus.QUEUED,
             plan=spec.plan.name,
@@ -349,6 +337,7 @@ def _insert(connection: Connection, resolved: Resolved, job_id: str, shards: Seq
             fits_later=first.later_fits,
             steps_later=first.later_steps,
             created_at=now,
+            queued_at=now,
             time_limit_seconds=spec.time_limit_seconds,
             phase="waiting for a worker",
         )

@@ -108,7 +108,12 @@ def spent_checkpoints(db: Database, job_id: str) -> list[str]:
 
 _OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _SHARDS.c.status != ShardStatus.DONE))
 _LONGEST_GRACE = dt.timedelta(minutes=10)
-_IS_READY = (JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested_at.is_(None), ~_OPEN_SHARD)
+_IS_READY = (
+    JobRow.status == JobStatus.RUNNING,
+    JobRow.cancel_requested_at.is_(None),
+    JobRow.pause_requested_at.is_(None),
+    ~_OPEN_SHARD,
+)
 
 
 def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, str]]:

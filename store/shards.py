@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
 
-from jobs.states import ACTIVE, FitStatus, JobStatus, ShardStatus
+from jobs.states import CLAIMABLE, FitStatus, JobStatus, ShardStatus
 from store.engine import Database
 from store.errors import LeaseLost
 from store.events import tell
 from store.jobs import bump, lock
+from store.orders import pause
 from store.tables import EpochRow, FitRow, JobRow, ShardRow, table
 
 MAX_IDLE_ATTEMPTS = 3
@@ -63,7 +64,7 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
     with db.write() as connection:
         job_id = connection.scalar(select(ShardRow.job_id).where(ShardRow.id == shard_id))
         job = None if job_id is None else lock(connection, job_id)
-        if job is None or job.status not in ACTIVE or job.cancel_requested_at is not None:
+        if job is None or job.status not in CLAIMABLE or job.cancel_requested_at is not None or job.pause_requested_at is not None:
             return None
         now = db.now(connection)
         is_free = or_(
@@ -115,16 +116,20 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         spec=job.spec,
         fits=tuple(fits),
         version=version,
-        elapsed_seconds=(now - started).total_seconds(),
+        elapsed_seconds=max(0.0, (now - started).total_seconds() - job.paused_seconds),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What the job wants of its worker. `must_advance`: this was the last open shard of a round, and the plan must go on."""
+    """What the job wants of its worker. `must_advance`: this was the last open shard of a round, and the plan must go on.
+
+    `is_pausing`: the shard is to be handed back between two epochs.
+    """
 
     version: int
     is_cancelled: bool
+    is_pausing: bool = False
     must_advance: bool = False
 
 
@@ -136,16 +141,21 @@ def renew(db: Database, claim: Claim, lease_seconds: float) -> Orders:
     """
     with db.write() as connection:
         hold(connection, claim, db.now(connection), lease_seconds, is_done=False)
-        job = connection.execute(select(JobRow.version, JobRow.status, JobRow.cancel_requested_at).where(JobRow.id == claim.job_id)).one()
+        columns = (JobRow.version, JobRow.status, JobRow.cancel_requested_at, JobRow.pause_requested_at)
+        job = connection.execute(select(*columns).where(JobRow.id == claim.job_id)).one()
         if job.status is not JobStatus.RUNNING:
             raise LeaseLost(claim.shard_id)
-    return Orders(version=job.version, is_cancelled=job.cancel_requested_at is not None)
+    return Orders(version=job.version, is_cancelled=job.cancel_requested_at is not None, is_pausing=job.pause_requested_at is not None)
 
 
 def release(db: Database, claim: Claim) -> bool:
-    """Hand a shard back unharmed: it waits again, and the attempt does not count as idle. False if it was not held any more."""
+    """Hand a shard back unharmed: it waits again, and the attempt does not count as idle. False if it was not held any more.
+
+    A job that is to be paused pauses with the last shard that comes back.
+    """
     with db.write() as connection:
-        if lock(connection, claim.job_id) is None:
+        job = lock(connection, claim.job_id)
+        if job is None:
             return False
         back = connection.execute(
             update(_SHARDS)
@@ -163,7 +173,12 @@ def release(db: Database, claim: Claim) -> bool:
         if back is not None:
             others = select(_SHARDS.c.id).where(_SHARDS.c.job_id == claim.job_id, _SHARDS.c.status == ShardStatus.RUNNING).limit(1)
             is_at_work = connection.execute(others).first() is not None
-            bump(connection, claim.job_id, phase="training" if is_at_work else "waiting for a worker")
+            rest = (_FITS.c.shard_id == claim.shard_id, _FITS.c.status == FitStatus.RUNNING)
+            connection.execute(update(_FITS).where(*rest).values(status=FitStatus.PENDING))
+            if job.pause_requested_at is not None and not is_at_work:
+                pause(connection, claim.job_id, db.now(connection))
+            elif job.pause_requested_at is None:
+                bump(connection, claim.job_id, phase="training" if is_at_work else "waiting for a worker")
     return back is not None
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
-from jobs.states import ACTIVE, FailureKind, FitStatus, JobStatus, ShardStatus
+from jobs.states import CLAIMABLE, FailureKind, FitStatus, JobStatus, ShardStatus
 from store.engine import Database
 from store.events import tell
 from store.jobs import bump, end_job, lock
+from store.orders import pause
 from store.shards import MAX_IDLE_ATTEMPTS, OPEN_FITS
 from store.tables import FitRow, JobRow, ShardRow, table
 
@@ -55,7 +56,7 @@ def due(db: Database, *, workers: int = 0, grace_seconds: float = 1.0, resend_se
         found_due = (
             select(_SHARDS.c.id, _SHARDS.c.job_id, JobRow.device, JobRow.created_at, case((is_new, turn), else_=0).label("turn"))
             .join(JobRow, JobRow.id == _SHARDS.c.job_id)
-            .where(JobRow.status.in_(ACTIVE), or_(waiting, lapsed))
+            .where(JobRow.status.in_(CLAIMABLE), JobRow.pause_requested_at.is_(None), or_(waiting, lapsed))
             .subquery()
         )
         # A job of a thousand shards must not fill the list: others would never be read.
@@ -97,13 +98,19 @@ def _busy(connection: Connection, job_ids: set[str]) -> dict[str, int]:
 
 
 def mark_sent(db: Database, shard_ids: Sequence[str]) -> None:
-    """Note that these shards' ids were handed to the broker."""
+    """Note that these shards' ids were handed to the broker.
+
+    Rows that somebody else holds are passed over, for waiting for several in any order could end in a deadlock: what is
+    not noted is sent again, which does no harm.
+    """
     with db.write() as connection:
-        connection.execute(update(_SHARDS).where(_SHARDS.c.id.in_(shard_ids)).values(sent_at=db.now(connection)))
+        free = select(_SHARDS.c.id).where(_SHARDS.c.id.in_(shard_ids)).with_for_update(skip_locked=True)
+        ids = connection.scalars(free).all()
+        connection.execute(update(_SHARDS).where(_SHARDS.c.id.in_(ids)).values(sent_at=db.now(connection)))
 
 
 def reap(db: Database) -> list[str]:
-    """Give up what nobody can bring further: cancelled jobs whose workers are gone, and shards that never progress.
+    """Settle what nobody can bring further: cancelled and pausing jobs whose workers are gone, and shards that never progress.
 
     A shard given up fails its fits; a job of which no fit is left ends with it, others go on without. Returns their jobs.
     """
@@ -111,7 +118,14 @@ def reap(db: Database) -> list[str]:
         now = db.now(connection)
         dead = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
         idle = or_(dead, _SHARDS.c.status == ShardStatus.PENDING)
-        hopeless = and_(idle, or_(JobRow.cancel_requested_at.is_not(None), _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS))
+        hopeless = and_(
+            idle,
+            or_(
+                JobRow.cancel_requested_at.is_not(None),
+                JobRow.pause_requested_at.is_not(None),
+                _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS,
+            ),
+        )
         query = (
             select(JobRow.id).distinct().join(_SHARDS, JobRow.id == _SHARDS.c.job_id).where(JobRow.status == JobStatus.RUNNING, hopeless)
         )
@@ -131,7 +145,23 @@ def _reap_job(db: Database, job_id: str) -> bool:
                 return False
             end_job(connection, job_id, now, JobStatus.CANCELLED)
             return True
+        if job.pause_requested_at is not None:
+            return _pause_left(connection, job_id, now, is_live)
         return _give_up(connection, job_id, now, is_live)
+
+
+def _pause_left(connection: Connection, job_id: str, now: dt.datetime, is_live: ColumnElement[bool]) -> bool:
+    """Pause a job that the workers which were to hand it back left by dying."""
+    if connection.execute(select(func.count()).where(_SHARDS.c.job_id == job_id, is_live)).scalar_one():
+        return False
+    left = (_SHARDS.c.job_id == job_id, _SHARDS.c.status == ShardStatus.RUNNING)
+    shards = connection.scalars(
+        update(_SHARDS).where(*left).values(status=ShardStatus.PENDING, worker=None, lease_expires_at=None).returning(_SHARDS.c.id)
+    ).all()
+    rest = (FitRow.shard_id.in_(shards), FitRow.status == FitStatus.RUNNING)
+    connection.execute(update(FitRow).where(*rest).values(status=FitStatus.PENDING))
+    pause(connection, job_id, now)
+    return True
 
 
 def _give_up(connection: Connection, job_id: str, now: dt.datetime, is_live: ColumnElement[bool]) -> bool:

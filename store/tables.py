@@ -19,11 +19,15 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from jobs.states import FitStatus, JobStatus, ShardStatus
+
+LOCAL = "local"
+"""The owner of what was made without a key."""
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -72,12 +76,14 @@ class Base(DeclarativeBase):
 
 
 class DatasetRow(Base):
-    """An uploaded dataset. `identity` names content and schema: an equal upload is the same dataset. `files` are artifact keys by role."""
+    """An uploaded dataset. `identity` names content and schema: an owner's equal upload is the same dataset. `files` are artifact keys by role."""
 
     __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("owner", "identity"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    identity: Mapped[str] = mapped_column(String(64), unique=True)
+    owner: Mapped[str] = mapped_column(String(64), default=LOCAL)
+    identity: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[dt.datetime]
     file_name: Mapped[str] = mapped_column(String(200))
     num_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -89,12 +95,21 @@ class DatasetRow(Base):
 
 
 class JobRow(Base):
-    """A job. `version` rises in every transaction that writes an epoch or a state, under this row's lock."""
+    """A job. `version` rises in every transaction that writes an epoch or a state, under this row's lock.
+
+    `queued_at` is when it last entered the queue, `paused_seconds` how long it was paused before, `continues` the job that
+    it was extended from (which may be gone), `advance_attempts` how often in a row its plan was begun to be advanced in vain.
+    """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_created_at_id", "created_at", "id"), Index("ix_jobs_status_created_at", "status", "created_at"))
+    __table_args__ = (
+        Index("ix_jobs_created_at_id", "created_at", "id"),
+        Index("ix_jobs_owner_created_at_id", "owner", "created_at", "id"),
+        Index("ix_jobs_status_created_at", "status", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64), default=LOCAL)
     name: Mapped[str | None] = mapped_column(String(200))
     status: Mapped[JobStatus] = mapped_column(_words(JobStatus, "status"))
     plan: Mapped[str] = mapped_column(String(32))
@@ -109,13 +124,21 @@ class JobRow(Base):
     fits_later: Mapped[int] = mapped_column(default=0)  # at most so many come in later rounds of its plan
     steps_later: Mapped[int] = mapped_column(BigInteger, default=0)
     advance_sent_at: Mapped[dt.datetime | None]  # when somebody was last told to advance its plan
+    advance_attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[dt.datetime]
+    queued_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
     cancel_requested_at: Mapped[dt.datetime | None]
+    pause_requested_at: Mapped[dt.datetime | None]
+    paused_at: Mapped[dt.datetime | None]
+    paused_seconds: Mapped[float] = mapped_column(default=0.0)
+    tidied_at: Mapped[dt.datetime | None]  # when files of nobody were last looked for in its folder, once it had ended
+    continues: Mapped[str | None] = mapped_column(String(40))
     time_limit_seconds: Mapped[float | None]
     phase: Mapped[str] = mapped_column(Text, default="")
     failure: Mapped[dict[str, Any] | None]
+    failure_kind: Mapped[str | None] = mapped_column(String(16))  # the kind of `failure`: what metrics count
     result: Mapped[dict[str, Any] | None]
     environment: Mapped[dict[str, Any] | None]
 
@@ -230,16 +253,17 @@ class EventRow(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)  # several in one transaction
-    kind: Mapped[str] = mapped_column(String(32))  # "status" | "fit" | "finished" | "cancel_requested"
+    kind: Mapped[str] = mapped_column(String(32))  # "status" | "fit" | "finished" | "cancel_requested" | "pause_requested" | "resumed"
     at: Mapped[dt.datetime]
     data: Mapped[dict[str, Any]]
 
 
 class IdempotencyRow(Base):
-    """A client's key and the job it made, written in the job's transaction."""
+    """An owner's key and the job it made, written in the job's transaction."""
 
     __tablename__ = "idempotency_keys"
 
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True, default=LOCAL)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     body_hash: Mapped[str] = mapped_column(String(64))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
@@ -247,7 +271,7 @@ class IdempotencyRow(Base):
 
 
 class WorkerRow(Base):
-    """A live worker's sign of life: what `/readyz` and the check of `device` read."""
+    """A live worker's sign of life: what `/readyz` and the check of `device` read. `counters` rise from when it began."""
 
     __tablename__ = "workers"
 
@@ -255,6 +279,20 @@ class WorkerRow(Base):
     seen_at: Mapped[dt.datetime]
     devices: Mapped[list[Any]]
     environment: Mapped[dict[str, Any]]
+    counters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ApiKeyRow(Base):
+    """A key that lets a client in. Only the SHA-256 of its secret is stored; a key is revoked, never deleted."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+    label: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[dt.datetime]
+    revoked_at: Mapped[dt.datetime | None]
 
 
 def table(row: type[Base]) -> Table:

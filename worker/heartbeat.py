@@ -23,6 +23,7 @@ class Heartbeat:
         self._lease_seconds = lease_seconds
         self._stop = threading.Event()
         self._is_cancelled = threading.Event()
+        self._is_pausing = False
         self._is_lost = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeat-{claim.shard_id}", daemon=True)
 
@@ -42,6 +43,11 @@ class Heartbeat:
         return self._is_cancelled.is_set()
 
     @property
+    def is_pausing(self) -> bool:
+        """Tell whether the job was to be paused when it was last asked."""
+        return self._is_pausing
+
+    @property
     def is_lost(self) -> bool:
         """Tell whether somebody else may hold the shard now."""
         return self._is_lost.is_set()
@@ -49,7 +55,9 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stop.wait(self._lease_seconds / 4):
             try:
-                if renew(self._db, self._claim, self._lease_seconds).is_cancelled:
+                orders = renew(self._db, self._claim, self._lease_seconds)
+                self._is_pausing = orders.is_pausing
+                if orders.is_cancelled:
                     self._is_cancelled.set()
             except LeaseLost:
                 self._is_lost.set()

@@ -32,13 +32,13 @@ from worker.results import results_of
 _log = structlog.get_logger()
 _CHECKPOINT_PAUSE = 10
 """Between checkpoints passes at least so many times as long as one takes to write."""
-_Reason = StopReason | Literal["leave"]
+_Reason = StopReason | Literal["leave", "pause"]
 
 
 def run_shard(place: Workplace, shard_id: str) -> str:
     """Train a shard if it is to be had.
 
-    Tells what came of it: a job status, `next_round`, `done`, `not_claimed`, `lost` or `handed_back`.
+    Tells what came of it: a job status, `next_round`, `done`, `not_claimed`, `lost`, `handed_back` or `paused`.
     """
     held = claim(place.db, shard_id, place.worker_id, place.lease_seconds)
     if held is None:
@@ -79,6 +79,7 @@ class _Shard:
         self._began = time.monotonic()
         self._checkpointed_at = time.monotonic()
         self._checkpoint_seconds = place.checkpoint_seconds
+        self._is_pausing = False
         self._planned: Mapping[int, PlannedFit] = {}
         self._preparations: dict[int, Preparation] = {}
 
@@ -136,14 +137,14 @@ class _Shard:
             if kept:
                 stack.restore(kept)
             reason = self._follow(stack)
-            if reason == "leave":
-                self._checkpoint(stack)
-            elif reason is not None:
+            if isinstance(reason, StopReason):
                 for outcome in conclude(stack, reason):
                     self._end(outcome)
                 for event in stack.unread:
                     if isinstance(event, EpochRecord):
                         self._ledger.add(event)
+            elif reason is not None:
+                self._checkpoint(stack)
         except (LeaseLost, DatabaseUnavailable, OutOfTime):
             raise
         except Exception as error:  # noqa: BLE001  the other stacks go on
@@ -166,6 +167,8 @@ class _Shard:
             if stack.is_between_epochs:
                 if self._place.must_leave():
                     return "leave"
+                if self._is_pausing:
+                    return "pause"
                 if time.monotonic() - self._checkpointed_at >= self._checkpoint_seconds:
                     self._checkpoint(stack)
         return None
@@ -175,11 +178,12 @@ class _Shard:
 
     def _order(self) -> StopReason | None:
         """Flush if it is time, and learn whether to stop."""
-        is_cancelled = self._heartbeat.is_cancelled
+        is_cancelled, self._is_pausing = self._heartbeat.is_cancelled, self._is_pausing or self._heartbeat.is_pausing
         if self._heartbeat.is_lost:
             raise LeaseLost(self._claim.shard_id)
         if self._ledger.is_due:
-            is_cancelled = self._ledger.write().is_cancelled or is_cancelled
+            orders = self._ledger.write()
+            is_cancelled, self._is_pausing = orders.is_cancelled or is_cancelled, orders.is_pausing
         if is_cancelled:
             return StopReason.CANCELLED
         limit = self._spec.time_limit_seconds
@@ -201,12 +205,12 @@ class _Shard:
 
     def _stop(self, reason: _Reason) -> str:
         """End the shard, and the job with it, or hand the shard back."""
-        if reason == "leave":
+        if not isinstance(reason, StopReason):
             self._ledger.write()
             release(self._place.db, self._claim)
             self._place.nudge(self._claim.job_id)
-            _log.info("shard_handed_back", shard=self._claim.shard_id, job=self._claim.job_id)
-            return "handed_back"
+            _log.info("shard_handed_back", shard=self._claim.shard_id, job=self._claim.job_id, reason=reason)
+            return "paused" if reason == "pause" else "handed_back"
         if reason is StopReason.CANCELLED:
             return self._write_end(Finish(status=JobStatus.CANCELLED))
         return self._write_end(Finish(status=JobStatus.FAILED, failure=time_limit_failure(self._spec.time_limit_seconds)))

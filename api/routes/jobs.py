@@ -1,9 +1,7 @@
-"""Jobs: created, listed, read, cancelled, deleted."""
+"""Jobs: created, listed, read, deleted."""
 
-import contextlib
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
@@ -13,15 +11,15 @@ from api.dependencies import Db, Everything, JobId, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
+from api.sending import send_shards
 from api.strict import StrictRoute
 from api.views.jobs import JobPage, JobView
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
-from store.errors import DatabaseUnavailable
-from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts, request_cancel
+from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts
 from store.listing import JobFilter, list_jobs
-from store.sweeping import in_flight, mark_sent
+from store.sweeping import in_flight
 from store.workers import live
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
@@ -60,7 +58,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
         workers = len(live(resources.db))
         shards = shards_of(resolved.first_round.fits, resolved.info, workers)
         created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
-        _send(created.shard_ids[: in_flight(workers)], spec.device, resources)
+        send_shards(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["ETag"] = etag(job.version)
@@ -130,21 +128,6 @@ def delete(job_id: JobId, resources: Everything) -> None:
     folder = f"jobs/{job_id}/"
     resources.artifacts.delete([url for url in delete_job(resources.db, job_id) if not url.startswith(folder)])
     resources.artifacts.clear(f"jobs/{job_id}")  # all its files lie there, and what a worker that died had not told of
-
-
-@router.post("/{job_id}/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 422))
-def cancel(job_id: JobId, db: Db) -> JobView:
-    """Cancel: a queued job at once, a running one within an epoch. Its epochs and best weights stay. Again is no error."""
-    return JobView.of(request_cancel(db, job_id))
-
-
-def _send(shard_ids: Sequence[str], device: str, resources: Resources) -> None:
-    """Hand shards to the queue. The job is committed: whatever fails from here on is made good by the sweeper."""
-    sent = [shard_id for shard_id in shard_ids if resources.queue.send(shard_id, device)]
-    if sent:
-        # A shard that was sent and is not marked is sent again; its claim lets one delivery work.
-        with contextlib.suppress(DatabaseUnavailable):
-            mark_sent(resources.db, sent)
 
 
 def check_device(spec: JobSpec, resources: Resources) -> None:

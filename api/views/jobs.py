@@ -53,7 +53,7 @@ class JobView(View):
 
     id: str = Field(examples=["job_01m89c2r93efn2v1dcmy61vf08"])
     name: str | None
-    status: JobStatus = Field(description="queued, running, succeeded, failed or cancelled; the last three are final.")
+    status: JobStatus = Field(description="queued, running, paused, succeeded, failed or cancelled; the last three are final.")
     phase: str = Field(description="A sentence for people, not to be coded against.")
     progress: float = Field(description="Steps done of steps planned, 0 to 1; exactly 1 when succeeded.")
     plan: str
@@ -70,8 +70,11 @@ class JobView(View):
     started_at: Instant | None
     finished_at: Instant | None
     cancel_requested_at: Instant | None
+    pause_requested_at: Instant | None = Field(description="Set while a running job is about to pause.")
+    continues: str | None = Field(description="The job that this one was extended from.")
     queued_seconds: float | None = Field(description="From creation to start.")
-    running_seconds: float | None = Field(description="From start to end.")
+    running_seconds: float | None = Field(description="From start to end, without pauses.")
+    paused_seconds: float = Field(description="How long it was paused, up to when it was last resumed.")
     transitions: list[TransitionView]
     result: dict[str, Any] | None = Field(description="The plan's conclusion, once succeeded.")
     failure: FailureView | None
@@ -101,8 +104,11 @@ class JobView(View):
             started_at=job.started_at,
             finished_at=job.finished_at,
             cancel_requested_at=job.cancel_requested_at,
+            pause_requested_at=job.pause_requested_at,
+            continues=job.continues,
             queued_seconds=_seconds(job.created_at, job.started_at),
-            running_seconds=_seconds(job.started_at, job.finished_at),
+            running_seconds=_seconds(job.started_at, job.finished_at, job.paused_seconds),
+            paused_seconds=job.paused_seconds,
             transitions=[TransitionView.model_validate(one) for one in job.transitions],
             result=job.result,
             failure=None if job.failure is None else FailureView.of(job.failure),
@@ -132,7 +138,7 @@ class EventView(View):
     """An event of a job."""
 
     version: int
-    kind: Literal["status", "cancel_requested", "fit", "epoch", "finished"]
+    kind: Literal["status", "cancel_requested", "pause_requested", "resumed", "fit", "epoch", "finished"]
     data: dict[str, Any]
 
 
@@ -144,5 +150,5 @@ class EventPageView(View):
     has_more: bool
 
 
-def _seconds(start: dt.datetime | None, end: dt.datetime | None) -> float | None:
-    return None if start is None or end is None else (end - start).total_seconds()
+def _seconds(start: dt.datetime | None, end: dt.datetime | None, paused: float = 0.0) -> float | None:
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds() - paused)

@@ -23,7 +23,8 @@ from store.artifacts import Artifacts
 from store.datasets import Datasets, Upload, collect_garbage, delete_dataset, get_dataset, list_datasets, store_dataset
 from store.engine import Database
 from store.errors import Conflict, DatabaseUnavailable, NotFound
-from store.jobs import Created, create_job, delete_job, get_job, request_cancel
+from store.jobs import Created, create_job, delete_job, get_job
+from store.orders import request_cancel
 from tests.factories import a_dataset, a_job, an_upload
 
 UNKNOWN = "ds_00000000000000000000000000"

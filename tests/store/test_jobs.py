@@ -10,8 +10,9 @@ from store.commits import commit
 from store.engine import Database
 from store.errors import BadCursor, Conflict, NotFound
 from store.events import events_after
-from store.jobs import create_job, delete_job, get_job, job_version, queue_facts, request_cancel
+from store.jobs import create_job, delete_job, get_job, job_version, queue_facts
 from store.listing import JobFilter, list_jobs
+from store.orders import request_cancel
 from store.shards import claim
 from store.tables import Base, EpochRow, EventRow, FitRow, ShardRow
 from tests.factories import LEASE, a_claim, a_diverged_job, a_job, a_record, a_resolved, a_succeeded_job

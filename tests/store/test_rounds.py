@@ -14,7 +14,8 @@ from store.engine import Database
 from store.errors import LeaseLost
 from store.events import events_after
 from store.fits import get_fit, list_fits
-from store.jobs import get_job, request_cancel
+from store.jobs import get_job
+from store.orders import request_cancel
 from store.rounds import begin_round, finish_job, results, standing, unadvanced
 from store.shards import claim, release, release_worker
 from store.sweeping import due, mark_sent, reap

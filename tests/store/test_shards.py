@@ -16,7 +16,8 @@ from store.engine import Database
 from store.epochs import curves
 from store.errors import LeaseLost
 from store.fits import get_fit
-from store.jobs import delete_job, get_job, request_cancel
+from store.jobs import delete_job, get_job
+from store.orders import request_cancel
 from store.shards import MAX_IDLE_ATTEMPTS, Claim, claim, release, release_worker, renew
 from store.sweeping import due, mark_sent, reap
 from store.tables import EpochRow, ShardRow

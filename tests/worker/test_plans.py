@@ -23,7 +23,8 @@ from store.artifacts import Artifacts
 from store.engine import Database
 from store.errors import DatabaseUnavailable
 from store.fits import list_fits
-from store.jobs import Created, create_job, delete_job, get_job, request_cancel
+from store.jobs import Created, create_job, delete_job, get_job
+from store.orders import request_cancel
 from store.shards import claim
 from store.tables import EpochRow, FitRow, ShardRow
 from tests.plan_bodies import BODIES, body_of

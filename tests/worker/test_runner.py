@@ -20,7 +20,8 @@ from store.datasets import Datasets, store_dataset
 from store.engine import Database
 from store.epochs import curves
 from store.fits import get_fit
-from store.jobs import create_job, get_job, request_cancel
+from store.jobs import create_job, get_job
+from store.orders import request_cancel
 from store.shards import release_worker
 from tests.factories import a_job, an_upload
 from worker.failures import failure_of
