@@ -114,7 +114,7 @@ class _Load:
         pick = random.Random(number)
         await asyncio.sleep(pick.uniform(0, THINK_SECONDS))
         place = number // 2 if number % 2 == 0 else pick.randrange(len(self.jobs))
-        job_id, count = self._next_job(place), 0
+        job_id, count = self._next_job(place), pick.randrange(_LIST_EVERY)
         tags: dict[str, str | None] = {}
         async with Connection(self.port) as connection:
             while self._is_on:
