@@ -17,9 +17,10 @@ from store.advances import give_up_plans, unadvanced
 from store.artifacts import Artifacts
 from store.datasets import collect_garbage
 from store.engine import Database, create_engine
-from store.errors import DatabaseUnavailable
+from store.errors import ArtifactsUnavailable, DatabaseUnavailable
 from store.logs import configure_logs
 from store.sweeping import due, forget_sent, mark_sent, reap
+from store.tidying import expire, tidy
 from store.workers import live
 from worker.nudge import Nudge
 from worker.queue import make_producer, send, send_advance
@@ -29,9 +30,9 @@ from worker.settings import WorkerSettings
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall) -> None:
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_queue_seconds: float) -> None:
     """Make one round."""
-    for job_id in [*reap(db), *give_up_plans(db)]:
+    for job_id in [*reap(db), *give_up_plans(db), *expire(db, max_queue_seconds)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
     sent = []
@@ -64,9 +65,9 @@ def _recalled(db: Database, recall: Recall) -> frozenset[str]:
 def collect(db: Database, artifacts: Artifacts) -> None:
     """Delete files that no row names, which a process that died may have left."""
     try:
-        gone = collect_garbage(db, artifacts)
-    except OSError as error:
-        _log.warning("artifacts_unreachable", reason=type(error).__name__)
+        gone = [*tidy(db, artifacts), *collect_garbage(db, artifacts)]
+    except ArtifactsUnavailable as error:
+        _log.warning("artifacts_unreachable", reason=str(error))
         return
     if gone:
         _log.info("files_collected", files=gone)
@@ -85,7 +86,7 @@ def main() -> None:
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            sweep(db, celery, nudge, recall)
+            sweep(db, celery, nudge, recall, max_queue_seconds=settings.max_queue_seconds)
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + settings.collect_seconds
                 collect(db, artifacts)
