@@ -17,7 +17,7 @@ from api.settings import ApiSettings
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
 from data.builtin import catalog
-from store.engine import Database, create_engine
+from store.engine import API_PATIENCE, Database, create_engine
 from store.logs import configure_logs
 
 _DESCRIPTION = """
@@ -49,10 +49,11 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         version="0.1.0",
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics and the log say it; this asks anew at every request
         lifespan=_lifespan,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
     )
-    resources = Resources(resolved, Database(create_engine(resolved.database_url)))
+    resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
     app.state.resources = resources
     app.add_middleware(AccessLog, measures=resources.measures)
     app.add_middleware(RequestIds)

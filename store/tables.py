@@ -99,6 +99,7 @@ class JobRow(Base):
 
     `queued_at` is when it last entered the queue, `paused_seconds` how long it was paused before, `continues` the job that
     it was extended from (which may be gone), `advance_attempts` how often in a row its plan was begun to be advanced in vain.
+    `advancer` advances it `advancing_until` then, and longer where it says so.
     """
 
     __tablename__ = "jobs"
@@ -106,6 +107,7 @@ class JobRow(Base):
         Index("ix_jobs_created_at_id", "created_at", "id"),
         Index("ix_jobs_owner_created_at_id", "owner", "created_at", "id"),
         Index("ix_jobs_status_created_at", "status", "created_at"),
+        Index("ix_jobs_status_queued_at", "status", "queued_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -125,6 +127,8 @@ class JobRow(Base):
     steps_later: Mapped[int] = mapped_column(BigInteger, default=0)
     advance_sent_at: Mapped[dt.datetime | None]  # when somebody was last told to advance its plan
     advance_attempts: Mapped[int] = mapped_column(default=0)
+    advancer: Mapped[str | None] = mapped_column(String(200))
+    advancing_until: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     queued_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]
@@ -161,7 +165,10 @@ class ShardRow(Base):
     """
 
     __tablename__ = "shards"
-    __table_args__ = (Index("ix_shards_status_lease_expires_at", "status", "lease_expires_at"),)
+    __table_args__ = (
+        Index("ix_shards_status_lease_expires_at", "status", "lease_expires_at"),
+        Index("ix_shards_status_sent_at", "status", "sent_at"),  # of thousands that wait, a sweeper reads those that are due
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)

@@ -20,7 +20,7 @@ from store.engine import Database, create_engine
 from store.listing import JobFilter, list_jobs
 from store.migrate import alembic_config, downgrade, revisions, upgrade
 from store.orders import request_resume
-from store.rounds import unadvanced
+from store.advances import unadvanced
 from store.sweeping import due
 from tests.system import fresh_database
 from worker.advance import advance
