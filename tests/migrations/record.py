@@ -129,7 +129,7 @@ def _epoch(client: httpx2.Client, job: str) -> int:
 
 
 def _until(is_so: Any, what: str) -> None:
-    give_up_at = time.monotonic() + 180
+    give_up_at = time.monotonic() + 600
     while not is_so():
         assert time.monotonic() < give_up_at, f"not {what}"
         time.sleep(0.01)

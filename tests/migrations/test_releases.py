@@ -14,13 +14,13 @@ from sqlalchemy import inspect
 from api.app import create_app
 from api.settings import ApiSettings
 from jobs.states import TERMINAL
+from store.advances import unadvanced
 from store.artifacts import Artifacts
 from store.datasets import Datasets
 from store.engine import Database, create_engine
 from store.listing import JobFilter, list_jobs
 from store.migrate import alembic_config, downgrade, revisions, upgrade
 from store.orders import request_resume
-from store.advances import unadvanced
 from store.sweeping import due
 from tests.system import fresh_database
 from worker.advance import advance
@@ -61,6 +61,13 @@ def release(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Release
 
 def _restored(revision: str, url: str, tmp_path: Path) -> Release:
     command.upgrade(alembic_config(url), revision)
+    _load(revision, url)
+    shutil.copytree(RECORDED / revision, tmp_path / "files")
+    return Release(revision=revision, url=url, files=tmp_path / "files")
+
+
+def _load(revision: str, url: str) -> None:
+    """Insert the rows of a release, by its own columns."""
     text = (RECORDED / f"{revision}.sql").read_text()
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -68,8 +75,6 @@ def _restored(revision: str, url: str, tmp_path: Path) -> Release:
         (driver.executescript if engine.dialect.name == "sqlite" else driver.execute)(text)
         driver.commit()
     engine.dispose()
-    shutil.copytree(RECORDED / revision, tmp_path / "files")
-    return Release(revision=revision, url=url, files=tmp_path / "files")
 
 
 def _rows(url: str, condition: str) -> Rows:
@@ -118,6 +123,15 @@ def test_upgrading_and_going_back_changes_no_row_of_a_release(release: Release) 
     assert {name: len(rows) for name, rows in before.items()} == {name: len(after[name]) for name in before}
     downgrade(release.url, release.revision)
     assert release.rows() == before
+
+
+def test_the_release_before_this_one_may_still_write_once_the_database_is_migrated(url: str) -> None:
+    """Processes are exchanged one by one: what the old ones insert has what the new schema wants."""
+    upgrade(url)
+    _load(revisions()[-2], url)
+    database = Database(create_engine(url))
+    assert {job.owner for job in list_jobs(database, JobFilter(), limit=100).items} == {"local"}
+    database.dispose()
 
 
 def test_jobs_of_a_release_are_read_over_http(release: Release, database: Database) -> None:
