@@ -98,8 +98,21 @@ class Artifacts:
                     if entry["type"] == "file" and (written if written.tzinfo else written.replace(tzinfo=dt.UTC)) < limit:
                         yield "/".join([folder, *str(entry["name"]).rsplit("/", 2)[1:]])
 
+    def names(self, folder: str) -> list[str]:
+        """List the files that lie in a folder, unfinished ones too; none is no error.
+
+        Raises:
+            ValueError: the folder is not of the service's making.
+        """
+        files, path = self._place(folder)
+        files.invalidate_cache()  # other processes write too
+        try:
+            return [f"{folder}/{entry['name'].rsplit('/', 1)[1]}" for entry in files.ls(path, detail=True) if entry["type"] == "file"]
+        except FileNotFoundError:
+            return []
+
     def discard(self, names: Sequence[str]) -> None:
-        """Delete files that `old` listed, and folders that are empty then; one that is gone already is no error."""
+        """Delete files that `old` or `names` listed, and folders that are empty then; one that is gone already is no error."""
         for name in names:
             files, path = url_to_fs(f"{self._url}/{name}")
             with contextlib.suppress(FileNotFoundError):

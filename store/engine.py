@@ -11,13 +11,16 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from store.errors import DatabaseUnavailable
 
 _BUSY_SECONDS = 10
+_IDLE_SECONDS = 5
+"""A process that is frozen within a transaction, with its machine perhaps, must not keep a job's row for ever: shorter than others wait for it."""
 _WRITES = "holdout_writes"
 _NO_TABLE = "42P01"
+_IDLE_TOO_LONG = "25P03"
 
 
 def create_engine(url: str) -> Engine:
@@ -34,7 +37,10 @@ def create_engine(url: str) -> Engine:
     if parsed.get_backend_name() != "postgresql":
         raise ValueError(f"the database must be SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     parsed = parsed.set(drivername="postgresql+psycopg")
-    options = "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC"
+    options = (
+        "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC "
+        f"-c idle_in_transaction_session_timeout={round(_IDLE_SECONDS * 1000)}"
+    )
     return sqlalchemy_create_engine(
         parsed, json_serializer=serializer, pool_pre_ping=True, connect_args={"connect_timeout": 3, "options": options}
     )
@@ -98,6 +104,10 @@ def _translated() -> Iterator[None]:
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
             raise DatabaseUnavailable("the database has not been migrated") from error
+        raise
+    except InternalError as error:
+        if getattr(error.orig, "sqlstate", None) == _IDLE_TOO_LONG:
+            raise DatabaseUnavailable("the database ended a transaction that stood still") from error
         raise
 
 

@@ -19,6 +19,7 @@ from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
 from store.rounds import unadvanced
 from store.sweeping import due, mark_sent, reap
+from store.tidying import tidy
 from store.workers import live
 from worker.nudge import Nudge
 from worker.queue import make_celery, send, send_advance
@@ -50,7 +51,7 @@ def sweep(db: Database, celery: Celery, nudge: Nudge) -> None:
 def collect(db: Database, artifacts: Artifacts) -> None:
     """Delete files that no row names, which a process that died may have left."""
     try:
-        gone = collect_garbage(db, artifacts)
+        gone = collect_garbage(db, artifacts) + tidy(db, artifacts)
     except OSError as error:
         _log.warning("artifacts_unreachable", reason=type(error).__name__)
         return

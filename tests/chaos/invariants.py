@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from jobs.states import MOVES, JobStatus
 from store.datasets import collect_garbage
+from store.tidying import tidy
 from store.tables import EpochRow, EventRow, FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, WorkerRow
 from tests.chaos.client import Unanswered
 from tests.chaos.jobs import ENDED, Load, Outcome, Submitted
@@ -69,6 +70,8 @@ def check_rows(system: System, load: Load) -> list[str]:
 def check_files(system: System) -> list[str]:
     """Check that every file is named by a row, once the sweeper's collection has run."""
     collect_garbage(system.db, system.artifacts, age=dt.timedelta(0))
+    while tidy(system.db, system.artifacts, age=-dt.timedelta(days=1)):
+        pass
     root = system.home / "artifacts"
     named = {url for row in system.rows(select(FitRow.weights_url, FitRow.outputs_url, FitRow.checkpoint_url)) for url in row if url}
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
