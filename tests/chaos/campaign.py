@@ -5,7 +5,9 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tests.chaos import invariants
 from tests.chaos.bodies import CHAOS_BODIES
@@ -16,6 +18,7 @@ from tests.chaos.report import say
 from tests.chaos.system import System
 from tests.chaos.watching import Watcher
 
+T = TypeVar("T")
 IN_FLIGHT = 4
 _DRAIN_SECONDS = 120.0
 
@@ -37,14 +40,14 @@ class Findings:
 class Campaign:
     """One run of the harness against one system."""
 
-    def __init__(self, system: System, seed: int, faults: int, seconds: float, chosen: list[str]) -> None:
+    def __init__(self, system: System, seed: int, faults: int, seconds: float, chosen: list[str], bodies: list[str]) -> None:
         self._system = system
         self._rng = random.Random(seed)
         self._wanted = faults
         self._until = time.monotonic() + seconds
         self._kinds = chosen or kinds(system.kind)
         self._client = ChaosClient(system.urls)
-        self._load = Load(self._client, random.Random(seed + 1))
+        self._load = Load(self._client, random.Random(seed + 1), bodies or list(CHAOS_BODIES))
         self._stop = threading.Event()
         self._found = Findings()
 
@@ -58,6 +61,8 @@ class Campaign:
         self._timed("faults", self._inject)
         self._stop.set()
         submitting.join()
+        if sum(self._found.injected.values()) < self._wanted:
+            self._found.faults.append(f"only {sum(self._found.injected.values())} of {self._wanted} faults were injected in the time given")
         left = self._timed("drain", lambda: self._load.wait(list(self._load.jobs.values()), _DRAIN_SECONDS))
         say(f"{len(self._load.jobs)} jobs were accepted, {len(left)} have not ended; checking")
         for job in self._load.jobs.values():
@@ -74,7 +79,7 @@ class Campaign:
 
     def _calm(self) -> dict[str, Outcome]:
         """Run every body once, undisturbed: what chaos must not change."""
-        jobs = [self._load.submit(name) for name in CHAOS_BODIES]
+        jobs = [self._load.submit(name) for name in self._load.names]
         left = self._load.wait(jobs, 180)
         outcomes = {job.body_name: self._load.outcome(job) for job in jobs}
         failed = [job.body_name for job in jobs if job.status != "succeeded"]
@@ -148,7 +153,7 @@ class Campaign:
         self._found.faults += invariants.check_files(self._system)
         self._found.faults += invariants.check_stopped(self._system, workers)
 
-    def _timed(self, name: str, work):  # type: ignore[no-untyped-def]
+    def _timed(self, name: str, work: Callable[[], T]) -> T:
         began = time.monotonic()
         done = work()
         self._found.seconds[name] = time.monotonic() - began

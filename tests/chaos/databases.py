@@ -60,9 +60,7 @@ class Postgres:
 
     def connections(self) -> list[str]:
         engine = create_engine(self.url)
-        query = (
-            "SELECT pid, state, left(query, 80) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        )
+        query = "SELECT pid, state, left(query, 80) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         with engine.connect() as connection:
             found = [str(tuple(row)) for row in connection.execute(text(query))]
         engine.dispose()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import httpx2
 import psutil
 from sqlalchemy import select
 
@@ -74,8 +75,8 @@ def kill_api(scene: Scene) -> str:
 def kill_api_before_send(scene: Scene) -> str:
     """SIGKILL an API that has committed a job and not sent its id: the broker hangs meanwhile."""
     system, broker = scene.system, scene.system.broker.process
-    index = scene.rng.randrange(len(system.urls))
-    api, name = system.of("api")[index], scene.load.next_name()
+    index, name = _answering(scene), scene.load.next_name()
+    api = system.of("api")[index]
     direct = ChaosClient([system.urls[index]])
     key = f"between-{scene.rng.getrandbits(64):x}"
     assert broker is not None
@@ -168,6 +169,18 @@ def step_clock(scene: Scene) -> str:
     return f"{process.name if scene.system.kind == 'postgresql' else 'everybody'} {seconds:+d} s"
 
 
+def _answering(scene: Scene) -> int:
+    """Choose an API that answers; wait for one."""
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at:
+        for index in scene.rng.sample(range(len(scene.system.urls)), len(scene.system.urls)):
+            with suppress(httpx2.HTTPError):
+                if httpx2.get(f"{scene.system.urls[index]}/healthz", timeout=2).status_code == 200:
+                    return index
+        time.sleep(0.1)
+    raise NothingToDisturb("no API answered")
+
+
 def _held(scene: Scene) -> tuple[int, str]:
     """Choose a child of ours that holds a shard; wait for one."""
     give_up_at = time.monotonic() + 20
@@ -199,6 +212,9 @@ def _ask_to_end(scene: Scene, process: Process, seconds: float) -> str:
     while old.poll() is None:
         if time.monotonic() - began > seconds:
             scene.load.faults.append(f"{process.name} had not ended {seconds:.0f} s after SIGTERM")
+            if process.kind == "worker":
+                process.signal(signal.SIGUSR1)  # Celery writes where each thread stands
+                time.sleep(1)
             process.signal_group(signal.SIGKILL)
             break
         time.sleep(0.05)

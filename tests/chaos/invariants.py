@@ -4,14 +4,15 @@ import datetime as dt
 import itertools
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
 
 from jobs.states import MOVES, JobStatus
 from store.datasets import collect_garbage
-from store.tidying import tidy
 from store.tables import EpochRow, EventRow, FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, WorkerRow
+from store.tidying import tidy
 from tests.chaos.client import Unanswered
 from tests.chaos.jobs import ENDED, Load, Outcome, Submitted
 from tests.chaos.processes import wait_for_none
@@ -27,20 +28,27 @@ def check_job(load: Load, job: Submitted, calm: dict[str, Outcome]) -> list[str]
         read = load.client.get(f"/v1/jobs/{job.job_id}")
         if read["status"] not in ENDED:
             return [f"{place} never ended: {read['status']}, {read['phase']!r}, {read['fit_counts']}"]
-        moves = [JobStatus(one["status"]) for one in read["transitions"]]
-        is_legal = moves[0] is JobStatus.QUEUED and all(later in MOVES[earlier] for earlier, later in itertools.pairwise(moves))
-        found = [] if is_legal else [f"{place} went {' '.join(moves)}"]
+        moves = [one["status"] for one in read["transitions"]]
+        found = [] if legal(moves) else [f"{place} went {' '.join(moves)}"]
         outcome = load.outcome(job)
     except Unanswered as error:
         return [f"{place}: {error}"]
-    for curve in outcome.curves:
-        if curve["epoch"] != list(range(len(curve["epoch"]))):
-            found.append(f"{place}: epochs of fit {curve['number']} are {curve['epoch'][:20]}")
+    found += [
+        f"{place}: epochs of fit {curve['number']} are {curve['epoch'][:20]}"
+        for curve in outcome.curves
+        if curve["epoch"] != list(range(len(curve["epoch"])))
+    ]
     if job.is_cancelled:
         return found if read["status"] in {"cancelled", "succeeded"} else [*found, f"{place} was cancelled and ended {read['status']}"]
     if read["progress"] != 1.0:
         found.append(f"{place} ended {read['status']} with progress {read['progress']}")
     return found + [f"{place}: {one}" for one in calm[job.body_name].differences(outcome)]
+
+
+def legal(statuses: Sequence[str]) -> bool:
+    """Tell whether a job may go through these statuses, one after the other, from its beginning."""
+    moves = [JobStatus(status) for status in statuses]
+    return moves[:1] == [JobStatus.QUEUED] and all(later in MOVES[earlier] for earlier, later in itertools.pairwise(moves))
 
 
 def check_rows(system: System, load: Load) -> list[str]:
@@ -53,7 +61,10 @@ def check_rows(system: System, load: Load) -> list[str]:
     )]  # fmt: skip
     by_key = select(MetadataRow.value, func.count()).where(MetadataRow.key == "chaos").group_by(MetadataRow.value)
     found += [f"key {row[0]} made {row[1]} jobs" for row in system.rows(by_key) if row[1] != 1]
-    [(jobs,)], [(keys,)] = system.rows(select(func.count()).select_from(JobRow)), system.rows(select(func.count()).select_from(IdempotencyRow))
+    [(jobs,)], [(keys,)] = (
+        system.rows(select(func.count()).select_from(JobRow)),
+        system.rows(select(func.count()).select_from(IdempotencyRow)),
+    )
     if not jobs == keys == len(load.jobs):
         found.append(f"{len(load.jobs)} jobs were accepted, {keys} keys and {jobs} jobs are stored")
     counted = select(EpochRow.job_id, EpochRow.fit_number, func.count(), func.min(EpochRow.epoch), func.max(EpochRow.epoch))

@@ -48,12 +48,12 @@ class Outcome:
 class Load:
     """Submits jobs and reads what came of them."""
 
-    def __init__(self, client: ChaosClient, rng: random.Random) -> None:
+    def __init__(self, client: ChaosClient, rng: random.Random, names: list[str]) -> None:
         self.client = client
         self.jobs: dict[str, Submitted] = {}
         self.faults: list[str] = []
         self._rng = rng
-        self._names = list(CHAOS_BODIES)
+        self.names = names
         self._deck: list[str] = []
         self._lock = threading.Lock()
 
@@ -61,7 +61,7 @@ class Load:
         """Deal every body once before any comes again."""
         with self._lock:
             if not self._deck:
-                self._deck = self._rng.sample(self._names, len(self._names))
+                self._deck = self._rng.sample(self.names, len(self.names))
             return self._deck.pop()
 
     def submit(self, name: str, *, key: str = "", is_doubled: bool = False, is_cancelled: bool = False) -> Submitted:

@@ -133,7 +133,11 @@ def _system(home: Path, kind: str, run: str, database: ChaosDatabase, broker: Br
         "PYTHONUNBUFFERED": "1",
         MARK: run,
     }
-    arguments = {"api": [commands.api("127.0.0.1", port) for port in ports], "worker": [commands.worker()] * 2, "sweeper": [commands.sweeper()] * 2}
+    arguments = {
+        "api": [commands.api("127.0.0.1", port) for port in ports],
+        "worker": [commands.worker()] * 2,
+        "sweeper": [commands.sweeper()] * 2,
+    }
     processes = []
     for role, starts in arguments.items():
         for i, own in enumerate(starts, start=1):

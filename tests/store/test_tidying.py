@@ -41,9 +41,7 @@ def test_a_checkpoint_that_a_row_names_stays(db: Database, tmp_path: Path) -> No
     held = a_claim(db, created)
     url = artifacts.write(f"jobs/{created.job.id}/fit-1-epoch-0-attempt-1.checkpoint", b"where it stands")
     kept = FitCheckpoint(number=1, epoch=0, url=url)
-    commit(
-        db, held, lease_seconds=LEASE, epochs=[a_record(0)], checkpoints=[kept], finish=Finish(status=JobStatus.CANCELLED)
-    )
+    commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)], checkpoints=[kept], finish=Finish(status=JobStatus.CANCELLED))
     assert tidy(db, artifacts, age=_AT_ONCE) == []
     assert artifacts.read(url) == b"where it stands"
 
