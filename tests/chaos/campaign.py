@@ -12,7 +12,7 @@ from typing import TypeVar
 from tests.chaos import invariants
 from tests.chaos.bodies import CHAOS_BODIES
 from tests.chaos.client import ChaosClient, Unanswered
-from tests.chaos.faults import FAULTS, NothingToDisturb, Scene, kinds
+from tests.chaos.faults import FAULTS, NothingToDisturb, Scene, kinds, wait_until_busy
 from tests.chaos.jobs import Load, Outcome, Submitted
 from tests.chaos.report import say
 from tests.chaos.system import System
@@ -21,6 +21,7 @@ from tests.chaos.watching import Watcher
 T = TypeVar("T")
 IN_FLIGHT = 4
 _DRAIN_SECONDS = 120.0
+_CALM_SECONDS = 300.0
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Campaign:
         self._until = time.monotonic() + seconds
         self._kinds = chosen or kinds(system.kind)
         self._client = ChaosClient(system.urls)
-        self._load = Load(self._client, random.Random(seed + 1), bodies or list(CHAOS_BODIES))
+        self._load = Load(self._client, system.rows, random.Random(seed + 1), bodies or list(CHAOS_BODIES))
         self._stop = threading.Event()
         self._found = Findings()
 
@@ -63,7 +64,7 @@ class Campaign:
         submitting.join()
         if sum(self._found.injected.values()) < self._wanted:
             self._found.faults.append(f"only {sum(self._found.injected.values())} of {self._wanted} faults were injected in the time given")
-        left = self._timed("drain", lambda: self._load.wait(list(self._load.jobs.values()), _DRAIN_SECONDS))
+        left = self._timed("drain", lambda: self._load.wait(_DRAIN_SECONDS))
         say(f"{len(self._load.jobs)} jobs were accepted, {len(left)} have not ended; checking")
         for job in self._load.jobs.values():
             self._found.faults += invariants.check_job(self._load, job, calm)
@@ -80,7 +81,7 @@ class Campaign:
     def _calm(self) -> dict[str, Outcome]:
         """Run every body once, undisturbed: what chaos must not change."""
         jobs = [self._load.submit(name) for name in self._load.names]
-        left = self._load.wait(jobs, 180)
+        left = self._load.wait(_CALM_SECONDS)
         outcomes = {job.body_name: self._load.outcome(job) for job in jobs}
         failed = [job.body_name for job in jobs if job.status != "succeeded"]
         if left or failed:
@@ -92,16 +93,15 @@ class Campaign:
         rng = random.Random(self._rng.random())
         while not self._stop.is_set():
             try:
-                flying = self._load.in_flight()
+                flying = self._load.look()
                 for job in flying:
-                    self._load.look(job)
                     self._disturb(job, rng)
-                for _ in range(IN_FLIGHT - len(self._load.in_flight())):
+                for _ in range(IN_FLIGHT - len(flying)):
                     is_cancelled = rng.random() < 0.1
                     self._load.submit(self._load.next_name(), is_doubled=rng.random() < 0.3, is_cancelled=is_cancelled)
             except Unanswered as error:
                 self._found.faults.append(str(error))
-            self._stop.wait(0.1)
+            self._stop.wait(0.2)
         for job in self._load.in_flight():
             self._client.ask("POST", f"/v1/jobs/{job.job_id}/resume")
 
@@ -112,7 +112,7 @@ class Campaign:
             order = "cancel" if job.status == "running" and rng.random() < 0.3 else None
         elif job.status == "paused":
             order = "resume" if rng.random() < 0.5 else None
-        elif job.status == "running" and rng.random() < 0.02:
+        elif job.status == "running" and rng.random() < 0.03:
             order = "pause"
         if order is not None:
             answer = self._client.ask("POST", f"/v1/jobs/{job.job_id}/{order}")
@@ -124,9 +124,9 @@ class Campaign:
         while sum(self._found.injected.values()) < self._wanted and time.monotonic() < self._until:
             deck = deck or self._rng.sample(self._kinds, len(self._kinds))
             name = deck.pop()
-            self._wait_until_busy()
-            began = time.monotonic()
             try:
+                wait_until_busy(scene)
+                began = time.monotonic()
                 what = FAULTS[name](scene)
             except NothingToDisturb as error:
                 self._found.faults.append(f"{name}: {error}")
@@ -134,11 +134,6 @@ class Campaign:
             self._found.injected[name] += 1
             say(f"{sum(self._found.injected.values()):4d} {name}: {what} ({time.monotonic() - began:.1f} s)")
             time.sleep(self._rng.uniform(0.2, 1.5))
-
-    def _wait_until_busy(self) -> None:
-        give_up_at = time.monotonic() + 20
-        while not self._system.holders() and time.monotonic() < give_up_at:
-            time.sleep(0.05)
 
     def _end(self) -> None:
         """Stop the system as an operator does, and see that nothing is left."""

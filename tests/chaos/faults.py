@@ -22,6 +22,10 @@ from tests.chaos.processes import Process, send
 from tests.chaos.system import LEASE_SECONDS, System
 
 
+_PATIENCE_SECONDS = 120.0
+"""How long a fault waits for what it is to strike: after others, processes may have to come up first."""
+
+
 @dataclass
 class Scene:
     """What a fault may touch."""
@@ -40,9 +44,8 @@ def kill_child(scene: Scene) -> str:
 
 def out_of_memory(scene: Scene) -> str:
     """Kill as the kernel does when memory runs out: the largest of the workers' children."""
-    children = [pid for worker in scene.system.of("worker") for pid in worker.children()]
     sizes = {}
-    for pid in children:
+    for pid in _children(scene):
         with suppress(psutil.Error):
             sizes[pid] = psutil.Process(pid).memory_info().rss
     pid = max(sizes, key=lambda one: sizes[one])
@@ -145,9 +148,8 @@ def cut_connections(scene: Scene) -> str:
 def fill_disk(scene: Scene) -> str:
     """Let the workers' children write no file larger than a little, for a while."""
     room, seconds = scene.rng.choice((0, 500, 4_000)), scene.rng.uniform(1, 2.5)
-    children = [pid for worker in scene.system.of("worker") for pid in worker.children()]
     limited = []
-    for pid in children:
+    for pid in _children(scene):
         with suppress(psutil.Error):
             _, hard = psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE)
             psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (room, hard))
@@ -171,7 +173,7 @@ def step_clock(scene: Scene) -> str:
 
 def _answering(scene: Scene) -> int:
     """Choose an API that answers; wait for one."""
-    give_up_at = time.monotonic() + 30
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < give_up_at:
         for index in scene.rng.sample(range(len(scene.system.urls)), len(scene.system.urls)):
             with suppress(httpx2.HTTPError):
@@ -181,9 +183,20 @@ def _answering(scene: Scene) -> int:
     raise NothingToDisturb("no API answered")
 
 
+def _children(scene: Scene) -> list[int]:
+    """List the workers' children; wait for one that holds a shard."""
+    _held(scene)
+    return [pid for worker in scene.system.of("worker") for pid in worker.children()]
+
+
+def wait_until_busy(scene: Scene) -> None:
+    """Wait until a worker holds a shard."""
+    _held(scene)
+
+
 def _held(scene: Scene) -> tuple[int, str]:
     """Choose a child of ours that holds a shard; wait for one."""
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < give_up_at:
         held = [(pid, shard) for pid, shard in scene.system.holders().items() if psutil.pid_exists(pid)]
         if held:

@@ -280,9 +280,15 @@ def test_who_is_frozen_within_a_transaction_does_not_keep_the_jobs_row(postgres_
     monkeypatch.setattr("store.engine._IDLE_SECONDS", 0.2)
     created = a_job(postgres_db)
     frozen = Database(create_engine(str(postgres_db.engine.url.render_as_string(hide_password=False))))
-    with pytest.raises(DatabaseUnavailable), frozen.write() as connection:
-        assert lock(connection, created.job.id) is not None
-        held = claim(postgres_db, created.shard_ids[0], "w/1", LEASE)  # waits for the lock
-        assert held is not None
-        lock(connection, created.job.id)
+    taken = []
+
+    def stand_still() -> None:
+        with frozen.write() as connection:
+            lock(connection, created.job.id)
+            taken.append(claim(postgres_db, created.shard_ids[0], "w/1", LEASE))  # waits for the lock
+            lock(connection, created.job.id)
+
+    with pytest.raises(DatabaseUnavailable):
+        stand_still()
     frozen.dispose()
+    assert taken[0] is not None
