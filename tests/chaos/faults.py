@@ -21,7 +21,6 @@ from tests.chaos.jobs import Load
 from tests.chaos.processes import Process, send
 from tests.chaos.system import LEASE_SECONDS, System
 
-
 _PATIENCE_SECONDS = 120.0
 """How long a fault waits for what it is to strike: after others, processes may have to come up first."""
 
