@@ -143,8 +143,8 @@ class Campaign:
             for process in self._system.processes:
                 process.signal(signal.SIGTERM)
             for process in self._system.processes:
-                if not process.stop(20):
-                    self._found.faults.append(f"{process.name} had not ended 20 s after SIGTERM")
+                if not process.stop(40):
+                    self._found.faults.append(f"{process.name} had not ended 40 s after SIGTERM")
         self._found.faults += invariants.check_files(self._system)
         self._found.faults += invariants.check_stopped(self._system, workers)
 

@@ -125,12 +125,12 @@ def freeze_worker(scene: Scene) -> str:
 def restart_worker(scene: Scene) -> str:
     """SIGTERM a worker and start it again, as a rolling restart does."""
     worker = scene.rng.choice(scene.system.of("worker"))
-    return _ask_to_end(scene, worker, 15)
+    return _ask_to_end(scene, worker, 40)
 
 
 def restart_api(scene: Scene) -> str:
     """SIGTERM an API and start it again."""
-    return _ask_to_end(scene, scene.rng.choice(scene.system.of("api")), 10)
+    return _ask_to_end(scene, scene.rng.choice(scene.system.of("api")), 20)
 
 
 def take_database_away(scene: Scene) -> str:
