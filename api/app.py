@@ -16,7 +16,7 @@ from api.settings import ApiSettings
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
 from data.builtin import catalog
-from store.engine import Database, create_engine
+from store.engine import API_PATIENCE, Database, create_engine
 from store.logs import configure_logs
 
 _DESCRIPTION = """
@@ -50,7 +50,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         lifespan=_lifespan,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
     )
-    app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url)))
+    app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
     app.add_middleware(RequestIds)
     install(app)
     modules = (jobs, orders, fits, curves, events, report, models, previews, datasets, techniques, health)

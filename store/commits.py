@@ -112,7 +112,7 @@ def commit(
             final = (
                 replace(finish or Finish(status=JobStatus.CANCELLED), status=JobStatus.CANCELLED, failure=None) if is_cancelled else finish
             )
-            final, must_advance = _close(connection, claim, now, final)
+            final, must_advance = _close(connection, claim, now, final, lease_seconds)
             told += [] if final is None else ending(final.status, final.failure)
         tell(connection, claim.job_id, job.version, now, told)
         is_pausing = job.pause_requested_at is not None
@@ -122,8 +122,10 @@ def commit(
     return Orders(version=job.version, is_cancelled=is_cancelled, is_pausing=is_pausing, must_advance=must_advance)
 
 
-def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish | None) -> tuple[Finish | None, bool]:
-    """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced."""
+def _close(
+    connection: Connection, claim: Claim, now: dt.datetime, final: Finish | None, lease_seconds: float
+) -> tuple[Finish | None, bool]:
+    """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced: by this worker, unless it dies."""
     final = final or _timed_out(connection, claim)
     _end_own_fits(connection, claim, final)
     if final is not None and _is_unwanted(final):
@@ -137,7 +139,8 @@ def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish
         return final, False
     if counts.get(ShardStatus.PENDING, 0):
         return None, False
-    connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(advance_sent_at=now))
+    advances = {"advance_sent_at": now, "advancer": claim.worker, "advancing_until": now + dt.timedelta(seconds=lease_seconds)}
+    connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(**advances))
     return None, True
 
 
@@ -170,10 +173,11 @@ def _timed_out(connection: Connection, claim: Claim) -> Finish | None:
     return Finish(status=JobStatus.FAILED, failure=time_limit_failure(claim.spec["time_limit_seconds"]))
 
 
-def time_limit_failure(seconds: float | None) -> dict[str, Any]:
-    """Give the failure of a job whose time limit was reached."""
+def time_limit_failure(seconds: float | None, *, is_at_work: bool = False) -> dict[str, Any]:
+    """Give the failure of a job whose time limit was reached, `is_at_work` in an epoch that did not end in time."""
     limit = "the worker's own time limit" if seconds is None else f"the time limit of {seconds} s"
-    detail = f"{limit} was reached; the weights kept so far can be downloaded"
+    rest = "in an epoch that did not end soon after: no weights were kept of the fits in training" if is_at_work else None
+    detail = f"{limit} was reached{'; the weights kept so far can be downloaded' if rest is None else ' ' + rest}"
     return {"kind": FailureKind.TIME_LIMIT.value, "detail": detail, "retryable": False}
 
 

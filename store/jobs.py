@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from jobs.plans.fits import PlannedFit
 from jobs.resolve import Resolved
 from jobs.states import ACTIVE, FitStatus, JobStatus, ShardStatus
-from store.engine import Database, is_duplicate
+from store.engine import Database, again_if_undone, is_duplicate
 from store.errors import Conflict, NotFound
 from store.events import ending, tell, transitions
 from store.ids import new_id
@@ -68,6 +68,7 @@ class Created:
     shard_ids: list[str]
 
 
+@again_if_undone
 def create_job(
     db: Database,
     resolved: Resolved,
@@ -139,6 +140,7 @@ def job_version(db: Database, job_id: str) -> tuple[int, JobStatus]:
     return row.version, row.status
 
 
+@again_if_undone
 def delete_job(db: Database, job_id: str) -> list[str]:
     """Delete an ended job with its fits, curves and events; give the URLs of its artifacts.
 

@@ -17,6 +17,9 @@ class StoreSettings(BaseSettings):
     artifacts_url: str = Field("", repr=False, description="fsspec URL of weights and other files; empty is a folder in `home`.")
     lease_seconds: float = Field(15.0, gt=0, description="How long a silent worker keeps what it claimed.")
 
+    max_queue_seconds: float = Field(7 * 86_400.0, gt=0, description="How long a job may wait in the queue before it fails.")
+    max_run_seconds: float | None = Field(None, gt=0, description="Longest run time of any job, whatever its spec says.")
+
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
         home = self.home.absolute()

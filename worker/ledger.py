@@ -15,6 +15,7 @@ from store.shards import Claim, Orders
 from training.export import save_safetensors
 from training.records import EpochRecord, FitOutcome, StopReason
 from worker.failures import CheckpointLost, failure_of
+from worker.patience import PatientFiles
 from worker.place import Workplace
 from worker.results import write_outputs
 
@@ -34,11 +35,12 @@ class Ledger:
     `ended` are its fits that ended, whether written yet or not.
     """
 
-    def __init__(self, place: Workplace, held: Claim) -> None:
-        """Begin with nothing to write."""
+    def __init__(self, place: Workplace, held: Claim, files: PatientFiles) -> None:
+        """Begin with nothing to write; `files` are waited for where an end depends on them."""
         self.ended: dict[int, FitEnd] = {}
         self._place = place
         self._claim = held
+        self._files = files
         self._unwritten = _Unwritten()
         self._flushed_at = time.monotonic()
         self._checkpoints = {fit.number: fit.checkpoint_url for fit in held.fits if fit.checkpoint_url is not None}
@@ -56,8 +58,8 @@ class Ledger:
         """
         url = self._checkpoints.get(number)
         try:
-            return None if url is None else self._place.artifacts.read(url)
-        except OSError as error:
+            return None if url is None else self._files.read(url)
+        except FileNotFoundError as error:
             raise CheckpointLost(url) from error
 
     def add(self, record: EpochRecord) -> None:
@@ -67,7 +69,7 @@ class Ledger:
     def keep(self, number: int, epoch: int, checkpoint: bytes, paused: FitOutcome | None = None) -> None:
         """Take what a fit can be gone on with from; one that `paused` waits there for its plan."""
         key = f"jobs/{self._claim.job_id}/fit-{number}-epoch-{epoch}-attempt-{self._claim.attempt}.checkpoint"
-        url = self._place.artifacts.write(key, checkpoint)
+        url = self._place.artifacts.write(key, checkpoint) if paused is None else self._files.write(key, checkpoint)
         figures, best = (None, None) if paused is None else (paused.figures, paused.best_epoch)
         self._unwritten.checkpoints.append(FitCheckpoint(number=number, epoch=epoch, url=url, figures=figures, best_epoch=best))
 
@@ -157,7 +159,7 @@ class Ledger:
                 old.append(self._checkpoints[checkpoint.number])
             self._checkpoints[checkpoint.number] = checkpoint.url
         old += [self._checkpoints.pop(end.number) for end in written.ends if end.number in self._checkpoints]
-        self._place.artifacts.delete(old)
+        self._place.discard(old)
 
     def _write_weights(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> str | None:
         if outcome.weights is None:
@@ -169,8 +171,8 @@ class Ledger:
             "network": planned.spec.network.model_dump_json(),
             "preparation": preparation.model_dump_json(),
         }
-        key = f"jobs/{self._claim.job_id}/fit-{outcome.fit}.safetensors"
-        return self._place.artifacts.write(key, save_safetensors(outcome.weights, metadata))
+        key = f"jobs/{self._claim.job_id}/fit-{outcome.fit}-attempt-{self._claim.attempt}.safetensors"
+        return self._files.write(key, save_safetensors(outcome.weights, metadata))
 
     def _write_outputs(self, outcome: FitOutcome, preparation: Preparation) -> str | None:
         """Store what the fit was asked: class probabilities, or numbers in original units."""
@@ -179,4 +181,4 @@ class Ledger:
         target, outputs = preparation.target, outcome.outputs
         if target.task == "regression":
             outputs = outputs * target.scale + target.offset
-        return write_outputs(self._place.artifacts, self._claim.job_id, outcome.fit, outputs)
+        return write_outputs(self._files, f"jobs/{self._claim.job_id}/fit-{outcome.fit}-outputs-attempt-{self._claim.attempt}.npy", outputs)

@@ -11,41 +11,55 @@ import time
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from store.advances import give_up_plans, unadvanced
 from store.artifacts import Artifacts
 from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
-from store.rounds import unadvanced
-from store.sweeping import due, mark_sent, reap
+from store.sweeping import due, forget_sent, mark_sent, reap
 from store.tidying import tidy
 from store.workers import live
 from worker.nudge import Nudge
-from worker.queue import make_celery, send, send_advance
+from worker.queue import make_producer, send, send_advance
+from worker.recall import Recall
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge) -> None:
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall) -> None:
     """Make one round."""
-    for job_id in reap(db):
+    for job_id in [*reap(db), *give_up_plans(db)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
     sent = []
     try:
-        for shard in due(db, workers=len(live(db))):
+        empty_queues = _recalled(db, recall)
+        for shard in due(db, workers=len(live(db)), empty_queues=empty_queues):
             send(celery, shard.shard_id, shard.device)
             sent.append(shard.shard_id)
-        for job_id, device in unadvanced(db):
+        for job_id, device in unadvanced(db, empty_queues=empty_queues):
             send_advance(celery, job_id, device)
             _log.info("advance_sent", job=job_id)
-    except OperationalError:
+    except (OperationalError, RedisError):
         _log.warning("broker_unreachable")
     if sent:
         mark_sent(db, sent)
         _log.info("shards_sent", shards=sent)
+
+
+def _recalled(db: Database, recall: Recall) -> frozenset[str]:
+    """Note what the broker has lost; give the queues that are empty."""
+    found = recall.look()
+    if found.has_forgotten or found.lost_within is not None:
+        count = forget_sent(db, within=None if found.has_forgotten else found.lost_within)
+        recall.settle()
+        if count:
+            _log.warning("messages_lost", messages=count)
+    return found.empty_queues
 
 
 def collect(db: Database, artifacts: Artifacts) -> None:
@@ -66,12 +80,13 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    db, celery, nudge = Database(create_engine(settings.database_url)), make_celery(settings.broker_url), Nudge(settings.broker_url)
+    db, celery, nudge = Database(create_engine(settings.database_url)), make_producer(settings.broker_url), Nudge(settings.broker_url)
+    recall = Recall(settings.broker_url)
     artifacts = Artifacts(settings.artifacts_url)
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            sweep(db, celery, nudge)
+            sweep(db, celery, nudge, recall)
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + settings.collect_seconds
                 collect(db, artifacts)

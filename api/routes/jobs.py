@@ -1,5 +1,6 @@
 """Jobs: created, listed, read, deleted."""
 
+import contextlib
 import datetime as dt
 import hashlib
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from api.views.jobs import JobPage, JobView
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
+from store.errors import ArtifactsUnavailable
 from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts
 from store.listing import JobFilter, list_jobs
 from store.sweeping import in_flight
@@ -126,8 +128,10 @@ def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str
 def delete(job_id: JobId, resources: Everything) -> None:
     """Delete a job that has ended, with its fits, curves, events and weights, and nothing else."""
     folder = f"jobs/{job_id}/"
-    resources.artifacts.delete([url for url in delete_job(resources.db, job_id) if not url.startswith(folder)])
-    resources.artifacts.clear(f"jobs/{job_id}")  # all its files lie there, and what a worker that died had not told of
+    elsewhere = [url for url in delete_job(resources.db, job_id) if not url.startswith(folder)]
+    with contextlib.suppress(ArtifactsUnavailable):  # the job is gone: the sweeper deletes what is missed here
+        resources.artifacts.delete(elsewhere)
+        resources.artifacts.clear(f"jobs/{job_id}")  # all its files lie there, and what a worker that died had not told of
 
 
 def check_device(spec: JobSpec, resources: Resources) -> None:

@@ -48,7 +48,7 @@ def test_a_shard_is_trained_to_success_and_its_weights_are_stored(db: Database, 
     assert job.environment is not None
     assert curves(db, job.id).fits[0].epoch == [0, 1, 2, 3, 4]
     fit = get_fit(db, job.id, 1)
-    assert fit.weights_url == f"jobs/{job.id}/fit-1.safetensors"
+    assert fit.weights_url == f"jobs/{job.id}/fit-1-attempt-1.safetensors"
     assert place.artifacts.read(fit.weights_url)
     assert set(nudged) == {job.id}
 
