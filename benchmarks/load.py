@@ -282,8 +282,10 @@ def _tables(load: _Load, pollers: int, streams: int) -> Iterator[Table | str]:
     cuts = [load.samples[i * (len(load.samples) - 1) // 10] for i in range(11)] if len(load.samples) > 10 else load.samples
     for before, one in zip([first, *cuts[:-1]], cuts, strict=True):
         passed = max(one.at - before.at, 1e-9)
-        shares = ("", "") if one is first else (
-            f"{(one.api_seconds - before.api_seconds) / passed:.2f}", f"{(one.own_seconds - before.own_seconds) / passed:.2f}"
+        shares = (
+            ("", "")
+            if one is first
+            else (f"{(one.api_seconds - before.api_seconds) / passed:.2f}", f"{(one.own_seconds - before.own_seconds) / passed:.2f}")
         )
         memory.add_row(f"{one.at - first.at:.0f}", f"{one.resident:.0f}", f"{one.unshared:.0f}", *shares)
     yield memory

@@ -20,6 +20,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from store.errors import DatabaseUnavailable, TransactionLost
 
+_IDLE_SECONDS = 5
+"""A process that is frozen within a transaction, with its machine perhaps, must not keep a job's row for ever: shorter than workers wait for it."""
 _WRITES = "holdout_writes"
 _NO_TABLE = "42P01"
 _UNDONE = frozenset({"40001", "40P01"})
@@ -95,7 +97,8 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     if parsed.get_backend_name() != "postgresql":
         raise ValueError(f"the database must be SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     parsed = parsed.set(drivername="postgresql+psycopg")
-    options = f"-c statement_timeout=30000 -c lock_timeout={patience.busy_seconds * 1000:.0f} -c timezone=UTC"
+    limits = {"statement": 30, "lock": patience.busy_seconds, "idle_in_transaction_session": _IDLE_SECONDS}
+    options = " ".join([*(f"-c {name}_timeout={seconds * 1000:.0f}" for name, seconds in limits.items()), "-c timezone=UTC"])
     timeouts = {"connect_timeout": 2, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
     engine = sqlalchemy_create_engine(parsed, pool_pre_ping=True, connect_args={"options": options, **timeouts}, **common)
     event.listen(engine, "do_connect", _connect_bounded)

@@ -35,7 +35,9 @@ def follow(
     job_id: JobId,
     resources: Everything,
     after_version: Annotated[int | None, Query(ge=0, le=2**62, description="Only what was written after this version.")] = None,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")
+    ] = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> EventPageView | Response:
     """Follow changes of status, ends of fits and epochs as server-sent events; the last one is `finished`.
