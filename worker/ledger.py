@@ -65,6 +65,8 @@ class Ledger:
     def add(self, record: EpochRecord) -> None:
         """Take an epoch."""
         self._unwritten.epochs.append(record)
+        if record.epoch > 0:
+            self._place.counters.add_epoch(record.seconds)
 
     def keep(self, number: int, epoch: int, checkpoint: bytes, paused: FitOutcome | None = None) -> None:
         """Take what a fit can be gone on with from; one that `paused` waits there for its plan."""
@@ -149,6 +151,7 @@ class Ledger:
 
     def _end(self, end: FitEnd) -> None:
         self._unwritten.ends.append(end)
+        self._place.counters.add(f"fits:{end.status.value}")
         self.ended[end.number] = end
 
     def _forget_checkpoints(self, written: _Unwritten) -> None:

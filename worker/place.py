@@ -11,6 +11,7 @@ from jobs.plans.fits import PlannedFit
 from store.artifacts import Artifacts
 from store.engine import Database
 from store.errors import ArtifactsUnavailable
+from worker.counters import Counters
 
 _log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Workplace:
     database_patience_seconds: float = 60.0
     max_run_seconds: float | None = None
     plans: Plans = field(default_factory=Plans)
+    counters: Counters = field(default_factory=Counters)
 
     def discard(self, keys: Sequence[str]) -> None:
         """Delete files that no row names any more. What is missed here is deleted when the job's folder is tidied."""

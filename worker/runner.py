@@ -53,6 +53,7 @@ def run_shard(place: Workplace, shard_id: str) -> str:
             _log.info("shard_not_claimed", shard=shard_id)
             return "not_claimed"
         held = replace(held, spec=place.limited(held.spec))
+        structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
         place.nudge(held.job_id)
         with Heartbeat(place, held) as heartbeat:
             came_of = _Shard(place, held, heartbeat).run()
