@@ -62,6 +62,26 @@ class Artifacts:
             raise
         return key
 
+    def copy(self, key: str, copy: str) -> str:
+        """Copy an artifact under another key, whole or not at all, within the store where it can; give the new key back.
+
+        Raises:
+            FileNotFoundError: there is none of this key.
+            ValueError: a key is not of the service's making.
+        """
+        (files, path), (_, target) = self._place(key), self._place(copy)
+        unfinished = f"{target}.{uuid.uuid4().hex}"
+        files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        try:
+            files.cp_file(path, unfinished)
+            files.mv(unfinished, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                files.rm_file(unfinished)
+            self._drop_if_empty(files, target.rsplit("/", 1)[0])
+            raise
+        return copy
+
     def local(self, key: str) -> Path:
         """Give a file on this machine with an artifact's content: itself, or a copy that a later call finds again.
 

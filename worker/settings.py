@@ -17,6 +17,10 @@ class WorkerSettings(StoreSettings):
         gt=0,
         description="Between checkpoints of fits in training: what a worker that dies loses at most, and an epoch. Longer where writing them takes more than a tenth of it.",
     )
+    keep_last_checkpoints: bool = Field(
+        default=True,
+        description="Whether ended fits keep the checkpoint from which their job can be extended: about four times the space of their weights.",
+    )
     beat_seconds: float = Field(5.0, gt=0, description="Between a worker's signs of life.")
     sweep_seconds: float = Field(0.5, gt=0, description="Between a sweeper's rounds.")
     collect_seconds: float = Field(600.0, gt=0, description="Between a sweeper's searches for files that no row names.")
