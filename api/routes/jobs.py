@@ -69,7 +69,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
     if job is None:
         resolved = resources.resolve(spec)
         check_device(spec, resources)
-        _check_room(resources)
+        check_room(resources)
         workers = len(live(resources.db))
         shards = shards_of(resolved.first_round.fits, resolved.info, workers)
         created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
@@ -159,7 +159,8 @@ def check_device(spec: JobSpec, resources: Resources) -> None:
         )
 
 
-def _check_room(resources: Resources) -> None:
+def check_room(resources: Resources) -> None:
+    """Refuse more jobs than may wait."""
     queued = num_queued(resources.db)
     if queued >= resources.settings.max_queued_jobs:
         raise ProblemError(429, "queue_full", f"{queued} jobs wait already; try again later", headers={"Retry-After": "30"})
