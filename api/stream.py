@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from starlette.concurrency import run_in_threadpool
 
@@ -20,14 +20,19 @@ POLL_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 15.0
 
 
-async def job_events(db: Database, nudges: Nudges, job_id: str, version: int) -> AsyncIterator[str]:
-    """Yield a job's events after `version` as they come, ending with `finished`."""
+async def job_events(
+    db: Database, nudges: Nudges, job_id: str, version: int, still_lets_in: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
+    """Yield a job's events after `version` as they come, ending with `finished`, or when the client is not let in any more."""
     yield "retry: 1000\n\n"
     spoke_at = time.monotonic()
     with nudges.listen(job_id) as nudged:
         while True:
             nudged.clear()
-            page = await run_in_threadpool(_news, db, job_id, version)
+            try:
+                page = await run_in_threadpool(_news, db, job_id, version) if await still_lets_in() else None
+            except DatabaseUnavailable:  # told of nothing, and asked again
+                page = EventPage(events=[], version=version, has_more=False)
             if page is None:
                 return
             if page.events:
@@ -53,8 +58,6 @@ def _news(db: Database, job_id: str, version: int) -> EventPage | None:
                 return None
     except NotFound:  # deleted meanwhile
         return None
-    except DatabaseUnavailable:
-        return EventPage(events=[], version=version, has_more=False)
     return page
 
 

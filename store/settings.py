@@ -1,7 +1,7 @@
 """Where facts and artifacts are kept. Read from the environment, prefix `HOLDOUT_`."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +15,9 @@ class StoreSettings(BaseSettings):
     home: Path = Field(Path(".holdout"), description="Folder of the embedded database, queue, logs and artifacts.")
     database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty is SQLite in `home`.")
     artifacts_url: str = Field("", repr=False, description="fsspec URL of weights and other files; empty is a folder in `home`.")
+    access: Literal["auto", "keys", "open"] = Field(
+        "auto", description="Who is let in. auto: keys are required once one was made; keys: always; open: never, and everybody sees all."
+    )
     lease_seconds: float = Field(15.0, gt=0, description="How long a silent worker keeps what it claimed.")
 
     @model_validator(mode="after")
