@@ -40,6 +40,12 @@ def create_engine(url: str) -> Engine:
     )
 
 
+def is_there(url: str) -> bool:
+    """Tell whether there is a database to connect to: SQLite would make an empty one."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists()
+
+
 class Database:
     """An engine and its transactions."""
 
@@ -94,6 +100,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if "no such table" in str(error.orig):
+            raise DatabaseUnavailable("the database has not been migrated") from error
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
