@@ -78,6 +78,8 @@ def main() -> None:
         except DatabaseUnavailable:
             wait = min(10.0, wait * 2)
             _log.warning("database_unavailable", retry_seconds=wait)
+        if settings.sweeper_note is not None:
+            settings.sweeper_note.touch()
 
 
 if __name__ == "__main__":

@@ -257,8 +257,8 @@ def test_no_secret_is_in_an_answer_or_a_log_when_all_fails(tmp_path: Path, logge
     opened = create_app(settings.model_copy(update={"access": "open"}))
     opened.add_api_route("/v1/broken", lambda: 1 / 0)
     client = StrictClient(opened, raise_server_exceptions=False)
-    for path in ("/v1/jobs", "/readyz", "/metrics", "/v1/broken", "/v1/jobs/job_1/events"):
-        answers.append(client.get(path, headers=bearer(WRONG)))
+    paths = ("/v1/jobs", "/readyz", "/metrics", "/v1/broken", "/v1/jobs/job_1/events")
+    answers += [client.get(path, headers=bearer(WRONG)) for path in paths]
     answers.append(client.post("/v1/jobs", json={"dataset": "iris"}, headers=bearer(WRONG)))
     assert {answer.status_code for answer in answers} == {500, 503}
     told = "".join(answer.text + str(answer.headers) for answer in answers)
@@ -278,7 +278,7 @@ def test_a_revoked_key_ends_its_streams(db: Database, tmp_path: Path) -> None:
         identity = await guard.verified(key)
         began = time.monotonic()
         revoke_key(db, made.id)
-        while await guard.still_lets_in(identity):
+        while await guard.still_lets_in(identity):  # noqa: ASYNC110  a guard tells nobody: it is asked
             await asyncio.sleep(0.05)
         return time.monotonic() - began
 
