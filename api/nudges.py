@@ -59,7 +59,7 @@ class Nudges:
     @property
     def listeners(self) -> int:
         """Count who listens: the streams that are open."""
-        return sum(len(events) for events in list(self._listening.values()))
+        return sum(len(listeners) for listeners in list(self._listening.values()))
 
     async def run(self) -> None:
         """Listen and look until cancelled."""

@@ -102,6 +102,7 @@ def _prepare_child(**_: Any) -> None:
             flush_seconds=settings.flush_seconds,
             nudge=Nudge(settings.broker_url),
             checkpoint_seconds=settings.checkpoint_seconds,
+            keeps_last_checkpoints=settings.keep_last_checkpoints,
             send=partial(try_to_send, make_producer(settings.broker_url)),
             must_leave=lambda: bool(_leaving.value),
             depart=exit_now,

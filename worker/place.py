@@ -45,6 +45,7 @@ class Workplace:
     `send` hands a shard's id to the queue and may fail: the sweeper sends what was not sent. `must_leave` is true once the
     process was asked to stop: the shard is handed back at the next epoch, or after `stop_seconds`, when `depart` ends the
     process. Files that are away are waited for `patience_seconds`, the database `database_patience_seconds`.
+    `keeps_last_checkpoints`: ended fits of plans that can be extended keep what they can be gone on with from.
     """
 
     db: Database
@@ -55,6 +56,7 @@ class Workplace:
     flush_seconds: float
     nudge: Callable[[str], None]
     checkpoint_seconds: float = 10.0
+    keeps_last_checkpoints: bool = True
     send: Callable[[str, str], bool | None] = _send_nothing
     must_leave: Callable[[], bool] = lambda: False
     depart: Callable[[], None] = lambda: None

@@ -18,6 +18,10 @@ class WorkerSettings(StoreSettings):
         gt=0,
         description="Between checkpoints of fits in training: what a worker that dies loses at most, and an epoch. Longer where writing them takes more than a tenth of it.",
     )
+    keep_last_checkpoints: bool = Field(
+        default=True,
+        description="Whether ended fits keep the checkpoint from which their job can be extended: about four times the space of their weights.",
+    )
     stop_seconds: float = Field(
         20.0,
         gt=0,
