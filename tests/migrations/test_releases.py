@@ -130,7 +130,7 @@ def test_the_release_before_this_one_may_still_write_once_the_database_is_migrat
     upgrade(url)
     _load(revisions()[-2], url)
     database = Database(create_engine(url))
-    assert {job.owner for job in list_jobs(database, JobFilter(), limit=100).items} == {"local"}
+    assert {job.owner for job in list_jobs(database, JobFilter(), owner=None, limit=100).items} == {"local"}
     database.dispose()
 
 
@@ -157,16 +157,8 @@ def test_jobs_of_a_release_are_read_over_http(release: Release, database: Databa
             assert kept
             for what in ("model", "model?format=onnx", "model?format=zip", "model-card", "preparation"):
                 answer = client.get(f"/v1/jobs/{job['id']}/{what}")
-                assert answer.status_code == 200, (job["name"], what, answer.text)
-        first = next(job for job in jobs if job["name"] == "succeeded")
-        again = client.post("/v1/jobs", json=_body(), headers={"Idempotency-Key": "first"})
-        assert again.json().get("id") == first["id"], again.text
-
-
-def _body() -> dict[str, Any]:
-    """Give the body that record.py sent with its key."""
-    spec = {"dataset": "iris", "seed": 0, "network": {"name": "mlp", "hidden_units": [4]}, "training": {"max_epochs": 3}}
-    return {**spec, "name": "succeeded", "metadata": {"team": "vision"}}
+                is_bare = release.revision == "0001" and what != "model"  # models did not hold their preparation yet
+                assert (answer.status_code, is_bare and answer.json()["code"]) in {(200, False), (409, "no_preparation")}, answer.text
 
 
 def test_work_of_a_release_is_gone_on_with_and_ended_jobs_stay_as_they_were(release: Release, database: Database) -> None:
@@ -183,12 +175,12 @@ def test_work_of_a_release_is_gone_on_with_and_ended_jobs_stay_as_they_were(rele
         flush_seconds=0.05,
         nudge=lambda _: None,
     )
-    open_jobs = {job.id: job for job in list_jobs(database, JobFilter(), limit=100).items if job.status not in TERMINAL}
+    open_jobs = {job.id: job for job in list_jobs(database, JobFilter(), owner=None, limit=100).items if job.status not in TERMINAL}
     for job in open_jobs.values():
         if job.status.value == "paused":
             request_resume(database, job.id)
     _work_off(place)
-    ended = {job.id: job for job in list_jobs(database, JobFilter(), limit=100).items if job.id in open_jobs}
+    ended = {job.id: job for job in list_jobs(database, JobFilter(), owner=None, limit=100).items if job.id in open_jobs}
     assert {job.name: job.status.value for job in ended.values()} == {job.name: "succeeded" for job in open_jobs.values()}
     with database.read() as connection:
         for job in ended.values():
