@@ -137,7 +137,11 @@ def test_the_release_before_this_one_may_still_write_once_the_database_is_migrat
 def test_jobs_of_a_release_are_read_over_http(release: Release, database: Database) -> None:
     del database  # it was upgraded
     settings = ApiSettings(
-        home=release.files, database_url=release.url, artifacts_url=f"file://{release.files}", broker_url="redis://127.0.0.1:1/0"
+        home=release.files,
+        database_url=release.url,
+        artifacts_url=f"file://{release.files}",
+        broker_url="redis://127.0.0.1:1/0",
+        access="open",
     )
     with TestClient(create_app(settings)) as client:
         jobs = client.get("/v1/jobs?limit=100").json()["items"]
