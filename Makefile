@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose check techniques latency plans clean
+.PHONY: help demo up test lint format types contracts migrations compose audit check techniques latency plans clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ migrations: $(VENV)/.dev ## Check that migrations make exactly the declared tabl
 
 compose: $(VENV)/.dev ## Check docker-compose.yml and Dockerfile
 	$(BIN)/python -m pytest tests/repository/test_containers.py
+
+audit: $(VENV)/.dev ## Look the pinned versions up among known vulnerabilities; fails where the advisory service cannot be asked
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
 
 check: test lint types contracts migrations compose ## Everything that CI checks
 
