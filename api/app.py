@@ -47,6 +47,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         version="0.1.0",
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics and the log say it; this asks anew at every request
         lifespan=_lifespan,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
     )

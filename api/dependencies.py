@@ -29,7 +29,7 @@ class Resources:
         self.settings = settings
         self.db = db
         self.queue = Queue(settings.broker_url)
-        self.nudges = Nudges(settings.broker_url)
+        self.nudges = Nudges(settings.broker_url, db)
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)
         self.models = KeptModels(self.artifacts)
@@ -49,13 +49,14 @@ class Resources:
         return found
 
 
-def _resources(request: Request) -> Resources:
+# Coroutines, for the framework sends plain functions to a thread of their own.
+async def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
 
-def _database(request: Request) -> Database:
-    return _resources(request).db
+async def _database(request: Request) -> Database:
+    return (await _resources(request)).db
 
 
 Everything = Annotated[Resources, Depends(_resources)]

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from store.errors import DatabaseUnavailable
 
 _BUSY_SECONDS = 10
+_POOL = {"pool_size": 15, "max_overflow": 0, "pool_timeout": 10}
+"""Connections are kept, not opened and closed with every wave of requests; who waits longer for one is told that the database is busy."""
 _WRITES = "holdout_writes"
 _NO_TABLE = "42P01"
 
@@ -27,7 +30,7 @@ def create_engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sqlalchemy_create_engine(parsed, json_serializer=serializer, connect_args={"timeout": _BUSY_SECONDS})
+        engine = sqlalchemy_create_engine(parsed, json_serializer=serializer, connect_args={"timeout": _BUSY_SECONDS}, **_POOL)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -36,7 +39,7 @@ def create_engine(url: str) -> Engine:
     parsed = parsed.set(drivername="postgresql+psycopg")
     options = "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC"
     return sqlalchemy_create_engine(
-        parsed, json_serializer=serializer, pool_pre_ping=True, connect_args={"connect_timeout": 3, "options": options}
+        parsed, json_serializer=serializer, pool_pre_ping=True, connect_args={"connect_timeout": 3, "options": options}, **_POOL
     )
 
 
@@ -93,7 +96,7 @@ def is_duplicate(error: IntegrityError) -> bool:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:

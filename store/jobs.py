@@ -176,6 +176,12 @@ def queue_facts(db: Database) -> QueueFacts:
     return QueueFacts(counts=counts, oldest_queued_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()))
 
 
+def num_queued(db: Database) -> int:
+    """Count the jobs that wait."""
+    with db.read() as connection:
+        return connection.execute(select(func.count()).where(JobRow.status == JobStatus.QUEUED)).scalar_one()
+
+
 def lock(connection: Connection, job_id: str) -> Any:
     """Read a job's row and hold it until the transaction ends; None if there is none."""
     return connection.execute(select(_JOBS).where(_JOBS.c.id == job_id).with_for_update()).first()

@@ -19,7 +19,7 @@ from api.views.jobs import JobPage, JobView, PageOfParts
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
-from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts
+from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, num_queued
 from store.listing import JobFilter, list_jobs
 from store.sweeping import in_flight
 from store.workers import live
@@ -156,7 +156,7 @@ def check_device(spec: JobSpec, resources: Resources) -> None:
 
 
 def _check_room(resources: Resources) -> None:
-    queued = queue_facts(resources.db).counts[JobStatus.QUEUED]
+    queued = num_queued(resources.db)
     if queued >= resources.settings.max_queued_jobs:
         raise ProblemError(429, "queue_full", f"{queued} jobs wait already; try again later", headers={"Retry-After": "30"})
 
