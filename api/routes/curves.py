@@ -18,7 +18,10 @@ from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 
-Fits = Annotated[str | None, Query(pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$", description="Numbers of fits, from 1, separated by commas.", examples=["1,3"])]
+Fits = Annotated[
+    str | None,
+    Query(pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$", description="Numbers of fits, from 1, separated by commas.", examples=["1,3"]),
+]
 AfterVersion = Annotated[int | None, Query(ge=0, le=2**62, description="Only rows written after this version of the job.")]
 MaxPoints = Annotated[
     int | None,

@@ -35,7 +35,9 @@ def follow(
     job_id: JobId,
     resources: Everything,
     after_version: Annotated[int | None, Query(ge=0, le=2**62, description="Only what was written after this version.")] = None,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")
+    ] = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> EventPageView | Response:
     """Follow changes of status, ends of fits and epochs as server-sent events; the last one is `finished`.
@@ -43,7 +45,7 @@ def follow(
     An event's id is the job's version. A stream that was cut off goes on after `Last-Event-ID`.
     """
     version = after_version if after_version is not None else int(last_event_id or 0)
-    newest, status = job_version(resources.db, job_id)
+    _, status = job_version(resources.db, job_id)
     kind = preferred(accept, ("text/event-stream", "application/json"))
     if kind is None:
         raise ProblemError(406, "not_acceptable", "events come as text/event-stream or application/json")
@@ -51,7 +53,7 @@ def follow(
         page = events_after(resources.db, job_id, version)
         events = [EventView.model_validate({"version": event.version, "kind": event.kind, "data": event.data}) for event in page.events]
         return EventPageView(events=events, version=page.version, has_more=page.has_more)
-    if status in TERMINAL and version >= newest:
+    if status in TERMINAL and not events_after(resources.db, job_id, version, max_versions=1).events:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(job_events(resources.db, resources.nudges, job_id, version), media_type="text/event-stream", headers=headers)

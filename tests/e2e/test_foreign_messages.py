@@ -68,7 +68,9 @@ def starts(service: Service) -> int:
     return _starts(service)
 
 
-def test_a_pickle_in_the_queue_is_never_opened_and_the_worker_goes_on(service: Service, client: Client, starts: int, tmp_path: Path) -> None:
+def test_a_pickle_in_the_queue_is_never_opened_and_the_worker_goes_on(
+    service: Service, client: Client, starts: int, tmp_path: Path
+) -> None:
     """B126: as Celery would send it, and as bytes with the name of another serializer."""
     marker = tmp_path / "marker"
     sent = _task(TASK, _Bomb(marker))

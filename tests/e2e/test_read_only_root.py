@@ -30,7 +30,9 @@ class Closed:
         self.data, self.scratch, self.elsewhere = (folder / name for name in ("data", "tmp", "app"))
         for made in (self.data, self.scratch, self.elsewhere):
             made.mkdir()
-        keep = {name: value for name, value in os.environ.items() if not name.startswith("HOLDOUT_") and name not in {"HOME", "MPLCONFIGDIR"}}
+        keep = {
+            name: value for name, value in os.environ.items() if not name.startswith("HOLDOUT_") and name not in {"HOME", "MPLCONFIGDIR"}
+        }
         self.environment = keep | {
             "HOME": str(self.scratch),
             "TMPDIR": str(self.scratch),
@@ -100,7 +102,9 @@ def test_everything_works_with_two_folders_to_write_to(closed_programs: Closed, 
     """Uploads, plans, pictures, models, predictions and deletion, by an API, a worker and a sweeper that may write nowhere else."""
     _until_ready(url, closed_programs)
     with Client(url) as client:
-        uploaded = client.request("POST", "/v1/datasets", files={"file": ("a.csv", CSV)}, data={"schema": json.dumps({"target": "species"})})
+        uploaded = client.request(
+            "POST", "/v1/datasets", files={"file": ("a.csv", CSV)}, data={"schema": json.dumps({"target": "species"})}
+        )
         assert uploaded.status_code == 201, uploaded.text
         dataset = uploaded.json()["id"]
         space = {"/optimizer/learning_rate": {"low": 0.001, "high": 0.1, "log": True}}

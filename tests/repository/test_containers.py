@@ -62,7 +62,9 @@ def _services() -> dict[str, dict[str, Any]]:
     """Read every service as compose understands it, those of profiles too."""
     command = [BIN / "docker-compose", "--file", ROOT / "docker-compose.yml", "--profile", "*", "config", "--format", "json"]
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **PASSWORDS}
-    services: dict[str, dict[str, Any]] = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)["services"]
+    services: dict[str, dict[str, Any]] = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)[
+        "services"
+    ]
     return services
 
 
@@ -141,7 +143,7 @@ def test_passwords_come_from_outside_and_are_in_no_image() -> None:
     for lines in _stages().values():
         for line in lines:
             assert not re.search("PASSWORD|SECRET|TOKEN|_KEY", line["value"]), line
-            assert not line["instruction"] == "ARG", line
+            assert line["instruction"] != "ARG", line
     text = (ROOT / "docker-compose.yml").read_text()
     for found in re.findall(r"PASSWORD\S*", text):
         assert not re.match(r"PASSWORD[=:]\s*[\"']?[A-Za-z0-9]", found), found

@@ -97,7 +97,9 @@ def test_pins_lie_in_the_ranges_that_are_supported() -> None:
 
 
 def test_what_is_installed_fits_together() -> None:
-    found = subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "check"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"], capture_output=True, text=True, check=False
+    )
     assert found.returncode == 0, found.stdout + found.stderr
 
 
@@ -113,7 +115,9 @@ def test_an_audit_that_cannot_be_made_has_not_passed(variable: str, tmp_path: Pa
     """Nobody answers: it says so and fails."""
     environment = {name: value for name, value in os.environ.items() if name.lower() not in {"https_proxy", "no_proxy", "all_proxy"}}
     environment |= {variable: "http://127.0.0.1:1", "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-    found = subprocess.run([*_audit(), "--cache-dir", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [*_audit(), "--cache-dir", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert found.returncode != 0
     assert "No known vulnerabilities found" not in found.stdout + found.stderr
     assert re.search("could not|unreachable|failed|error", found.stderr, re.IGNORECASE), found.stderr[-2000:]
