@@ -152,13 +152,13 @@ def _working() -> dict[str, dict[str, Any]]:
     members = {
         **{f"optimizer {name}": {"optimizer": {"name": name, "learning_rate": 0.01}} for name in ("sgd", "momentum", "nag", "adagrad", "rmsprop", "adam", "adamw")},
         "optimizer adadelta": {"optimizer": {"name": "adadelta"}},
-        **{f"schedule {name}": {"schedule": {"name": name}} for name in ("step", "exponential", "cosine", "one_cycle", "reduce_on_plateau")},
+        **{f"schedule {name}": {"schedule": {"name": name}, "training": {"max_epochs": 12}} for name in ("step", "exponential", "cosine", "one_cycle", "reduce_on_plateau")},
         **{f"normalization {name}": {"network": {"name": "mlp", "hidden_units": [8], "normalization": {"name": name}}} for name in ("batch_norm", "layer_norm")},
         "cnn": {"dataset": "digits", "network": {"name": "cnn", "blocks": [{"channels": 4, "pool": 2}], "hidden_units": [8], "normalization": {"name": "group_norm", "groups": 2}}},
         "penalties": {"regularization": {"l1": 0.1, "l2": 0.1, "max_norm": 2.0, "label_smoothing": 0.1, "mixup_alpha": 0.2, "input_noise": 0.1, "weight_noise": 0.1}},
         "augmentations": {"dataset": "digits", "network": {"name": "cnn"}, "regularization": {"augmentations": [{"name": "flip"}, {"name": "crop"}, {"name": "rotate"}]}},
         "stopping": {"early_stopping": {"monitor": "val_loss", "patience": 3}},
-        "names": {"name": "a name", "metadata": {"owner": "vision"}, "time_limit_seconds": 10, "loss": "cross_entropy"},
+        "names": {"name": "a name", "metadata": {"owner": "vision"}, "time_limit_seconds": 10, "loss": {"name": "cross_entropy"}},
     }  # fmt: skip
     return {**{f"plan {name}": body_of(name) for name in BODIES}, **{name: {**small, **fields} for name, fields in members.items()}}
 
