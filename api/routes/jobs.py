@@ -1,5 +1,6 @@
 """Jobs: created, listed, read, deleted."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import re
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
 
-from api.dependencies import Db, Everything, JobId, Resources
+from api.dependencies import Db, Everything, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
@@ -19,6 +20,7 @@ from api.views.jobs import JobPage, JobView, PageOfParts
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
+from store.errors import ArtifactsUnavailable
 from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, num_queued
 from store.listing import JobFilter, list_jobs
 from store.sweeping import in_flight
@@ -56,21 +58,21 @@ _RETRY_SECONDS = 1
     summary="Submit a job",
     responses={**responses(413, 415, 422, 429), 201: {"headers": {"Location": {"schema": {"type": "string"}}}}},
 )
-def create(spec: JobBody, response: Response, resources: Everything, idempotency_key: IdempotencyKey = None) -> JobView:
+def create(spec: JobBody, response: Response, resources: Everything, me: Me, idempotency_key: IdempotencyKey = None) -> JobView:
     """Check the spec, store the job and hand it to the queue.
 
     All that can be known now is refused now. If the queue is away the job is accepted all the same and runs once it is back.
     """
     body_hash = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     # What was accepted once is answered again, though the queue be full or the GPU gone by now.
-    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash)
+    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash, owner=me.owner)
     if job is None:
-        resolved = resources.resolve(spec)
+        resolved = resources.resolve(spec, me)
         check_device(spec, resources)
-        _check_room(resources)
+        check_room(resources)
         workers = len(live(resources.db))
         shards = shards_of(resolved.first_round.fits, resolved.info, workers)
-        created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
+        created = create_job(resources.db, resolved, shards, owner=me.owner, idempotency_key=idempotency_key, body_hash=body_hash)
         send_shards(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -81,6 +83,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
 @router.get("", summary="List jobs", response_model=JobPage | PageOfParts, responses=responses(422))
 def read_page(
     db: Db,
+    me: Me,
     request: Request,
     status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
     plan: Annotated[str | None, Query(max_length=32)] = None,
@@ -113,7 +116,7 @@ def read_page(
     )
     _check_text(request)
     wanted = _wanted(fields)
-    page = list_jobs(db, chosen, sort=sort, cursor=cursor, limit=limit)
+    page = list_jobs(db, chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
     view = JobPage(
         items=[JobView.of(job).without_lists() for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None
     )
@@ -139,8 +142,10 @@ def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str
 def delete(job_id: JobId, resources: Everything) -> None:
     """Delete a job that has ended, with its fits, curves, events and weights, and nothing else."""
     folder = f"jobs/{job_id}/"
-    resources.artifacts.delete([url for url in delete_job(resources.db, job_id) if not url.startswith(folder)])
-    resources.artifacts.clear(f"jobs/{job_id}")  # all its files lie there, and what a worker that died had not told of
+    elsewhere = [url for url in delete_job(resources.db, job_id) if not url.startswith(folder)]
+    with contextlib.suppress(ArtifactsUnavailable):  # the job is gone: the sweeper deletes what is missed here
+        resources.artifacts.delete(elsewhere)
+        resources.artifacts.clear(f"jobs/{job_id}")  # all its files lie there, and what a worker that died had not told of
 
 
 def check_device(spec: JobSpec, resources: Resources) -> None:
@@ -155,7 +160,8 @@ def check_device(spec: JobSpec, resources: Resources) -> None:
         )
 
 
-def _check_room(resources: Resources) -> None:
+def check_room(resources: Resources) -> None:
+    """Refuse more jobs than may wait."""
     queued = num_queued(resources.db)
     if queued >= resources.settings.max_queued_jobs:
         raise ProblemError(429, "queue_full", f"{queued} jobs wait already; try again later", headers={"Retry-After": "30"})
