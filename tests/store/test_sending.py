@@ -1,15 +1,20 @@
 """Which shards are sent: of one job only so many at a time, so that a job submitted later takes its turn."""
 
+import contextlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import event, select
 
 from jobs.planning import shards_of
-from store.engine import Database
-from store.jobs import create_job
+from store import sweeping
+from store.engine import Database, create_engine
+from store.errors import DatabaseUnavailable
+from store.jobs import create_job, num_queued
 from store.shards import claim
-from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, next_shard
-from tests.factories import LEASE, a_resolved
+from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, next_shard, reap
+from tests.factories import LEASE, a_job, a_resolved
 
 
 @pytest.fixture
@@ -85,3 +90,43 @@ def test_resamples_of_many_rows_do_not_fill_the_memory_of_one_worker() -> None:
     assert [len(shard) for shard in shards_of(many, resolved.info, 1)] == [2] * 5
     alike = [replace(fit, row_hash="the same") for fit in many]
     assert [len(shard) for shard in shards_of(alike, resolved.info, 1)] == [10]
+
+
+def test_what_was_begun_is_sent_before_what_waits_and_no_round_is_endless(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "MOST_DUE", 3)
+    waiting = [a_job(db) for _ in range(4)]
+    begun = a_job(db)
+    assert claim(db, begun.shard_ids[0], "worker/1", -1) is not None
+    assert _due(db) == [*begun.shard_ids, *waiting[0].shard_ids, *waiting[1].shard_ids]
+
+
+def test_a_sweep_reads_no_table_from_end_to_end(sqlite_db: Database) -> None:
+    a_job(sqlite_db)
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            cursor = connection.connection.cursor()
+            plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall())
+
+    event.listen(sqlite_db.engine, "before_cursor_execute", explain)
+    due(sqlite_db)
+    reap(sqlite_db)
+    num_queued(sqlite_db)
+    assert any("ix_shards_status_sent_at (status=? AND sent_at" in plan for plan in plans)
+    assert [plan for plan in plans if plan in {"SCAN shards", "SCAN jobs"}] == []
+    assert not any("shards USING INDEX ix_shards_status_lease_expires_at (status=?)" in plan for plan in plans)
+
+
+def test_who_waits_too_long_for_a_connection_is_told_that_the_database_is_busy(db: Database) -> None:
+    engine = create_engine(db.engine.url.render_as_string(hide_password=False))
+    small = Database(engine)
+    engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as held:
+        for _ in range(engine.pool.size()):  # type: ignore[attr-defined]
+            held.enter_context(engine.connect())
+        with pytest.raises(DatabaseUnavailable), small.read():
+            pass
+    with small.read() as connection:
+        assert connection.scalar(select(1)) == 1
+    small.dispose()
