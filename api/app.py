@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from api.access_log import AccessLog
 from api.dependencies import Resources
 from api.errors import Problem, install
 from api.memory import hand_back
@@ -16,7 +17,7 @@ from api.settings import ApiSettings
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
 from data.builtin import catalog
-from store.engine import Database, create_engine
+from store.engine import API_PATIENCE, Database, create_engine
 from store.logs import configure_logs
 
 _DESCRIPTION = """
@@ -41,6 +42,7 @@ _TAGS = [
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
     """Make the application; nothing connects before it starts."""
     resolved = settings or ApiSettings()
+    configure_logs(resolved.log_level, secrets=(resolved.database_url, resolved.broker_url))
     app = FastAPIOffline(
         redoc_url=None,
         title="Holdout",
@@ -51,7 +53,9 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
         lifespan=_lifespan,
         swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
     )
-    app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url)))
+    resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
+    app.state.resources = resources
+    app.add_middleware(AccessLog, measures=resources.measures)
     app.add_middleware(RequestIds)
     install(app)
     modules = (jobs, orders, fits, curves, events, report, models, previews, datasets, techniques, health)
@@ -65,7 +69,6 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    configure_logs()
     resources: Resources = app.state.resources
     sweep_scratch()
     catalog()  # read built-in rows now, not in somebody's first request

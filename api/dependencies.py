@@ -7,9 +7,11 @@ from fastapi import Depends, Path, Request
 
 from api.bodies import Bodies
 from api.kept import KeptModels
+from api.measures import Measures
 from api.memory import hand_back
 from api.nudges import Nudges
 from api.queue import Queue
+from api.readiness import Checks
 from api.settings import ApiSettings
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
@@ -33,6 +35,8 @@ class Resources:
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)
         self.models = KeptModels(self.artifacts)
+        self.checks = Checks(db, settings.broker_url, self.artifacts)
+        self.measures = Measures(lambda: self.nudges.listeners)
         self.bodies = Bodies()
         self.uploading = threading.BoundedSemaphore(settings.max_uploads_at_once)
 

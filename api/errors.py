@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from data.uploads.problems import UploadProblem
 from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
-from store.errors import BadCursor, Conflict, DatabaseUnavailable, NotFound
+from store.errors import ArtifactsUnavailable, BadCursor, Conflict, DatabaseUnavailable, NotFound
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger()
@@ -73,6 +73,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Conflict, _conflict)
     app.add_exception_handler(BadCursor, _bad_cursor)
     app.add_exception_handler(DatabaseUnavailable, _unavailable)
+    app.add_exception_handler(ArtifactsUnavailable, _files_unavailable)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -194,6 +195,10 @@ def _bad_cursor(request: Request, error: Exception) -> Response:
 
 def _unavailable(request: Request, _error: Exception) -> Response:
     return _answer(request, 503, "database_unavailable", "the database cannot be reached; try again", headers={"Retry-After": "1"})
+
+
+def _files_unavailable(request: Request, _error: Exception) -> Response:
+    return _answer(request, 503, "artifacts_unavailable", "the store of files cannot be reached; try again", headers={"Retry-After": "1"})
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

@@ -56,6 +56,11 @@ class Nudges:
             if not self._listening[job_id]:
                 del self._listening[job_id]
 
+    @property
+    def listeners(self) -> int:
+        """Count who listens: the streams that are open."""
+        return sum(len(listeners) for listeners in list(self._listening.values()))
+
     async def run(self) -> None:
         """Listen and look until cancelled."""
         async with asyncio.TaskGroup() as tasks:

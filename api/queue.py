@@ -1,5 +1,6 @@
 """Handing a shard's id to the broker: the only place of the API that knows Celery."""
 
+import threading
 import time
 
 import structlog
@@ -10,6 +11,9 @@ from jobs.messages import CPU_QUEUE, TASK, queue_for
 
 _log = structlog.get_logger()
 _PAUSE_SECONDS = 2.0
+_AT_ONCE = 8
+"""Requests that send at once: fewer than the connections that are kept, for waiting for one has no end."""
+_TURN_SECONDS = 0.5
 
 
 class Queue:
@@ -28,11 +32,18 @@ class Queue:
             task_publish_retry=False,
         )
         self._paused_until = 0.0
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
 
     def send(self, shard_id: str, device: str) -> bool:
         """Send; False if the broker cannot be reached (or could not a moment ago)."""
-        if time.monotonic() < self._paused_until:
+        if time.monotonic() < self._paused_until or not self._turns.acquire(timeout=_TURN_SECONDS):
             return False
+        try:
+            return time.monotonic() >= self._paused_until and self._send(shard_id, device)
+        finally:
+            self._turns.release()
+
+    def _send(self, shard_id: str, device: str) -> bool:
         try:
             self._celery.send_task(TASK, args=(shard_id,), queue=queue_for(device), ignore_result=True, retry=False)
         except OperationalError as error:

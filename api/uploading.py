@@ -96,7 +96,8 @@ def sweep_scratch() -> None:
     """Remove what processes that died in the middle of an upload left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
         owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        # This process has just begun, so one of its number died: in a container all have the same.
+        if owner.isdigit() and (int(owner) == os.getpid() or not _is_alive(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)
 
 

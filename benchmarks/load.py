@@ -194,7 +194,7 @@ async def _trained(port: int, epochs: int) -> str:
         if answer.status != 201:
             raise RuntimeError(answer.body.decode())
         job_id: str = answer.json()["id"]
-        while (await connection.get(f"/v1/jobs/{job_id}")).json()["status"] not in _TERMINAL:
+        while (await connection.get(f"/v1/jobs/{job_id}")).json()["status"] not in _TERMINAL:  # noqa: ASYNC110  what changes is elsewhere
             await asyncio.sleep(0.5)
         return job_id
 
@@ -282,8 +282,10 @@ def _tables(load: _Load, pollers: int, streams: int) -> Iterator[Table | str]:
     cuts = [load.samples[i * (len(load.samples) - 1) // 10] for i in range(11)] if len(load.samples) > 10 else load.samples
     for before, one in zip([first, *cuts[:-1]], cuts, strict=True):
         passed = max(one.at - before.at, 1e-9)
-        shares = ("", "") if one is first else (
-            f"{(one.api_seconds - before.api_seconds) / passed:.2f}", f"{(one.own_seconds - before.own_seconds) / passed:.2f}"
+        shares = (
+            ("", "")
+            if one is first
+            else (f"{(one.api_seconds - before.api_seconds) / passed:.2f}", f"{(one.own_seconds - before.own_seconds) / passed:.2f}")
         )
         memory.add_row(f"{one.at - first.at:.0f}", f"{one.resident:.0f}", f"{one.unshared:.0f}", *shares)
     yield memory
@@ -331,7 +333,8 @@ def main() -> None:
     parser.add_argument("--keep-logs", action="store_true", help="print the ends of the service's logs")
     options = parser.parse_args()
     console = Console()
-    if not all([_measure(console, kind, options) for kind in options.databases]):
+    measured = [_measure(console, kind, options) for kind in options.databases]
+    if not all(measured):
         raise SystemExit("some answers were 5xx or broken")
 
 

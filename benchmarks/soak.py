@@ -108,7 +108,15 @@ def _spec(number: int) -> dict[str, object]:
 
 def _table(samples: list[_Sample]) -> Table:
     names = list(samples[0].others)
-    table = Table("jobs", "jobs/s", "child USS, MB", "PSS", "RSS", *(f"{name} RSS" for name in names), title="Memory of one worker's child and of the others")
+    table = Table(
+        "jobs",
+        "jobs/s",
+        "child USS, MB",
+        "PSS",
+        "RSS",
+        *(f"{name} RSS" for name in names),
+        title="Memory of one worker's child and of the others",
+    )
     for before, one in zip([samples[0], *samples], samples, strict=False):
         rate = f"{(one.jobs - before.jobs) / (one.at - before.at):.1f}" if one.jobs > before.jobs else ""
         table.add_row(str(one.jobs), rate, *(f"{value:.1f}" for value in (one.uss, one.pss, one.rss, *one.others.values())))
@@ -133,7 +141,9 @@ def main() -> None:
     warm = [one for one in soak.samples if one.jobs >= options.warm]
     for name in ("uss", "pss", "rss"):
         growth = max(getattr(one, name) for one in warm) / getattr(warm[0], name) - 1
-        console.print(f"{name.upper()} of the child after warm-up: at most {growth:+.1%} (target {TARGET:+.0%}): {'holds' if growth <= TARGET else 'DOES NOT HOLD'}")
+        console.print(
+            f"{name.upper()} of the child after warm-up: at most {growth:+.1%} (target {TARGET:+.0%}): {'holds' if growth <= TARGET else 'DOES NOT HOLD'}"
+        )
     if set(soak.statuses) != {"succeeded"}:
         raise SystemExit("some jobs did not succeed")
 

@@ -119,7 +119,9 @@ class Tally:
     @property
     def num_bad(self) -> int:
         """Count answers that no client should see."""
-        return sum(count for of_kind in self.statuses.values() for status, count in of_kind.items() if status >= 500) + sum(self.broken.values())
+        return sum(count for of_kind in self.statuses.values() for status, count in of_kind.items() if status >= 500) + sum(
+            self.broken.values()
+        )
 
 
 def free_port() -> int:

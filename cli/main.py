@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli import commands
+from store.logs import configure_logs
 from store.migrate import upgrade
 from store.settings import StoreSettings
 
@@ -42,7 +43,9 @@ def demo(home: Home = Path(".holdout"), port: Port = 8000) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database of HOLDOUT_DATABASE_URL to the current schema."""
-    upgrade(StoreSettings().database_url)
+    settings = StoreSettings()
+    configure_logs(settings.log_level, secrets=(settings.database_url,))
+    upgrade(settings.database_url)
     typer.echo("the database is at the current schema")
 
 

@@ -26,7 +26,7 @@ from store.shards import release_worker
 from store.workers import forget
 
 _READY_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 30.0
 _TOO_OFTEN = 5
 _TOO_SOON_SECONDS = 5.0
 """A process started this often that lived no longer than this will not come up."""

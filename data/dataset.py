@@ -16,6 +16,10 @@ TRAIN, VAL, TEST = 0, 1, 2
 """Which part a row of a predefined division belongs to."""
 
 
+class RowsAway(OSError):
+    """Files cannot be reached now, and may be later: nothing is known to be wrong with them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A column of a table that a network may be given: numbers, or words, which rows hold as indices of `categories`.

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from data.builtin import BUILTINS
-from data.dataset import Array, Dataset, DatasetInfo, DatasetSource
+from data.dataset import Array, Dataset, DatasetInfo, DatasetSource, RowsAway
 from data.splits.build import Division, SplitProblem, filled
 from jobs.applicability import class_problems, has_validation, idle_techniques, loss_for, row_problems, technique_problems
 from jobs.fitness import data_problems, data_warnings, missing_problems
@@ -152,6 +152,8 @@ def _dataset(dataset_id: str, source: DatasetSource) -> Dataset:
     except KeyError:
         known = ", ".join(source.suggestions())
         raise SpecProblems(Problem("/dataset", "unknown_dataset", f"no dataset has this id; there are {known}")) from None
+    except RowsAway:
+        raise
     except OSError as error:
         message = f"the files of {dataset_id} cannot be read here"
         raise SpecProblems(Problem("/dataset", "dataset_unavailable", message)) from error

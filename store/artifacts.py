@@ -12,12 +12,31 @@ from pathlib import Path
 import fsspec
 from fsspec.core import url_to_fs
 
+from store.errors import ArtifactsUnavailable
+
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,4}(\.[a-z]{1,16})?")
 
 
 _TRIES = 5
+_FOREIGN = frozenset({"aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs"})
+"""Packages of object stores whose errors of the connection are no OSErrors."""
 _KEPT_COPIES = 64
 """Copies of artifacts from elsewhere that stay on this machine."""
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Tell a store that is away, or full, from a file that is not there."""
+    try:
+        yield
+    except (FileNotFoundError, ArtifactsUnavailable):
+        raise
+    except OSError as error:
+        raise ArtifactsUnavailable(error.errno, f"{type(error).__name__}: {error.strerror or 'no reason given'}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in _FOREIGN:
+            raise ArtifactsUnavailable(None, type(error).__name__) from error
+        raise
 
 
 class Artifacts:
@@ -34,13 +53,13 @@ class Artifacts:
             ValueError: the key is not of the service's making.
         """
         files, path = self._place(key)
-        unfinished = f"{path}.{uuid.uuid4().hex}"
-        for _ in range(_TRIES):
-            files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # somebody deleted the last file of this folder, and the folder with it
-                files.pipe_file(unfinished, content)
-                break
-        files.mv(unfinished, path)
+        with _finished(files, path) as unfinished:
+            for _ in range(_TRIES):
+                files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # somebody deleted the last file of this folder, and the folder with it
+                    files.pipe_file(unfinished, content)
+                    break
+            files.mv(unfinished, path)
         return key
 
     def put(self, key: str, file: Path) -> str:
@@ -50,18 +69,27 @@ class Artifacts:
             ValueError: the key is not of the service's making.
         """
         files, path = self._place(key)
-        files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        unfinished = f"{path}.{uuid.uuid4().hex}"
-        try:
+        with _finished(files, path) as unfinished:
+            files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             files.put_file(str(file), unfinished)
             files.mv(unfinished, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                files.rm_file(unfinished)
-            self._drop_if_empty(files, path.rsplit("/", 1)[0])
-            raise
         return key
 
+    def copy(self, key: str, copy: str) -> str:
+        """Copy an artifact under another key, whole or not at all, within the store where it can; give the new key back.
+
+        Raises:
+            FileNotFoundError: there is none of this key.
+            ValueError: a key is not of the service's making.
+        """
+        (files, path), (_, target) = self._place(key), self._place(copy)
+        with _finished(files, target) as unfinished:
+            files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            files.cp_file(path, unfinished)
+            files.mv(unfinished, target)
+        return copy
+
+    @_translated()
     def local(self, key: str) -> Path:
         """Give a file on this machine with an artifact's content: itself, or a copy that a later call finds again.
 
@@ -87,25 +115,43 @@ class Artifacts:
     def old(self, folder: str, age: dt.timedelta) -> Iterator[str]:
         """List what lies two levels below a folder (`folder/owner/file`) and was last written longer than `age` ago, unfinished files too."""
         files, root = url_to_fs(f"{self._url}/{folder}")
-        files.invalidate_cache()  # other processes write too
-        if not files.exists(root):
-            return
         limit = dt.datetime.now(dt.UTC) - age
-        for owner in files.ls(root, detail=False):
-            with contextlib.suppress(FileNotFoundError):  # another sweeper was here first
+        with _translated():
+            files.invalidate_cache()  # other processes write too
+            owners = files.ls(root, detail=False) if files.exists(root) else []
+        for owner in owners:
+            found = []
+            with _translated(), contextlib.suppress(FileNotFoundError):  # another sweeper was here first
                 for entry in files.ls(owner, detail=True) if files.isdir(owner) else ():
                     written = files.modified(entry["name"])
                     if entry["type"] == "file" and (written if written.tzinfo else written.replace(tzinfo=dt.UTC)) < limit:
-                        yield "/".join([folder, *str(entry["name"]).rsplit("/", 2)[1:]])
+                        found.append("/".join([folder, *str(entry["name"]).rsplit("/", 2)[1:]]))
+            yield from found
 
+    @_translated()
+    def names(self, folder: str) -> list[str]:
+        """List the files in a folder, unfinished ones too; none if there is no such folder.
+
+        Raises:
+            ValueError: the folder is not of the service's making.
+        """
+        files, path = self._place(folder)
+        files.invalidate_cache()  # other processes write too
+        try:
+            return [f"{folder}/{str(entry['name']).rsplit('/', 1)[1]}" for entry in files.ls(path, detail=True) if entry["type"] == "file"]
+        except FileNotFoundError:
+            return []
+
+    @_translated()
     def discard(self, names: Sequence[str]) -> None:
         """Delete files that `old` listed, and folders that are empty then; one that is gone already is no error."""
         for name in names:
             files, path = url_to_fs(f"{self._url}/{name}")
             with contextlib.suppress(FileNotFoundError):
                 files.rm_file(path)
-            self._drop_if_empty(files, path.rsplit("/", 1)[0])
+            _drop_if_empty(files, path.rsplit("/", 1)[0])
 
+    @_translated()
     def read(self, key: str) -> bytes:
         """Read an artifact.
 
@@ -116,6 +162,7 @@ class Artifacts:
         content: bytes = files.cat_file(path)
         return content
 
+    @_translated()
     def delete(self, keys: Sequence[str]) -> None:
         """Delete artifacts; one that is gone already is no error."""
         folders: dict[str, fsspec.AbstractFileSystem] = {}
@@ -125,8 +172,9 @@ class Artifacts:
                 files.rm_file(path)
             folders[path.rsplit("/", 1)[0]] = files
         for folder, files in folders.items():
-            self._drop_if_empty(files, folder)
+            _drop_if_empty(files, folder)
 
+    @_translated()
     def clear(self, folder: str) -> None:
         """Delete all that lies in a folder, files that no row names too; none is no error.
 
@@ -138,17 +186,32 @@ class Artifacts:
         with contextlib.suppress(FileNotFoundError):
             files.rm(path, recursive=True)
 
-    def _drop_if_empty(self, files: fsspec.AbstractFileSystem, folder: str) -> None:
-        """Leave no empty folder behind; object stores have none."""
-        with contextlib.suppress(OSError):
-            if files.isdir(folder) and not files.ls(folder, detail=False):
-                files.rmdir(folder)
-
     def _place(self, key: str) -> tuple[fsspec.AbstractFileSystem, str]:
         if _KEY.fullmatch(key) is None:
             raise ValueError("not an artifact key")
         files, path = url_to_fs(f"{self._url}/{key}")
         return files, str(path)
+
+
+@contextlib.contextmanager
+def _finished(files: fsspec.AbstractFileSystem, path: str) -> Iterator[str]:
+    """Give a name to write under until a file is whole; what fails leaves neither a file nor an empty folder."""
+    unfinished = f"{path}.{uuid.uuid4().hex}"
+    with _translated():
+        try:
+            yield unfinished
+        except BaseException:
+            with contextlib.suppress(Exception):
+                files.rm_file(unfinished)
+            _drop_if_empty(files, path.rsplit("/", 1)[0])
+            raise
+
+
+def _drop_if_empty(files: fsspec.AbstractFileSystem, folder: str) -> None:
+    """Leave no empty folder behind; object stores have none."""
+    with contextlib.suppress(OSError):
+        if files.isdir(folder) and not files.ls(folder, detail=False):
+            files.rmdir(folder)
 
 
 def _forget_oldest(folder: Path) -> None:

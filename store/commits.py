@@ -29,7 +29,10 @@ _FITS = table(FitRow)
 
 @dataclass(frozen=True, kw_only=True)
 class FitEnd:
-    """How a fit ended, ready to be stored. `failure` is that of a fit that failed for itself."""
+    """How a fit ended, ready to be stored. `failure` is that of a fit that failed for itself.
+
+    `keeps_checkpoint`: the fit can be gone on with, in another job, from its last checkpoint.
+    """
 
     number: int
     status: FitStatus
@@ -42,6 +45,7 @@ class FitEnd:
     message: str | None = None
     outputs_url: str | None = None
     failure: dict[str, Any] | None = None
+    keeps_checkpoint: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,7 @@ def commit(
             raise LeaseLost(claim.shard_id)
         hold(connection, claim, now, lease_seconds, is_done=ends_shard)
         _insert_epochs(connection, claim, job.version, epochs)
-        # In this order: a fit that ended since its last checkpoint names none.
+        # In this order: a fit that ended since names its last checkpoint or none.
         told = [event for checkpoint in checkpoints if (event := _keep_checkpoint(connection, claim, checkpoint)) is not None]
         told += [_end_fit(connection, claim, outcome) for outcome in outcomes]
         _count_progress(connection, claim)
@@ -112,7 +116,7 @@ def commit(
             final = (
                 replace(finish or Finish(status=JobStatus.CANCELLED), status=JobStatus.CANCELLED, failure=None) if is_cancelled else finish
             )
-            final, must_advance = _close(connection, claim, now, final)
+            final, must_advance = _close(connection, claim, now, final, lease_seconds)
             told += [] if final is None else ending(final.status, final.failure)
         tell(connection, claim.job_id, job.version, now, told)
         is_pausing = job.pause_requested_at is not None
@@ -122,8 +126,10 @@ def commit(
     return Orders(version=job.version, is_cancelled=is_cancelled, is_pausing=is_pausing, must_advance=must_advance)
 
 
-def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish | None) -> tuple[Finish | None, bool]:
-    """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced."""
+def _close(
+    connection: Connection, claim: Claim, now: dt.datetime, final: Finish | None, lease_seconds: float
+) -> tuple[Finish | None, bool]:
+    """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced: by this worker, unless it dies."""
     final = final or _timed_out(connection, claim)
     _end_own_fits(connection, claim, final)
     if final is not None and _is_unwanted(final):
@@ -137,7 +143,8 @@ def _close(connection: Connection, claim: Claim, now: dt.datetime, final: Finish
         return final, False
     if counts.get(ShardStatus.PENDING, 0):
         return None, False
-    connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(advance_sent_at=now))
+    advances = {"advance_sent_at": now, "advancer": claim.worker, "advancing_until": now + dt.timedelta(seconds=lease_seconds)}
+    connection.execute(update(JobRow).where(JobRow.id == claim.job_id).values(**advances))
     return None, True
 
 
@@ -170,10 +177,11 @@ def _timed_out(connection: Connection, claim: Claim) -> Finish | None:
     return Finish(status=JobStatus.FAILED, failure=time_limit_failure(claim.spec["time_limit_seconds"]))
 
 
-def time_limit_failure(seconds: float | None) -> dict[str, Any]:
-    """Give the failure of a job whose time limit was reached."""
+def time_limit_failure(seconds: float | None, *, is_at_work: bool = False) -> dict[str, Any]:
+    """Give the failure of a job whose time limit was reached, `is_at_work` in an epoch that did not end in time."""
     limit = "the worker's own time limit" if seconds is None else f"the time limit of {seconds} s"
-    detail = f"{limit} was reached; the weights kept so far can be downloaded"
+    rest = "in an epoch that did not end soon after: no weights were kept of the fits in training" if is_at_work else None
+    detail = f"{limit} was reached{'; the weights kept so far can be downloaded' if rest is None else ' ' + rest}"
     return {"kind": FailureKind.TIME_LIMIT.value, "detail": detail, "retryable": False}
 
 
@@ -233,7 +241,9 @@ def _end_fit(connection: Connection, claim: Claim, end: FitEnd) -> tuple[str, di
     names = (
         "status", "stop_reason", "best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url", "message", "outputs_url", "failure",
     )  # fmt: skip
-    values = {name: getattr(end, name) for name in names} | {"checkpoint_url": None, "checkpoint_epoch": None}
+    values = {name: getattr(end, name) for name in names}
+    if not end.keeps_checkpoint:
+        values |= {"checkpoint_url": None, "checkpoint_epoch": None}
     connection.execute(update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.number == end.number).values(**values))
     return "fit", {
         "fit": end.number,

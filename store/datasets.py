@@ -1,5 +1,6 @@
 """Uploaded datasets: stored once, listed, opened, deleted when no job uses them; and all datasets as one source."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import itertools
@@ -19,8 +20,8 @@ from data.builtin import BUILTINS
 from data.dataset import Dataset, DatasetInfo
 from data.uploads.stored import StoredFiles, open_stored
 from store.artifacts import Artifacts
-from store.engine import Database, is_duplicate
-from store.errors import Conflict, DatabaseUnavailable, NotFound
+from store.engine import Database, again_if_undone, is_duplicate
+from store.errors import ArtifactsUnavailable, Conflict, DatabaseUnavailable, NotFound
 from store.ids import new_id
 from store.tables import LOCAL, DatasetRow, JobRow, table
 
@@ -92,7 +93,8 @@ def store_dataset(db: Database, artifacts: Artifacts, upload: Upload, *, owner: 
     except DatabaseUnavailable:  # the row may have been committed all the same: the sweeper finds out
         raise
     except BaseException:
-        artifacts.delete(list(keys.values()))
+        with contextlib.suppress(ArtifactsUnavailable):  # the sweeper deletes what no row names
+            artifacts.delete(list(keys.values()))
         raise
     return get_dataset(db, dataset_id), True
 
@@ -120,6 +122,7 @@ def list_datasets(db: Database, *, before: str | None = None, limit: int = 100) 
         return [_state(row) for row in connection.execute(query)]
 
 
+@again_if_undone
 def delete_dataset(db: Database, artifacts: Artifacts, dataset_id: str) -> None:
     """Delete a dataset that no job uses, with its files.
 
@@ -138,7 +141,8 @@ def delete_dataset(db: Database, artifacts: Artifacts, dataset_id: str) -> None:
                 f"dataset {dataset_id} is used by {uses} job{'s' if uses > 1 else ''}: delete {'them' if uses > 1 else 'it'} first (GET /v1/jobs?dataset={dataset_id})",
             )
         connection.execute(delete(_DATASETS).where(_DATASETS.c.id == dataset_id))
-    artifacts.delete(list(row.files.values()))
+    with contextlib.suppress(ArtifactsUnavailable):  # the row is gone: the sweeper deletes what is missed here
+        artifacts.delete(list(row.files.values()))
 
 
 class Datasets:

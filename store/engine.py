@@ -2,45 +2,119 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from store.errors import DatabaseUnavailable
+from store.errors import DatabaseUnavailable, TransactionLost
 
-_BUSY_SECONDS = 10
-_POOL = {"pool_size": 15, "max_overflow": 0, "pool_timeout": 10}
-"""Connections are kept, not opened and closed with every wave of requests; who waits longer for one is told that the database is busy."""
+_IDLE_SECONDS = 5
+"""A process that is frozen within a transaction, with its machine perhaps, must not keep a job's row for ever: shorter than workers wait for it."""
 _WRITES = "holdout_writes"
 _NO_TABLE = "42P01"
+_UNDONE = frozenset({"40001", "40P01"})
+"""What PostgreSQL says of a transaction that it undid for the sake of another: a conflict, or a deadlock."""
+_TRIES = 4
+_PING_SECONDS = 1.5
+_Args = ParamSpec("_Args")
+_Found = TypeVar("_Found")
 
 
-def create_engine(url: str) -> Engine:
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a process waits for its database: for somebody else's lock, for a connection, for an answer."""
+
+    busy_seconds: float = 10.0
+    pool_seconds: float = 30.0
+    answer_seconds: float = 40.0
+    connections: int = 15
+
+
+WORKER_PATIENCE = Patience()
+API_PATIENCE = Patience(busy_seconds=1.5, pool_seconds=1.0, answer_seconds=10.0, connections=40)
+"""A request is to be told within two seconds that there is no database. Every thread that answers finds a connection."""
+
+
+class _BoundedConnection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever for a server that hangs."""
+
+    answer_seconds = WORKER_PATIENCE.answer_seconds
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for an answer, but not for longer than this connection has patience."""
+        give_up_at = time.monotonic() + self.answer_seconds
+        try:
+            return super().wait(_until(gen, give_up_at), interval, timeout)
+        except TimeoutError:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the server does not answer") from None
+
+
+def _until(gen: Any, give_up_at: float) -> Generator[Any, Any, Any]:
+    """Pass on what a generator of psycopg's wants to wait for, until it is late."""
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() >= give_up_at:
+                raise TimeoutError
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        return end.value
+
+
+def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     """Make an engine for a SQLite or PostgreSQL URL; the folder of a SQLite file is made too."""
     parsed = make_url(url)
-    serializer = partial(json.dumps, allow_nan=False)  # what is not JSON must not reach a column
+    common: dict[str, Any] = {
+        "json_serializer": partial(json.dumps, allow_nan=False),  # what is not JSON must not reach a column
+        "pool_timeout": patience.pool_seconds,
+        # Connections are kept, not opened and closed with every wave of requests.
+        "pool_size": patience.connections,
+        "max_overflow": 0,
+    }
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sqlalchemy_create_engine(parsed, json_serializer=serializer, connect_args={"timeout": _BUSY_SECONDS}, **_POOL)
-        event.listen(engine, "connect", _prepare_sqlite)
+        if parsed.database in (None, "", ":memory:"):
+            raise ValueError("the database must be a file: processes share it")
+        engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": patience.busy_seconds}, **common)
+        event.listen(engine, "connect", partial(_prepare_sqlite, patience))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if parsed.get_backend_name() != "postgresql":
         raise ValueError(f"the database must be SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     parsed = parsed.set(drivername="postgresql+psycopg")
-    options = "-c statement_timeout=30000 -c lock_timeout=10000 -c timezone=UTC"
-    return sqlalchemy_create_engine(
-        parsed, json_serializer=serializer, pool_pre_ping=True, connect_args={"connect_timeout": 3, "options": options}, **_POOL
-    )
+    limits = {"statement": 30, "lock": patience.busy_seconds, "idle_in_transaction_session": _IDLE_SECONDS}
+    options = " ".join([*(f"-c {name}_timeout={seconds * 1000:.0f}" for name, seconds in limits.items()), "-c timezone=UTC"])
+    timeouts = {"connect_timeout": 2, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+    engine = sqlalchemy_create_engine(parsed, pool_pre_ping=True, connect_args={"options": options, **timeouts}, **common)
+    event.listen(engine, "do_connect", _connect_bounded)
+    # A connection is asked whether it lives between the two, and must say so soon.
+    event.listen(engine, "checkin", partial(_set_patience, _PING_SECONDS))
+    event.listen(engine, "checkout", partial(_set_patience, patience.answer_seconds))
+    return engine
+
+
+def _connect_bounded(_dialect: object, _record: object, args: Sequence[Any], values: dict[str, Any]) -> Any:
+    return _BoundedConnection.connect(*args, **values)
+
+
+def _set_patience(seconds: float, connection: Any, *_: object) -> None:
+    if connection is not None:
+        connection.answer_seconds = seconds
 
 
 class Database:
@@ -92,22 +166,43 @@ def is_duplicate(error: IntegrityError) -> bool:
     return getattr(error.orig, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(error.orig)
 
 
+def again_if_undone(whole: Callable[_Args, _Found]) -> Callable[_Args, _Found]:
+    """Let a function whose effect is one transaction be run again where the database undid that for the sake of another."""
+
+    @wraps(whole)
+    def run(*args: _Args.args, **values: _Args.kwargs) -> _Found:
+        for attempt in range(1, _TRIES):
+            try:
+                return whole(*args, **values)
+            except TransactionLost:
+                time.sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311  not a secret: two that met must not meet again
+        return whole(*args, **values)
+
+    return run
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _UNDONE:
+            raise TransactionLost("the database undid this for the sake of something else") from error
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
             raise DatabaseUnavailable("the database has not been migrated") from error
         raise
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable("the connection to the database was lost") from error
+        raise
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(patience: Patience, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where the driver guesses
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_SECONDS * 1000}"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={patience.busy_seconds * 1000:.0f}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -1,5 +1,7 @@
 """What can go wrong in the store, in the caller's words."""
 
+from data.dataset import RowsAway
+
 
 class StoreError(Exception):
     """Base of all errors of this package."""
@@ -29,3 +31,11 @@ class LeaseLost(StoreError):
 
 class DatabaseUnavailable(StoreError):
     """The database cannot be reached."""
+
+
+class TransactionLost(DatabaseUnavailable):
+    """The database undid a transaction for the sake of another: the same again may well succeed."""
+
+
+class ArtifactsUnavailable(StoreError, RowsAway):
+    """Files cannot be read or written now: their store cannot be reached, or is full."""

@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from jobs.states import JobStatus, ShardStatus
-from store.engine import Database
+from store.engine import Database, again_if_undone
 from store.errors import Conflict, NotFound
 from store.events import tell
 from store.jobs import JobState, bump, end_job, lock, read
 from store.tables import ShardRow
 
 
+@again_if_undone
 def request_cancel(db: Database, job_id: str) -> JobState:
     """Cancel a job that nobody works at at once; ask the worker of another to. Asking again changes nothing.
 
@@ -38,6 +39,7 @@ def request_cancel(db: Database, job_id: str) -> JobState:
         return read(connection, job_id)
 
 
+@again_if_undone
 def request_pause(db: Database, job_id: str) -> JobState:
     """Pause a job that nobody works at at once; ask the workers of another to hand it back. Asking again changes nothing.
 
@@ -72,6 +74,7 @@ class Resumed:
     shard_ids: list[str]
 
 
+@again_if_undone
 def request_resume(db: Database, job_id: str) -> Resumed:
     """Put a paused job back into the queue, or take back that one is to be paused. Asking again changes nothing.
 

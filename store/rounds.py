@@ -1,11 +1,10 @@
 """A plan between two rounds: what its fits came to, the next round's shards, or the job's end. No coordinator: whoever asks first writes."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
 from jobs.plans.fits import PlannedFit, Round
 from jobs.states import FitStatus, JobStatus, ShardStatus
@@ -14,7 +13,7 @@ from store.engine import Database
 from store.events import ending, tell
 from store.jobs import bump, close_job, insert_shards, lock
 from store.shards import OPEN_FITS
-from store.tables import EventRow, FitRow, JobRow, ShardRow, table
+from store.tables import FitRow, JobRow, ShardRow, table
 from training.records import StopReason
 
 _FITS = table(FitRow)
@@ -59,18 +58,21 @@ class Standing:
 def standing(db: Database, job_id: str) -> Standing | None:
     """Read what a plan needs to go on; None where it need not: the job has ended, was cancelled, or has an open shard."""
     with db.read() as connection:
-        job = connection.execute(select(JobRow.spec, JobRow.device).where(JobRow.id == job_id, *_IS_READY)).first()
-        if job is None:
-            return None
-        stopped = (_FITS.c.job_id == job_id, _FITS.c.stop_reason == StopReason.TIME_LIMIT.value)
-        is_timed_out = connection.execute(select(_FITS.c.number).where(*stopped).limit(1)).first() is not None
-        return Standing(job_id=job_id, spec=job.spec, device=job.device, results=_results(connection, job_id), is_timed_out=is_timed_out)
+        job = connection.execute(select(JobRow.id, JobRow.spec, JobRow.device).where(JobRow.id == job_id, *IS_READY)).first()
+        return None if job is None else stands(connection, job)
+
+
+def stands(connection: Connection, job: Any) -> Standing:
+    """Read what the plan of a job that is ready needs to go on."""
+    stopped = (_FITS.c.job_id == job.id, _FITS.c.stop_reason == StopReason.TIME_LIMIT.value)
+    is_timed_out = connection.execute(select(_FITS.c.number).where(*stopped).limit(1)).first() is not None
+    return Standing(job_id=job.id, spec=job.spec, device=job.device, results=_results(connection, job.id), is_timed_out=is_timed_out)
 
 
 def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: Sequence[Sequence[PlannedFit]]) -> list[str]:
     """Insert round `index` of a plan, grouped into `shards`; give their ids. Nothing, if somebody else did, or the job wants no more."""
     with db.write() as connection:
-        if lock(connection, job_id) is None or not _is_ready(connection, job_id) or _has_round(connection, job_id, index):
+        if lock(connection, job_id) is None or not is_ready(connection, job_id) or _has_round(connection, job_id, index):
             return []
         pruned = _prune(connection, job_id, awaited.pruned)
         ids = insert_shards(connection, job_id, index, shards)
@@ -80,6 +82,7 @@ def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: S
             fits_later=awaited.later_fits,
             steps_later=awaited.later_steps,
             phase=f"round {index + 1}: waiting for a worker",
+            **_ADVANCED,
         )
         tell(connection, job_id, version, db.now(connection), [("fit", {"fit": number, **_PRUNED}) for number in pruned])
     return ids
@@ -88,10 +91,10 @@ def begin_round(db: Database, job_id: str, index: int, awaited: Round, shards: S
 def finish_job(db: Database, job_id: str, final: Finish) -> bool:
     """End a job whose plan has concluded; False if it ended before or wants something else."""
     with db.write() as connection:
-        if lock(connection, job_id) is None or not _is_ready(connection, job_id):
+        if lock(connection, job_id) is None or not is_ready(connection, job_id):
             return False
         now = db.now(connection)
-        close_job(connection, job_id, now, final.status, result=final.result, failure=final.failure, pruned=final.pruned)
+        close_job(connection, job_id, now, final.status, result=final.result, failure=final.failure, pruned=final.pruned, **_ADVANCED)
         tell(connection, job_id, bump(connection, job_id), now, ending(final.status, final.failure))
     return True
 
@@ -107,8 +110,7 @@ def spent_checkpoints(db: Database, job_id: str) -> list[str]:
 
 
 _OPEN_SHARD = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, _SHARDS.c.status != ShardStatus.DONE))
-_LONGEST_GRACE = dt.timedelta(minutes=10)
-_IS_READY = (
+IS_READY = (
     JobRow.status == JobStatus.RUNNING,
     JobRow.cancel_requested_at.is_(None),
     JobRow.pause_requested_at.is_(None),
@@ -116,33 +118,9 @@ _IS_READY = (
 )
 
 
-def unadvanced(db: Database, *, grace_seconds: float = 5.0) -> list[tuple[str, str]]:
-    """List running jobs without an open shard whose plan nobody has advanced for a while: their ids and devices. Notes that they are told of.
-
-    A job is told of again after `grace_seconds`, then after twice as long each time, up to ten minutes: where no worker is
-    there, or each dies of it, messages must not pile up.
-    """
-    with db.read() as connection:
-        now = db.now(connection)
-        is_due = or_(JobRow.advance_sent_at.is_(None), JobRow.advance_sent_at < now - dt.timedelta(seconds=grace_seconds))
-        since = select(func.max(EventRow.at)).where(EventRow.job_id == JobRow.id).scalar_subquery()
-        query = select(JobRow.id, JobRow.device, JobRow.advance_sent_at, since.label("since")).where(and_(*_IS_READY, is_due))
-        rows = connection.execute(query.order_by(JobRow.advance_sent_at, JobRow.id)).all()
-        found = [(row.id, row.device) for row in rows if row.advance_sent_at is None or _has_waited(row.advance_sent_at, row.since, now)]
-    if found:
-        with db.write() as connection:
-            ids = [job_id for job_id, _ in found]
-            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(advance_sent_at=db.now(connection)))
-    return found
-
-
-def _has_waited(sent_at: dt.datetime, since: dt.datetime | None, now: dt.datetime) -> bool:
-    waited = dt.timedelta(0) if since is None else sent_at - since
-    return sent_at + min(waited, _LONGEST_GRACE) < now
-
-
-def _is_ready(connection: Connection, job_id: str) -> bool:
-    return connection.execute(select(JobRow.id).where(JobRow.id == job_id, *_IS_READY)).first() is not None
+def is_ready(connection: Connection, job_id: str) -> bool:
+    """Tell whether a job's plan is to be advanced."""
+    return connection.execute(select(JobRow.id).where(JobRow.id == job_id, *IS_READY)).first() is not None
 
 
 def _has_round(connection: Connection, job_id: str, index: int) -> bool:
@@ -150,6 +128,7 @@ def _has_round(connection: Connection, job_id: str, index: int) -> bool:
     return latest is None or latest >= index
 
 
+_ADVANCED = {"advance_attempts": 0, "advancer": None, "advancing_until": None}
 _PRUNED = {"status": FitStatus.PRUNED.value, "stop_reason": FitStatus.PRUNED.value}
 
 

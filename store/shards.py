@@ -182,19 +182,30 @@ def release(db: Database, claim: Claim) -> bool:
     return back is not None
 
 
-def release_worker(db: Database, worker_prefix: str, shard_id: str | None = None) -> list[str]:
-    """End the leases of workers known to be dead, whose ids begin with `worker_prefix` (of one shard, if named); give their shards."""
+def release_worker(db: Database, worker_prefix: str, only: str | None = None) -> list[str]:
+    """End the leases of workers known to be dead, whose ids begin with `worker_prefix` (on one shard or job, if named).
+
+    Gives the shards they held, and the jobs whose plans they advanced.
+    """
     with db.write() as connection:
         now = db.now(connection)
+        expired = now - dt.timedelta(milliseconds=1)
         held = [
             _SHARDS.c.worker.startswith(worker_prefix, autoescape=True),
             _SHARDS.c.status == ShardStatus.RUNNING,
             _SHARDS.c.lease_expires_at > now,
         ]
-        if shard_id is not None:
-            held.append(_SHARDS.c.id == shard_id)
-        expired = now - dt.timedelta(milliseconds=1)
-        return list(connection.scalars(update(_SHARDS).where(*held).values(lease_expires_at=expired, sent_at=None).returning(_SHARDS.c.id)))
+        advanced = [JobRow.advancer.startswith(worker_prefix, autoescape=True), JobRow.advancing_until > now]
+        if only is not None:
+            held.append(_SHARDS.c.id == only)
+            advanced.append(JobRow.id == only)
+        jobs = connection.scalars(
+            update(JobRow).where(*advanced).values(advancing_until=expired, advance_sent_at=None).returning(JobRow.id)
+        ).all()
+        shards = connection.scalars(
+            update(_SHARDS).where(*held).values(lease_expires_at=expired, sent_at=None).returning(_SHARDS.c.id)
+        ).all()
+    return [*shards, *jobs]
 
 
 def held_by(claim: Claim) -> Any:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
+from jobs.messages import CPU_QUEUE, GPU_QUEUE
 from jobs.states import CLAIMABLE, FailureKind, FitStatus, JobStatus, ShardStatus
-from store.engine import Database
+from store.engine import Database, again_if_undone
 from store.events import tell
 from store.jobs import bump, end_job, lock
 from store.orders import pause
+from store.rounds import IS_READY
 from store.shards import MAX_IDLE_ATTEMPTS, OPEN_FITS
 from store.tables import FitRow, JobRow, ShardRow, table
 
@@ -41,21 +43,34 @@ def in_flight(workers: int) -> int:
     return max(MOST_IN_FLIGHT, workers)
 
 
-def due(db: Database, *, workers: int = 0, grace_seconds: float = 1.0, resend_seconds: float = 600.0) -> list[DueShard]:
-    """List shards to send: never sent, sent long ago without being claimed, or with a lease that ran out. Live leases are never touched.
+def due(
+    db: Database,
+    *,
+    workers: int = 0,
+    grace_seconds: float = 1.0,
+    lost_seconds: float = 5.0,
+    resend_seconds: float = 600.0,
+    empty_queues: frozenset[str] = frozenset(),
+) -> list[DueShard]:
+    """List shards to send: never sent, sent without being claimed, or with a lease that ran out. Live leases are never touched.
 
-    Of shards never sent only so many of a job are listed that it has `in_flight(workers)` sent or held. At most `MOST_DUE`
-    are listed, those that somebody had begun first: the next round lists more.
+    A shard sent to a queue that is empty now, and not claimed for `lost_seconds`, was lost with its message; one that is
+    neither claimed nor known to be lost is sent again after `resend_seconds`. Of shards never sent only so many of a job
+    are listed that it has `in_flight(workers)` sent or held. At most `MOST_DUE` are listed, those that somebody had begun
+    first: the next round lists more.
     """
     with db.read() as connection:
         now = db.now(connection)
         is_pending = _SHARDS.c.status == ShardStatus.PENDING
         # Each of these names a state and an instant, so that an index finds what is due among thousands that wait.
         never = and_(is_pending, _SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
-        forgotten = and_(is_pending, _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds))
-        resent = or_(
-            _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, _SHARDS.c.sent_at < now - dt.timedelta(seconds=10)
-        )
+        queue = case((JobRow.device == "cuda", GPU_QUEUE), else_=CPU_QUEUE)
+        is_lost = and_(_SHARDS.c.sent_at < now - dt.timedelta(seconds=lost_seconds), queue.in_(empty_queues))
+        is_old: ColumnElement[bool] = _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)
+        if empty_queues:
+            is_old = or_(is_lost, is_old)
+        forgotten = and_(is_pending, is_old)
+        resent = or_(_SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, is_old)
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
         is_new = and_(is_pending, _SHARDS.c.sent_at.is_(None))
         is_late = case((is_pending, 0), else_=1)
@@ -85,20 +100,38 @@ def due(db: Database, *, workers: int = 0, grace_seconds: float = 1.0, resend_se
 
 
 def next_shard(db: Database, job_id: str) -> str | None:
-    """Give a shard of this job that was never sent, if there is one, and note it as sent: somebody has ended another."""
-    with db.write() as connection:
+    """Give a shard of this job that was never sent, if there is one: somebody has ended another."""
+    with db.read() as connection:
         waiting = (_SHARDS.c.job_id == job_id, _SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.sent_at.is_(None))
-        first = select(_SHARDS.c.id).where(*waiting).order_by(_SHARDS.c.id).limit(1).scalar_subquery()
-        found: str | None = connection.scalar(
-            update(_SHARDS).where(_SHARDS.c.id == first, *waiting).values(sent_at=db.now(connection)).returning(_SHARDS.c.id)
-        )
+        found: str | None = connection.scalar(select(_SHARDS.c.id).where(*waiting).order_by(_SHARDS.c.id).limit(1))
     return found
 
 
 def mark_unsent(db: Database, shard_id: str) -> None:
-    """Take back that a shard was sent: the broker could not be reached."""
+    """Note that the message with this shard's id came to nothing."""
     with db.write() as connection:
-        connection.execute(update(_SHARDS).where(_SHARDS.c.id == shard_id).values(sent_at=None))
+        waits = (_SHARDS.c.id == shard_id, _SHARDS.c.status == ShardStatus.PENDING)
+        connection.execute(update(_SHARDS).where(*waits).values(sent_at=None))
+
+
+@again_if_undone
+def forget_sent(db: Database, *, within: tuple[float, float] | None = None) -> int:
+    """Note that the broker lost what it was sent, or what it was sent `within` so many seconds before now: what nobody claimed is due again.
+
+    Gives how many messages that are. Rows that somebody holds are passed over, as in `mark_sent`.
+    """
+    with db.write() as connection:
+        now = db.now(connection)
+        oldest, newest = (dt.timedelta(days=3650), dt.timedelta(0)) if within is None else (dt.timedelta(seconds=one) for one in within)
+        is_dead = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
+        sent = (_SHARDS.c.sent_at.between(now - oldest, now - newest), or_(_SHARDS.c.status == ShardStatus.PENDING, is_dead))
+        shards = connection.scalars(select(_SHARDS.c.id).where(*sent).with_for_update(skip_locked=True)).all()
+        connection.execute(update(_SHARDS).where(_SHARDS.c.id.in_(shards)).values(sent_at=None))
+        nobody = or_(JobRow.advancing_until.is_(None), JobRow.advancing_until < now)
+        told = (*IS_READY, nobody, JobRow.advance_sent_at.between(now - oldest, now - newest))
+        plans = connection.scalars(select(JobRow.id).where(*told).with_for_update(skip_locked=True)).all()
+        connection.execute(update(JobRow).where(JobRow.id.in_(plans)).values(advance_sent_at=None))
+    return len(shards) + len(plans)
 
 
 def _busy(connection: Connection, job_ids: set[str]) -> dict[str, int]:
@@ -108,6 +141,7 @@ def _busy(connection: Connection, job_ids: set[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(counted)}
 
 
+@again_if_undone
 def mark_sent(db: Database, shard_ids: Sequence[str]) -> None:
     """Note that these shards' ids were handed to the broker.
 
@@ -138,6 +172,7 @@ def reap(db: Database) -> list[str]:
     return [job_id for job_id in candidates if _reap_job(db, job_id)]
 
 
+@again_if_undone
 def _reap_job(db: Database, job_id: str) -> bool:
     with db.write() as connection:
         job = lock(connection, job_id)

@@ -99,6 +99,7 @@ class JobRow(Base):
 
     `queued_at` is when it last entered the queue, `paused_seconds` how long it was paused before, `continues` the job that
     it was extended from (which may be gone), `advance_attempts` how often in a row its plan was begun to be advanced in vain.
+    `advancer` advances it `advancing_until` then, and longer where it says so.
     """
 
     __tablename__ = "jobs"
@@ -126,6 +127,8 @@ class JobRow(Base):
     steps_later: Mapped[int] = mapped_column(BigInteger, default=0)
     advance_sent_at: Mapped[dt.datetime | None]  # when somebody was last told to advance its plan
     advance_attempts: Mapped[int] = mapped_column(default=0)
+    advancer: Mapped[str | None] = mapped_column(String(200))
+    advancing_until: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     queued_at: Mapped[dt.datetime]
     started_at: Mapped[dt.datetime | None]

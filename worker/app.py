@@ -7,6 +7,7 @@ parent that forks must have no thread beside its own.
 
 import multiprocessing.sharedctypes
 import os
+import signal
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import structlog
 import torch
+from billiard import active_children
 from celery import signals
 from celery.exceptions import WorkerLostError
 
@@ -31,9 +33,11 @@ from training.environment import devices, environment
 from training.speed import Speed
 from training.warmup import warm_up
 from worker.advance import advance
+from worker.heartbeat import exit_now
+from worker.memory import fair_share, limit_memory
 from worker.nudge import Nudge
 from worker.place import Workplace
-from worker.queue import make_celery, try_to_send
+from worker.queue import make_celery, make_producer, try_to_send
 from worker.runner import run_shard
 from worker.settings import WorkerSettings
 
@@ -45,6 +49,8 @@ celery_app.conf.update(worker_concurrency=settings.concurrency)
 WORKER_NAME = os.environ.get("HOLDOUT_WORKER_NAME") or f"{socket.gethostname()}.{os.getpid()}"
 """Set where this module is first imported, the parent; the ids of its children begin with it."""
 
+_LAST_SECONDS = 3.0
+"""What the parent waits beyond `stop_seconds` for its children."""
 _leaving = multiprocessing.sharedctypes.RawValue("b", 0)
 """Memory shared over the fork: the parent sets it when asked to stop, and every child hands its shard back at the next epoch."""
 _speed: list[Speed] = []
@@ -56,18 +62,26 @@ _place: list[Workplace] = []
 @celery_app.task(name=TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def train_shard(shard_id: str) -> None:
     """Train the shard of this id, if nobody else does."""
-    run_shard(_place[0], shard_id)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, shard_id=shard_id)
+    _place[0].counters.add_shard(run_shard(_place[0], shard_id))
 
 
 @celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def advance_job(job_id: str) -> None:
     """Advance the plan of the job of this id, if it waits for that."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, job_id=job_id)
     advance(_place[0], job_id)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _prepare_logs(**_: Any) -> None:
+    configure_logs(settings.log_level, secrets=(settings.database_url, settings.broker_url))
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _prepare_parent(**_: Any) -> None:
-    configure_logs()
     torch.set_num_threads(1)
     if devices() == ["cpu"]:
         warm_up()
@@ -88,10 +102,17 @@ def _prepare_child(**_: Any) -> None:
             flush_seconds=settings.flush_seconds,
             nudge=Nudge(settings.broker_url),
             checkpoint_seconds=settings.checkpoint_seconds,
-            send=partial(try_to_send, celery_app),
+            keeps_last_checkpoints=settings.keep_last_checkpoints,
+            send=partial(try_to_send, make_producer(settings.broker_url)),
             must_leave=lambda: bool(_leaving.value),
+            depart=exit_now,
+            stop_seconds=settings.stop_seconds,
+            patience_seconds=settings.artifacts_patience_seconds,
+            max_run_seconds=settings.max_run_seconds,
         )
     ]
+    if devices() == ["cpu"]:  # a GPU's driver maps far more than it takes
+        limit_memory(settings.max_memory_bytes or fair_share(settings.concurrency))
     threading.Thread(target=_beat, args=(_place[0],), name="beat", daemon=True).start()
 
 
@@ -99,7 +120,7 @@ def _beat(place: Workplace) -> None:
     what = environment("cpu") | ({"speed": _speed[0].model_dump()} if _speed else {})
     while not _leaving.value:
         try:
-            beat(place.db, place.worker_id, devices(), what)
+            beat(place.db, place.worker_id, devices(), what, place.counters.counts)
         except DatabaseUnavailable:
             _log.warning("beat_failed", worker=place.worker_id)
         time.sleep(settings.beat_seconds)
@@ -121,7 +142,7 @@ def _free_shard_of_dead_child(exception: BaseException | None = None, args: tupl
         return
     db = Database(create_engine(settings.database_url))
     try:
-        _log.warning("child_lost", shards=release_worker(db, WORKER_NAME, shard_id=str(args[0])))
+        _log.warning("child_lost", shards=release_worker(db, WORKER_NAME, only=str(args[0])))
     except DatabaseUnavailable:
         _log.warning("child_lost_unnoted", shard=args[0])
     finally:
@@ -133,3 +154,12 @@ def _leave(**_: Any) -> None:
     # Celery's warm shutdown waits for running tasks, and they end at their next epoch. (A cold one sends this signal only
     # after its waiting time, too late for a shard to be handed back.)
     _leaving.value = 1
+    signal.signal(signal.SIGALRM, _leave_now)
+    signal.setitimer(signal.ITIMER_REAL, settings.stop_seconds + _LAST_SECONDS)
+
+
+def _leave_now(*_: Any) -> None:
+    """End what has not ended in time. Children that were at work have handed their shards back by now."""
+    for child in active_children():
+        os.kill(child.pid, signal.SIGKILL)
+    os._exit(1)

@@ -44,6 +44,14 @@ def make_celery(broker_url: str) -> Celery:
     return celery
 
 
+def make_producer(broker_url: str) -> Celery:
+    """Configure what only sends: a broker that hangs must not hold who trains or sweeps. What was not sent is sent later."""
+    celery = make_celery(broker_url)
+    options = {**celery.conf.broker_transport_options, "socket_connect_timeout": 0.5, "socket_timeout": 1.0, "max_retries": 0}
+    celery.conf.update(broker_transport_options=options, task_publish_retry=False)
+    return celery
+
+
 def send(celery: Celery, shard_id: str, device: str) -> None:
     """Hand a shard's id to the broker.
 

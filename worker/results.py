@@ -8,11 +8,11 @@ import numpy as np
 
 from data.dataset import Array
 from jobs.plans.fits import FitResult
-from store.artifacts import Artifacts
 from store.rounds import StoredResult
+from worker.patience import PatientFiles
 
 
-def results_of(stored: Sequence[StoredResult], artifacts: Artifacts) -> list[FitResult]:
+def results_of(stored: Sequence[StoredResult], files: PatientFiles) -> list[FitResult]:
     """Give stored results to a plan; what fits were asked is read when the plan looks."""
     return [
         FitResult(
@@ -27,19 +27,19 @@ def results_of(stored: Sequence[StoredResult], artifacts: Artifacts) -> list[Fit
             message=one.message,
             failure=one.failure,
             rungs=one.rungs,
-            outputs=None if one.outputs_url is None else partial(_read, artifacts, one.outputs_url),
+            outputs=None if one.outputs_url is None else partial(_read, files, one.outputs_url),
         )
         for one in stored
     ]
 
 
-def write_outputs(artifacts: Artifacts, job_id: str, number: int, outputs: Array) -> str:
+def write_outputs(files: PatientFiles, key: str, outputs: Array) -> str:
     """Store what a fit was asked, [m, K] or [m, 1]; give its key."""
     content = BytesIO()
     np.save(content, outputs.astype(np.float64), allow_pickle=False)
-    return artifacts.write(f"jobs/{job_id}/fit-{number}-outputs.npy", content.getvalue())
+    return files.write(key, content.getvalue())
 
 
-def _read(artifacts: Artifacts, key: str) -> Array:
-    found: Array = np.load(BytesIO(artifacts.read(key)), allow_pickle=False)
+def _read(files: PatientFiles, key: str) -> Array:
+    found: Array = np.load(BytesIO(files.read(key)), allow_pickle=False)
     return found

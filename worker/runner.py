@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from dataclasses import replace
 
 import structlog
 import torch
@@ -10,14 +10,16 @@ import torch
 from data.dataset import Dataset
 from data.preprocessing.state import Preparation
 from jobs.materialize import Materializer, RowsChanged
+from jobs.plans.extendable import is_extendable
 from jobs.plans.fits import PlannedFit
 from jobs.plans.replay import replay
 from jobs.spec import JobSpec
 from jobs.states import JobStatus
 from store.commits import Finish, time_limit_failure
-from store.errors import DatabaseUnavailable, LeaseLost
+from store.errors import ArtifactsUnavailable, DatabaseUnavailable, LeaseLost
 from store.rounds import results, spent_checkpoints
 from store.shards import Claim, ClaimedFit, claim, release
+from store.sweeping import mark_unsent
 from training.environment import environment
 from training.loop import Stack, conclude, train
 from training.records import EpochRecord, Fit, FitOutcome, StopReason
@@ -26,13 +28,13 @@ from worker.advance import advance, finish_of, send_next
 from worker.failures import OutOfTime, failure_of, is_fault_of_data
 from worker.heartbeat import Heartbeat
 from worker.ledger import Ledger
+from worker.patience import Interrupted, PatientFiles, Reason, patiently
 from worker.place import Workplace
 from worker.results import results_of
 
 _log = structlog.get_logger()
 _CHECKPOINT_PAUSE = 10
 """Between checkpoints passes at least so many times as long as one takes to write."""
-_Reason = StopReason | Literal["leave", "pause"]
 
 
 def run_shard(place: Workplace, shard_id: str) -> str:
@@ -40,20 +42,28 @@ def run_shard(place: Workplace, shard_id: str) -> str:
 
     Tells what came of it: a job status, `next_round`, `done`, `not_claimed`, `lost`, `handed_back` or `paused`.
     """
-    held = claim(place.db, shard_id, place.worker_id, place.lease_seconds)
-    if held is None:
-        _log.info("shard_not_claimed", shard=shard_id)
-        return "not_claimed"
-    place.nudge(held.job_id)
+    held = None
     try:
-        with Heartbeat(place.db, held, place.lease_seconds) as heartbeat:
+        if place.must_leave():
+            mark_unsent(place.db, shard_id)
+            return "handed_back"
+        held = patiently(
+            lambda: claim(place.db, shard_id, place.worker_id, place.lease_seconds), place.database_patience_seconds, place.must_leave
+        )
+        if held is None:
+            _log.info("shard_not_claimed", shard=shard_id)
+            return "not_claimed"
+        held = replace(held, spec=place.limited(held.spec))
+        structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
+        place.nudge(held.job_id)
+        with Heartbeat(place, held) as heartbeat:
             came_of = _Shard(place, held, heartbeat).run()
         return _go_on(place, held, came_of)
     except LeaseLost:
-        _log.warning("lease_lost", shard=shard_id, job=held.job_id, attempt=held.attempt)
+        _log.warning("lease_lost", shard=shard_id)
         return "lost"
-    except DatabaseUnavailable:  # the lease runs out, and whoever then claims the shard goes on
-        _log.warning("database_lost", shard=shard_id, job=held.job_id, attempt=held.attempt)
+    except DatabaseUnavailable:  # the sweeper sends it again: its message is lost, or its lease runs out
+        _log.warning("database_lost", shard=shard_id, is_held=held is not None)
         return "lost"
 
 
@@ -73,8 +83,10 @@ class _Shard:
         self._place = place
         self._claim = held
         self._heartbeat = heartbeat
-        self._ledger = Ledger(place, held)
+        self._files = PatientFiles(place.artifacts, place.patience_seconds, self._wanted)
         self._spec = JobSpec.model_validate(held.spec)
+        self._keeps_last = place.keeps_last_checkpoints and held.round == 0 and is_extendable(self._spec.plan)
+        self._ledger = Ledger(place, held, self._files, keeps_last=self._keeps_last)
         self._device = "cuda" if self._spec.device != "cpu" and torch.cuda.is_available() else "cpu"
         self._began = time.monotonic()
         self._checkpointed_at = time.monotonic()
@@ -86,7 +98,7 @@ class _Shard:
     def run(self) -> str:
         """Train to the end, or to the first order to stop."""
         try:
-            dataset = self._place.datasets.load(self._spec.dataset)
+            dataset = self._files.wait_for(lambda: self._place.datasets.load(self._spec.dataset))
             self._planned = self._place.plans.planned(self._claim.job_id, self._claim.round, lambda: self._replayed(dataset))
             for fits in self._groups(dataset):
                 reason = self._train(fits)
@@ -95,6 +107,8 @@ class _Shard:
             return self._conclude(dataset)
         except (LeaseLost, DatabaseUnavailable):
             raise
+        except Interrupted as order:
+            return self._stop(order.reason)
         except Exception as error:  # noqa: BLE001  whatever it is, the job must end and say so; exits and signals are no Exceptions
             _log.exception("shard_failed", job=self._claim.job_id, shard=self._claim.shard_id)
             return self._fail(error)
@@ -102,7 +116,7 @@ class _Shard:
     def _replayed(self, dataset: Dataset) -> Mapping[int, PlannedFit]:
         """Replay the plan up to this shard's round: the first one needs no results."""
         known = results(self._place.db, self._claim.job_id) if self._claim.round > 0 else []
-        return replay(self._spec, dataset, results_of(known, self._place.artifacts)).planned
+        return replay(self._spec, dataset, results_of(known, self._files)).planned
 
     def _groups(self, dataset: Dataset) -> Iterator[list[Fit]]:
         """Prepare fits and group those that are trained together. One that cannot be prepared fails alone."""
@@ -120,7 +134,8 @@ class _Shard:
                 self._ledger.fail(claimed.number, error)
                 continue
             self._preparations[claimed.number] = made.preparation
-            groups.setdefault((structure(made.fit), claimed.checkpoint_epoch), []).append(made.fit)
+            fit = replace(made.fit, keeps_checkpoint=self._keeps_last)
+            groups.setdefault((structure(fit), claimed.checkpoint_epoch), []).append(fit)
         yield from groups.values()
 
     def _planned_as(self, claimed: ClaimedFit) -> PlannedFit:
@@ -129,7 +144,7 @@ class _Shard:
             raise RowsChanged(f"fit {claimed.number}: the rows of dataset {self._spec.dataset} are not those that were planned")
         return planned
 
-    def _train(self, fits: list[Fit]) -> _Reason | None:
+    def _train(self, fits: list[Fit]) -> Reason | None:
         """Train one stack to its end, None, or until there is a reason to stop."""
         try:
             stack = Stack(fits, self._device)
@@ -145,7 +160,7 @@ class _Shard:
                         self._ledger.add(event)
             elif reason is not None:
                 self._checkpoint(stack)
-        except (LeaseLost, DatabaseUnavailable, OutOfTime):
+        except (LeaseLost, DatabaseUnavailable, OutOfTime, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001  the other stacks go on
             _log.exception("stack_failed", job=self._claim.job_id, fits=[fit.number for fit in fits])
@@ -154,7 +169,7 @@ class _Shard:
             return None
         return reason
 
-    def _follow(self, stack: Stack) -> _Reason | None:
+    def _follow(self, stack: Stack) -> Reason | None:
         """Take a stack's events."""
         for event in train(stack):
             if isinstance(event, EpochRecord):
@@ -176,6 +191,23 @@ class _Shard:
     def _end(self, outcome: FitOutcome) -> None:
         self._ledger.end(outcome, self._planned[outcome.fit], self._preparations[outcome.fit])
 
+    def _wanted(self) -> Reason | None:
+        """Tell what is wanted other than to wait for files."""
+        if self._heartbeat.is_lost:
+            raise LeaseLost(self._claim.shard_id)
+        if self._heartbeat.is_cancelled:
+            return StopReason.CANCELLED
+        if self._is_out_of_time:
+            return StopReason.TIME_LIMIT
+        if self._place.must_leave():
+            return "leave"
+        return "pause" if self._heartbeat.is_pausing else None
+
+    @property
+    def _is_out_of_time(self) -> bool:
+        limit = self._spec.time_limit_seconds
+        return limit is not None and self._claim.elapsed_seconds + time.monotonic() - self._began >= limit
+
     def _order(self) -> StopReason | None:
         """Flush if it is time, and learn whether to stop."""
         is_cancelled, self._is_pausing = self._heartbeat.is_cancelled, self._is_pausing or self._heartbeat.is_pausing
@@ -186,10 +218,7 @@ class _Shard:
             is_cancelled, self._is_pausing = orders.is_cancelled or is_cancelled, orders.is_pausing
         if is_cancelled:
             return StopReason.CANCELLED
-        limit = self._spec.time_limit_seconds
-        if limit is not None and self._claim.elapsed_seconds + time.monotonic() - self._began >= limit:
-            return StopReason.TIME_LIMIT
-        return None
+        return StopReason.TIME_LIMIT if self._is_out_of_time else None
 
     def _checkpoint(self, stack: Stack) -> None:
         """Keep what live fits have come to: whoever takes over goes on from there."""
@@ -197,13 +226,13 @@ class _Shard:
         try:
             for number, content in stack.checkpoint().items():
                 self._ledger.keep(number, stack.next_epoch - 1, content)
-        except OSError as error:  # the store is away: whoever takes over goes on from an earlier one, and training from here
-            _log.warning("checkpoint_unwritten", shard=self._claim.shard_id, reason=type(error).__name__)
+        except ArtifactsUnavailable as error:  # whoever takes over goes on from an earlier one, and training from here
+            _log.warning("checkpoint_unwritten", shard=self._claim.shard_id, reason=str(error))
         self._checkpointed_at = time.monotonic()
         # Many fits, large networks or a slow store: what is written must not take the time of what is trained.
         self._checkpoint_seconds = max(self._place.checkpoint_seconds, _CHECKPOINT_PAUSE * (self._checkpointed_at - began))
 
-    def _stop(self, reason: _Reason) -> str:
+    def _stop(self, reason: Reason) -> str:
         """End the shard, and the job with it, or hand the shard back."""
         if not isinstance(reason, StopReason):
             self._ledger.write()
@@ -219,7 +248,7 @@ class _Shard:
         """End the shard. Where no other is open its plan is replayed here, and the job may end in the same transaction."""
         if self._claim.is_alone:
             known = self._ledger.brought_up_to_date(results(self._place.db, self._claim.job_id))
-            conclusion = replay(self._spec, dataset, results_of(known, self._place.artifacts)).conclusion
+            conclusion = replay(self._spec, dataset, results_of(known, self._files)).conclusion
             if conclusion is not None:
                 return self._write_end(finish_of(conclusion))
         return self._write_done()
@@ -241,6 +270,6 @@ class _Shard:
     def _write_end(self, final: Finish) -> str:
         self._ledger.write(final=final, environment=environment(self._device))
         if final.pruned:
-            self._place.artifacts.delete(spent_checkpoints(self._place.db, self._claim.job_id))
+            self._place.discard(spent_checkpoints(self._place.db, self._claim.job_id))
         _log.info("job_ended", job=self._claim.job_id, status=final.status.value)
         return final.status.value

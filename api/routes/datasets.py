@@ -12,6 +12,7 @@ from api.uploading import schema_of, store_upload
 from api.views.datasets import DatasetList, DatasetView
 from data.builtin import catalog
 from store.datasets import PREFIX, delete_dataset, get_dataset, list_datasets
+from store.errors import ArtifactsUnavailable
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"], route_class=StrictRoute)
 
@@ -100,6 +101,8 @@ def picture(dataset_id: DatasetId, resources: Everything) -> Response:
         dataset = resources.datasets.load(dataset_id)
     except KeyError:
         raise ProblemError(404, "not_found", "no dataset has this id") from None
+    except ArtifactsUnavailable:
+        raise
     except OSError:
         raise ProblemError(409, "unavailable", "the dataset's files are not here") from None
     return Response(sample_picture(dataset), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})

@@ -37,6 +37,8 @@ def _limits(resources: Resources) -> LimitsView:
         max_prediction_rows=settings.max_prediction_rows,
         max_body_bytes=settings.max_body_bytes,
         max_queued_jobs=settings.max_queued_jobs,
+        max_queue_seconds=settings.max_queue_seconds,
+        max_run_seconds=settings.max_run_seconds,
     )
 
 

@@ -156,6 +156,8 @@ class LimitsView(View, Limits):
 
     max_body_bytes: int = Field(description="Largest request body, counted on bytes received (413).")
     max_queued_jobs: int = Field(description="Jobs that may wait (429).")
+    max_queue_seconds: float = Field(description="How long a job may wait in the queue before it fails with `time_limit`.")
+    max_run_seconds: float | None = Field(description="Longest run time of any job, whatever its `time_limit_seconds` says; null is none.")
 
 
 class TechniqueList(View):

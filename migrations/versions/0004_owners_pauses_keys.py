@@ -10,7 +10,7 @@ depends_on = None
 
 _STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 _OWNER = "local"
-_NULLABLE = ("pause_requested_at", "paused_at", "tidied_at")
+_NULLABLE = ("advancing_until", "pause_requested_at", "paused_at", "tidied_at")
 
 
 def upgrade() -> None:
@@ -46,6 +46,7 @@ def _upgrade_jobs() -> None:
             batch.add_column(sa.Column(name, sa.DateTime(timezone=True), nullable=True))
         batch.add_column(sa.Column("paused_seconds", sa.Double(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("advance_attempts", sa.Integer(), nullable=False, server_default="0"))
+        batch.add_column(sa.Column("advancer", sa.String(200), nullable=True))
         batch.add_column(sa.Column("continues", sa.String(40), nullable=True))
         batch.add_column(sa.Column("failure_kind", sa.String(16), nullable=True))
         batch.drop_constraint(op.f("ck_jobs_status"), type_="check")
@@ -85,5 +86,5 @@ def _downgrade_jobs() -> None:
         batch.drop_index(op.f("ix_jobs_status_queued_at"))
         batch.drop_constraint(op.f("ck_jobs_status"), type_="check")
         batch.create_check_constraint(op.f("ck_jobs_status"), sa.column("status").in_(_STATES))
-        for name in ("failure_kind", "continues", "advance_attempts", "paused_seconds", *_NULLABLE, "queued_at", "owner"):
+        for name in ("failure_kind", "continues", "advancer", "advance_attempts", "paused_seconds", *_NULLABLE, "queued_at", "owner"):
             batch.drop_column(name)

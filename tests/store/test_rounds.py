@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from jobs.plans.fits import Round
 from jobs.states import FitStatus, JobStatus, ShardStatus
+from store.advances import unadvanced
 from store.commits import Finish, FitCheckpoint, commit, time_limit_failure
 from store.engine import Database
 from store.errors import LeaseLost
@@ -16,7 +17,7 @@ from store.events import events_after
 from store.fits import get_fit, list_fits
 from store.jobs import get_job
 from store.orders import request_cancel
-from store.rounds import begin_round, finish_job, results, standing, unadvanced
+from store.rounds import begin_round, finish_job, results, standing
 from store.shards import claim, release, release_worker
 from store.sweeping import due, mark_sent, reap
 from store.tables import EpochRow, EventRow, FitRow, JobRow
@@ -355,7 +356,7 @@ def test_a_job_without_an_open_shard_is_found_after_a_grace_and_then_left_alone_
     done(db, held, 1, 2, 3, 4)  # it was told to advance, and dies
     assert unadvanced(db, grace_seconds=60) == []
     with db.write() as connection:
-        connection.execute(update(JobRow).values(advance_sent_at=db.now(connection) - dt.timedelta(seconds=61)))
+        connection.execute(update(JobRow).values(advancing_until=None, advance_sent_at=db.now(connection) - dt.timedelta(seconds=61)))
     assert unadvanced(db, grace_seconds=60) == [(created.job.id, "auto")]
     assert unadvanced(db, grace_seconds=60) == []
     assert finish_job(db, created.job.id, SUCCESS)
@@ -370,7 +371,7 @@ def test_a_job_that_nobody_advances_is_told_of_ever_more_seldom(db: Database) ->
         with db.write() as connection:
             now = db.now(connection)
             connection.execute(update(EventRow).values(at=now - begun))
-            connection.execute(update(JobRow).values(advance_sent_at=now - dt.timedelta(seconds=since_sent)))
+            connection.execute(update(JobRow).values(advancing_until=None, advance_sent_at=now - dt.timedelta(seconds=since_sent)))
         assert (unadvanced(db) != []) is is_told
 
 

@@ -48,7 +48,10 @@ def test_a_shard_that_ended_lets_the_next_be_sent_once(db: Database, shards: lis
     held = claim(db, shards[0], "worker/1", LEASE)
     assert held is not None
     assert _due(db) == []
-    assert [next_shard(db, held.job_id) for _ in range(9)] == [*shards[2:], None]
+    for shard in shards[2:]:
+        assert next_shard(db, held.job_id) == next_shard(db, held.job_id) == shard
+        mark_sent(db, [shard])
+    assert next_shard(db, held.job_id) is None
     mark_unsent(db, shards[5])
     assert next_shard(db, held.job_id) == shards[5]
 
