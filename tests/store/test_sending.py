@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
+from cli.broker import Broker
+from jobs.messages import CPU_QUEUE, GPU_QUEUE
 from jobs.planning import shards_of
 from store import sweeping
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
 from store.jobs import create_job, num_queued
 from store.shards import claim
-from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, next_shard, reap
+from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, may_be_lost, next_shard, reap
 from tests.factories import LEASE, a_job, a_resolved
+from worker.queue import make_celery, send
+from worker.recall import Recall
 
 
 @pytest.fixture
@@ -133,3 +137,34 @@ def test_who_waits_too_long_for_a_connection_is_told_that_the_database_is_busy(d
     with small.read() as connection:
         assert connection.scalar(select(1)) == 1
     small.dispose()
+
+
+def test_thousands_that_wait_for_long_are_not_sent_again_and_again(db: Database) -> None:
+    """The broker holds their messages: only where it holds fewer are they sent once more."""
+    waiting = [a_job(db).shard_ids[0] for _ in range(3)]
+    assert not may_be_lost(db, 0)
+    mark_sent(db, waiting)
+    assert not may_be_lost(db, 0)  # they were sent a moment ago
+    assert may_be_lost(db, 2, resend_seconds=-1)
+    assert not may_be_lost(db, 3, resend_seconds=-1)
+    assert claim(db, waiting[0], "worker/1", LEASE) is not None
+    assert not may_be_lost(db, 2, resend_seconds=-1)
+    assert due(db, resend_seconds=-1, is_short=False) == []
+    assert due(db, resend_seconds=-1, is_short=False, lost_seconds=-1, empty_queues=frozenset([GPU_QUEUE])) == []
+    lost = due(db, resend_seconds=3600, is_short=False, lost_seconds=-1, empty_queues=frozenset([CPU_QUEUE]))
+    assert [shard.shard_id for shard in lost] == waiting[1:]
+    assert [shard.shard_id for shard in due(db, resend_seconds=-1)] == waiting[1:]
+
+
+def test_the_broker_says_how_many_messages_it_holds(broker: Broker) -> None:
+    recall, celery = Recall(broker.url), make_celery(broker.url)
+    before = recall.look().num_messages
+    for _ in range(3):
+        send(celery, "shard_of_nobody", "cpu")
+    assert recall.look().num_messages == before + 3
+    with celery.connection_for_read() as connection:
+        message = connection.SimpleQueue(CPU_QUEUE).get(timeout=10)
+        assert recall.look().num_messages == before + 3  # handed out, and not acknowledged
+        message.ack()
+        assert recall.look().num_messages == before + 2
+        connection.SimpleQueue(CPU_QUEUE).clear()
