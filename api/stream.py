@@ -1,8 +1,9 @@
 """Server-sent events of a job: resumable, and holding no connection to the database while they wait."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from starlette.concurrency import run_in_threadpool
 
@@ -11,19 +12,21 @@ from store.engine import Database
 from store.errors import DatabaseUnavailable, NotFound
 from store.events import Event, EventPage, events_after
 
-_KEEP_ALIVE_SECONDS = 15.0
+_PAUSE_SECONDS = 1.5
+"""How often a stream without news asks whether its client is let in still."""
+_KEEP_ALIVE_PAUSES = 10
 
 
-async def job_events(db: Database, nudges: Nudges, job_id: str, version: int) -> AsyncIterator[str]:
-    """Yield a job's events after `version` as they come, ending with `finished`.
+async def job_events(db: Database, nudges: Nudges, job_id: str, version: int, lets_in: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    """Yield a job's events after `version` as they come, ending with `finished`, or when the client is not let in any more.
 
     The database is read when there is news, not before: `nudges` look for all streams together.
     """
     yield "retry: 1000\n\n"
     with nudges.listen(job_id) as listener:
-        while True:
+        while (is_let_in := await _is_let_in(lets_in)) is not False:
             listener.woken.clear()
-            page = await run_in_threadpool(_news, db, job_id, version)
+            page = await run_in_threadpool(_news, db, job_id, version) if is_let_in else None
             if page is not None:
                 if page.events:
                     yield written(page.events)
@@ -33,14 +36,27 @@ async def job_events(db: Database, nudges: Nudges, job_id: str, version: int) ->
                 if page.has_ended:
                     return
                 listener.seen = page.newest
-            while not await _is_woken(listener):
-                yield ": keep-alive\n\n"
+            for pauses in itertools.count(1):
+                if await _is_woken(listener):
+                    break
+                if await _is_let_in(lets_in) is False:
+                    return
+                if pauses % _KEEP_ALIVE_PAUSES == 0:
+                    yield ": keep-alive\n\n"
+
+
+async def _is_let_in(lets_in: Callable[[], Awaitable[bool]]) -> bool | None:
+    """Ask the guard again; None while it cannot tell: then nothing is read."""
+    try:
+        return await lets_in()
+    except DatabaseUnavailable:
+        return None
 
 
 async def _is_woken(listener: Listener) -> bool:
-    """Wait for news; False if there was none for long."""
+    """Wait for news; False if there was none for a while."""
     try:
-        await asyncio.wait_for(listener.woken.wait(), _KEEP_ALIVE_SECONDS)
+        await asyncio.wait_for(listener.woken.wait(), _PAUSE_SECONDS)
     except TimeoutError:
         return False
     return True

@@ -52,8 +52,8 @@ def _is_beside(location: tuple[int | str, ...], body: Any) -> bool:
     return (isinstance(kind, dict) and form.startswith("literal[")) or (isinstance(kind, str) and form == "OrdinalSpec")
 
 
-def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tuple[DatasetState, bool]:
-    """Understand an uploaded file and store it; give the dataset and whether it is new. Nothing is left of one that fails.
+def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources, owner: str) -> tuple[DatasetState, bool]:
+    """Understand an uploaded file and store it for its owner; give the dataset and whether it is new. Nothing is left of one that fails.
 
     Raises:
         UploadProblem: it cannot become a dataset.
@@ -75,7 +75,7 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
                 file_name=name,
                 num_bytes=file.size or 0,
             )
-            return store_dataset(resources.db, resources.artifacts, upload)
+            return store_dataset(resources.db, resources.artifacts, upload, owner=owner)
     finally:
         hand_back()
         resources.uploading.release()

@@ -117,6 +117,12 @@ def _set_patience(seconds: float, connection: Any, *_: object) -> None:
         connection.answer_seconds = seconds
 
 
+def is_there(url: str) -> bool:
+    """Tell whether there is a database to connect to: SQLite would make an empty one."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists()
+
+
 class Database:
     """An engine and its transactions."""
 
@@ -188,6 +194,8 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _UNDONE:
             raise TransactionLost("the database undid this for the sake of something else") from error
+        if "no such table" in str(getattr(error, "orig", "")):
+            raise DatabaseUnavailable("the database has not been migrated") from error
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:

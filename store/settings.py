@@ -19,6 +19,9 @@ class StoreSettings(BaseSettings):
     home: Path = Field(Path(".holdout"), description="Folder of the embedded database, queue, logs and artifacts.")
     database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty is SQLite in `home`.")
     artifacts_url: str = Field("", repr=False, description="fsspec URL of weights and other files; empty is a folder in `home`.")
+    access: Literal["auto", "keys", "open"] = Field(
+        "auto", description="Who is let in. auto: keys are required once one was made; keys: always; open: never, and everybody sees all."
+    )
     lease_seconds: float = Field(15.0, gt=0, description="How long a silent worker keeps what it claimed.")
     log_level: LogLevel = Field("INFO", description="Least level of what is logged.")
 

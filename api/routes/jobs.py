@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
 
-from api.dependencies import Db, Everything, JobId, Resources
+from api.dependencies import Db, Everything, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
@@ -58,21 +58,21 @@ _RETRY_SECONDS = 1
     summary="Submit a job",
     responses={**responses(413, 415, 422, 429), 201: {"headers": {"Location": {"schema": {"type": "string"}}}}},
 )
-def create(spec: JobBody, response: Response, resources: Everything, idempotency_key: IdempotencyKey = None) -> JobView:
+def create(spec: JobBody, response: Response, resources: Everything, me: Me, idempotency_key: IdempotencyKey = None) -> JobView:
     """Check the spec, store the job and hand it to the queue.
 
     All that can be known now is refused now. If the queue is away the job is accepted all the same and runs once it is back.
     """
     body_hash = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     # What was accepted once is answered again, though the queue be full or the GPU gone by now.
-    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash)
+    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash, owner=me.owner)
     if job is None:
-        resolved = resources.resolve(spec)
+        resolved = resources.resolve(spec, me)
         check_device(spec, resources)
         check_room(resources)
         workers = len(live(resources.db))
         shards = shards_of(resolved.first_round.fits, resolved.info, workers)
-        created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
+        created = create_job(resources.db, resolved, shards, owner=me.owner, idempotency_key=idempotency_key, body_hash=body_hash)
         send_shards(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -83,6 +83,7 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
 @router.get("", summary="List jobs", response_model=JobPage | PageOfParts, responses=responses(422))
 def read_page(
     db: Db,
+    me: Me,
     request: Request,
     status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
     plan: Annotated[str | None, Query(max_length=32)] = None,
@@ -115,7 +116,7 @@ def read_page(
     )
     _check_text(request)
     wanted = _wanted(fields)
-    page = list_jobs(db, chosen, sort=sort, cursor=cursor, limit=limit)
+    page = list_jobs(db, chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
     view = JobPage(
         items=[JobView.of(job).without_lists() for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None
     )

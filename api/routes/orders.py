@@ -5,10 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from api.dependencies import Db, Everything, JobId, Resources
+from api.dependencies import Db, Everything, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import etag
 from api.examples import EXTENSIONS
+from api.guard import Identity
 from api.routes.jobs import IdempotencyKey, check_device, check_room
 from api.sending import send_shards
 from api.strict import StrictRoute
@@ -60,6 +61,7 @@ def extend_by(
     extension: Annotated[Extension, Body(openapi_examples=EXTENSIONS)],
     response: Response,
     resources: Everything,
+    me: Me,
     idempotency_key: IdempotencyKey = None,
 ) -> JobView:
     """Make a new job that goes on where this one ended, to more epochs: as if it had been submitted with so many at once.
@@ -73,7 +75,7 @@ def extend_by(
     old = read_ended(resources.db, job_id)
     job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash, owner=old.owner)
     if job is None:
-        found = _extended(old, extension, resources)
+        found = _extended(old, extension, resources, me)
         check_room(resources)
         workers = len(live(resources.db))
         shards = shards_of(found.to_train, found.resolved.info, workers)
@@ -85,7 +87,7 @@ def extend_by(
     return JobView.of(job)
 
 
-def _extended(old: EndedJob, extension: Extension, resources: Resources) -> Extended:
+def _extended(old: EndedJob, extension: Extension, resources: Resources, me: Identity) -> Extended:
     """Check that a job can be extended so, and find out what goes into the new one."""
     try:
         check_extendable(old)
@@ -94,7 +96,7 @@ def _extended(old: EndedJob, extension: Extension, resources: Resources) -> Exte
             raise _refused(ProblemDetail(pointer="/max_epochs", code="too_few_epochs", message=message))
         spec = extension.of(old.spec)
         _check_device(spec, resources)
-        return extend(old, resources.resolve(spec))
+        return extend(old, resources.resolve(spec, me))
     except CannotExtend as error:
         raise ProblemError(409, error.code, error.detail) from error
     except SpecProblems as found:
