@@ -91,7 +91,9 @@ def due(
             and_(is_pending, is_lost) if empty_queues else false(),
             and_(is_pending, is_old) if is_short else false(),
         )
-        resent = or_(_SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, is_old, is_lost if empty_queues else false())
+        resent = or_(
+            _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, is_old, is_lost if empty_queues else false()
+        )
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
         is_new = and_(is_pending, _SHARDS.c.sent_at.is_(None))
         is_late = case((is_pending, 0), else_=1)

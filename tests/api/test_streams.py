@@ -54,7 +54,7 @@ async def _nudging(db: Database) -> AsyncIterator[Nudges]:
 
 async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not holds():
+        while not holds():  # noqa: ASYNC110  what is waited for is state, and no event tells of it
             await asyncio.sleep(0.01)
 
 
@@ -71,7 +71,9 @@ def test_streams_that_wait_ask_the_database_together(db: Database, statements: l
         async with _nudging(db) as found:
             jobs = [a_job(db).job.id for _ in range(STREAMS)]
             streams = [asyncio.create_task(_read(db, found, job_id, [])) for job_id in jobs]
-            await _until(lambda: len(found._listening) == STREAMS and all(one.seen == 1 for all_of in found._listening.values() for one in all_of))
+            await _until(
+                lambda: len(found._listening) == STREAMS and all(one.seen == 1 for all_of in found._listening.values() for one in all_of)
+            )
             statements.clear()
             await _until(lambda: sum(map(_is_look, statements)) >= LOOKS)
             # A look that began before the last stream had read may have woken it once.
