@@ -21,13 +21,13 @@ from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import ArtifactsUnavailable, DatabaseUnavailable
 from store.logs import configure_logs
-from store.sweeping import due, forget_sent, mark_sent, reap
+from store.sweeping import due, forget_sent, mark_sent, may_be_lost, reap
 from store.tidying import expire, tidy
 from store.workers import beat, forget, live, sweeper_id
 from worker.counters import Counters
 from worker.nudge import Nudge
 from worker.queue import make_producer, send, send_advance
-from worker.recall import Recall
+from worker.recall import Recall, Recalled
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
@@ -40,8 +40,10 @@ def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_que
         nudge(job_id)
     sent = []
     try:
-        empty_queues = _recalled(db, recall)
-        for shard in due(db, workers=len(live(db)), empty_queues=empty_queues):
+        found = _recalled(db, recall)
+        empty_queues = found.empty_queues
+        is_short = may_be_lost(db, found.num_messages)
+        for shard in due(db, workers=len(live(db)), is_short=is_short, empty_queues=empty_queues):
             send(celery, shard.shard_id, shard.device)
             sent.append(shard.shard_id)
         for job_id, device in unadvanced(db, empty_queues=empty_queues):
@@ -55,15 +57,15 @@ def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_que
     return len(sent)
 
 
-def _recalled(db: Database, recall: Recall) -> frozenset[str]:
-    """Note what the broker has lost; give the queues that are empty."""
+def _recalled(db: Database, recall: Recall) -> Recalled:
+    """Note what the broker has lost; give what it knows."""
     found = recall.look()
     if found.has_forgotten or found.lost_within is not None:
         count = forget_sent(db, within=None if found.has_forgotten else found.lost_within)
         recall.settle()
         if count:
             _log.warning("messages_lost", messages=count)
-    return found.empty_queues
+    return found
 
 
 def collect(db: Database, artifacts: Artifacts) -> None:
