@@ -56,7 +56,10 @@ def due(
     """
     with db.read() as connection:
         now = db.now(connection)
-        never = and_(_SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
+        is_old = or_(
+            JobRow.created_at < now - dt.timedelta(seconds=grace_seconds), JobRow.created_at > now
+        )  # before the clock was set back
+        never = and_(_SHARDS.c.sent_at.is_(None), is_old)
         queue = case((JobRow.device == "cuda", GPU_QUEUE), else_=CPU_QUEUE)
         is_lost = and_(_SHARDS.c.sent_at < now - dt.timedelta(seconds=lost_seconds), queue.in_(empty_queues))
         forgotten = or_(is_lost, _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds))

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from store.advances import give_up_plans, unadvanced
 from store.artifacts import Artifacts
+from store.clock import set_right
 from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
@@ -30,8 +31,10 @@ from worker.settings import WorkerSettings
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall) -> None:
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, lease_seconds: float) -> None:
     """Make one round."""
+    if set_right(db, lease_seconds):
+        _log.warning("clock_was_set_back")
     for job_id in [*reap(db), *give_up_plans(db)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
@@ -86,7 +89,7 @@ def main() -> None:
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            sweep(db, celery, nudge, recall)
+            sweep(db, celery, nudge, recall, settings.lease_seconds)
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + settings.collect_seconds
                 collect(db, artifacts)
