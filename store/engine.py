@@ -81,7 +81,9 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     common: dict[str, Any] = {
         "json_serializer": partial(json.dumps, allow_nan=False),  # what is not JSON must not reach a column
         "pool_timeout": patience.pool_seconds,
-        "max_overflow": patience.connections - 5,
+        # Connections are kept, not opened and closed with every wave of requests.
+        "pool_size": patience.connections,
+        "max_overflow": 0,
     }
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
@@ -113,6 +115,12 @@ def _connect_bounded(_dialect: object, _record: object, args: Sequence[Any], val
 def _set_patience(seconds: float, connection: Any, *_: object) -> None:
     if connection is not None:
         connection.answer_seconds = seconds
+
+
+def is_there(url: str) -> bool:
+    """Tell whether there is a database to connect to: SQLite would make an empty one."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists()
 
 
 class Database:
@@ -186,6 +194,8 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _UNDONE:
             raise TransactionLost("the database undid this for the sake of something else") from error
+        if "no such table" in str(getattr(error, "orig", "")):
+            raise DatabaseUnavailable("the database has not been migrated") from error
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:

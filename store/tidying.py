@@ -1,27 +1,62 @@
-"""Files in the folders of jobs that have ended and that no row names: what a worker that died had begun, or had not told of."""
+"""What is done for jobs once: one that waited too long is ended, and the folder of one that ended is tidied."""
 
 import datetime as dt
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
-from jobs.states import TERMINAL
+from jobs.states import FailureKind, JobStatus
 from store.artifacts import Artifacts
 from store.engine import Database
+from store.jobs import end_job, lock
 from store.tables import FitRow, JobRow
 
-_JOBS_AT_ONCE = 200
+_JOBS_AT_ONCE = 100
 
 
-def tidy(db: Database, artifacts: Artifacts, *, age: dt.timedelta = dt.timedelta(hours=1)) -> list[str]:
-    """Tidy each job once, `age` after its end: whoever was at work when it ended has stopped by then. Give the files' names."""
+def expire(db: Database, max_queue_seconds: float) -> list[str]:
+    """Fail jobs that have waited in the queue for longer; give their ids."""
+    age = dt.timedelta(seconds=max_queue_seconds)
     with db.read() as connection:
-        ended = (JobRow.status.in_(TERMINAL), JobRow.tidied_at.is_(None), JobRow.finished_at <= db.now(connection) - age)
-        ids = connection.scalars(select(JobRow.id).where(*ended).order_by(JobRow.finished_at).limit(_JOBS_AT_ONCE)).all()
-        urls = select(FitRow.weights_url, FitRow.outputs_url, FitRow.checkpoint_url).where(FitRow.job_id.in_(ids))
-        named = {url for fit in connection.execute(urls) for url in fit if url is not None}
-    gone = [name for job_id in ids for name in artifacts.names(f"jobs/{job_id}") if name not in named]
-    artifacts.discard(gone)
-    if ids:
+        late = (JobRow.status == JobStatus.QUEUED, JobRow.queued_at < db.now(connection) - age)
+        found = connection.scalars(select(JobRow.id).where(*late).limit(_JOBS_AT_ONCE)).all()
+    detail = f"the job waited in the queue for longer than {max_queue_seconds:g} s, the longest that one may"
+    failure = {"kind": FailureKind.TIME_LIMIT.value, "detail": detail, "retryable": True}
+    expired = []
+    for job_id in found:
         with db.write() as connection:
-            connection.execute(update(JobRow).where(JobRow.id.in_(ids)).values(tidied_at=db.now(connection)))
+            job, now = lock(connection, job_id), db.now(connection)
+            if job is not None and job.status is JobStatus.QUEUED and job.queued_at < now - age:
+                end_job(connection, job_id, now, JobStatus.FAILED, failure=failure)
+                expired.append(job_id)
+    return expired
+
+
+def tidy(db: Database, artifacts: Artifacts, *, after_seconds: float = 300.0) -> list[str]:
+    """Delete from the folders of jobs that ended so long ago what none of their fits names; give its names.
+
+    A worker that lost its lease, or died while it wrote, may have left files there. Each folder is tidied once.
+
+    Raises:
+        ArtifactsUnavailable: the folders that were not tidied are tidied later.
+    """
+    with db.read() as connection:
+        ended_by = db.now(connection) - dt.timedelta(seconds=after_seconds)
+        ended = (JobRow.finished_at < ended_by, JobRow.tidied_at.is_(None))
+        job_ids = connection.scalars(select(JobRow.id).where(*ended).order_by(JobRow.finished_at).limit(_JOBS_AT_ONCE)).all()
+    gone: list[str] = []
+    for job_id in job_ids:
+        there = artifacts.names(f"jobs/{job_id}")
+        nobodys = sorted(set(there) - _named(db, job_id)) if there else []
+        artifacts.discard(nobodys)
+        gone += nobodys
+        with db.write() as connection:
+            connection.execute(update(JobRow).where(JobRow.id == job_id).values(tidied_at=db.now(connection)))
     return gone
+
+
+def _named(db: Database, job_id: str) -> set[str]:
+    """Give the files that fits of a job name, or of jobs that go on with it."""
+    columns = (FitRow.weights_url, FitRow.outputs_url, FitRow.checkpoint_url)
+    query = select(*columns).join(JobRow, JobRow.id == FitRow.job_id).where(or_(JobRow.id == job_id, JobRow.continues == job_id))
+    with db.read() as connection:
+        return {url for fit in connection.execute(query).all() for url in fit if url is not None}

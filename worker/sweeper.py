@@ -4,7 +4,9 @@ The one recovery mechanism of the service, in a small process of its own (`pytho
 run; live leases are never touched.
 """
 
+import os
 import signal
+import socket
 import threading
 import time
 
@@ -18,11 +20,12 @@ from store.artifacts import Artifacts
 from store.clock import set_right
 from store.datasets import collect_garbage
 from store.engine import Database, create_engine
-from store.errors import DatabaseUnavailable
+from store.errors import ArtifactsUnavailable, DatabaseUnavailable
 from store.logs import configure_logs
 from store.sweeping import due, forget_sent, mark_sent, reap
-from store.tidying import tidy
-from store.workers import live
+from store.tidying import expire, tidy
+from store.workers import beat, forget, live, sweeper_id
+from worker.counters import Counters
 from worker.nudge import Nudge
 from worker.queue import make_producer, send, send_advance
 from worker.recall import Recall
@@ -31,11 +34,11 @@ from worker.settings import WorkerSettings
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, lease_seconds: float) -> None:
-    """Make one round."""
-    if set_right(db, lease_seconds):
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, settings: WorkerSettings) -> int:
+    """Make one round; tell how many ids were sent."""
+    if set_right(db, settings.lease_seconds):
         _log.warning("clock_was_set_back")
-    for job_id in [*reap(db), *give_up_plans(db)]:
+    for job_id in [*reap(db), *give_up_plans(db), *expire(db, settings.max_queue_seconds)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
     sent = []
@@ -52,6 +55,7 @@ def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, lease_seco
     if sent:
         mark_sent(db, sent)
         _log.info("shards_sent", shards=sent)
+    return len(sent)
 
 
 def _recalled(db: Database, recall: Recall) -> frozenset[str]:
@@ -68,28 +72,53 @@ def _recalled(db: Database, recall: Recall) -> frozenset[str]:
 def collect(db: Database, artifacts: Artifacts) -> None:
     """Delete files that no row names, which a process that died may have left."""
     try:
-        gone = collect_garbage(db, artifacts) + tidy(db, artifacts)
-    except OSError as error:
-        _log.warning("artifacts_unreachable", reason=type(error).__name__)
+        gone = [*tidy(db, artifacts), *collect_garbage(db, artifacts)]
+    except ArtifactsUnavailable as error:
+        _log.warning("artifacts_unreachable", reason=str(error))
         return
     if gone:
         _log.info("files_collected", files=gone)
 
 
+class _Pulse:
+    """A sweeper's own signs of life, between its rounds: it has no other thread."""
+
+    def __init__(self, db: Database, seconds: float) -> None:
+        self.counters = Counters()
+        self._db = db
+        self._seconds = seconds
+        self._next_at = time.monotonic()
+        self._id = sweeper_id(f"{socket.gethostname()}.{os.getpid()}")
+
+    def beat(self) -> None:
+        if time.monotonic() >= self._next_at:
+            beat(self._db, self._id, [], {}, self.counters.counts)
+            self._next_at = time.monotonic() + self._seconds
+
+    def end(self) -> None:
+        try:
+            forget(self._db, self._id)
+        except DatabaseUnavailable:
+            _log.warning("forget_failed")
+
+
 def main() -> None:
     """Sweep until asked to stop."""
-    configure_logs()
     settings = WorkerSettings()
+    configure_logs(settings.log_level, secrets=(settings.database_url, settings.broker_url))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     db, celery, nudge = Database(create_engine(settings.database_url)), make_producer(settings.broker_url), Nudge(settings.broker_url)
     recall = Recall(settings.broker_url)
     artifacts = Artifacts(settings.artifacts_url)
+    pulse = _Pulse(db, settings.beat_seconds)
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            sweep(db, celery, nudge, recall, settings.lease_seconds)
+            pulse.counters.add("sent", sweep(db, celery, nudge, recall, settings))
+            pulse.counters.add("rounds")
+            pulse.beat()
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + settings.collect_seconds
                 collect(db, artifacts)
@@ -97,6 +126,9 @@ def main() -> None:
         except DatabaseUnavailable:
             wait = min(10.0, wait * 2)
             _log.warning("database_unavailable", retry_seconds=wait)
+        if settings.sweeper_note is not None:
+            settings.sweeper_note.touch()
+    pulse.end()
 
 
 if __name__ == "__main__":

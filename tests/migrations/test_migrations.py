@@ -45,7 +45,7 @@ def test_upgrading_makes_the_tables_that_the_code_declares(url: str) -> None:
 
 
 ADDED = frozenset({"uploaded_dataset", "fits_later", "steps_later", "advance_sent_at"}) | {
-    "owner", "queued_at", "pause_requested_at", "paused_at", "paused_seconds", "tidied_at", "advance_attempts", "continues", "failure_kind",
+    "owner", "queued_at", "pause_requested_at", "paused_at", "paused_seconds", "tidied_at", "advance_attempts", "advancer", "advancing_until", "continues", "failure_kind",
     "counters", "place", "failure", "outputs_url", "pause_at", "rungs", "checkpoint_url", "checkpoint_epoch",
 }  # fmt: skip
 """Columns that revisions after 0001 add."""
@@ -100,7 +100,7 @@ def test_jobs_survive_that_datasets_come_and_go(url: str, tmp_path: Path) -> Non
     assert _rows(database) == before
     assert get_job(database, job_id) == job
     assert get_job(database, using).status is JobStatus.QUEUED
-    assert list_datasets(database) == []
+    assert list_datasets(database, owner=None) == []
     database.dispose()
 
     command.downgrade(config, "0001")

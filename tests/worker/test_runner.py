@@ -1,5 +1,6 @@
 """A shard at work, on both databases, in this process."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -19,6 +21,7 @@ from store.artifacts import Artifacts
 from store.datasets import Datasets, store_dataset
 from store.engine import Database
 from store.epochs import curves
+from store.errors import ArtifactsUnavailable
 from store.fits import get_fit
 from store.jobs import create_job, get_job
 from store.orders import request_cancel
@@ -175,12 +178,12 @@ def test_a_worker_that_lost_its_lease_stops_and_writes_nothing_more(db: Database
     assert curves(db, created.job.id).fits[0].epoch == []
 
 
-def test_the_heartbeat_keeps_a_lease_through_a_long_epoch(db: Database) -> None:
+def test_the_heartbeat_keeps_a_lease_through_a_long_epoch(db: Database, tmp_path: Path) -> None:
     """B095: it renews whatever the training thread does, and reports a cancellation."""
     created = a_job(db)
     held = worker.runner.claim(db, created.shard_ids[0], "host/1", 0.4)
     assert held is not None
-    with Heartbeat(db, held, 0.4) as heartbeat:
+    with Heartbeat(_place(db, tmp_path, lease_seconds=0.4), held) as heartbeat:
         time.sleep(1.2)
         assert worker.runner.claim(db, created.shard_ids[0], "other/1", 1) is None
         assert not heartbeat.is_cancelled
@@ -209,6 +212,11 @@ def test_an_unexpected_error_ends_the_job_without_telling_its_trace(db: Database
     [
         (MemoryError(), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out_of_memory"),
+        (RuntimeError("could not create a memory object"), "out_of_memory"),
+        (RuntimeError("std::bad_alloc"), "out_of_memory"),
+        (np.exceptions.AxisError(3), "internal"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory"),
+        (ArtifactsUnavailable(errno.ENOSPC, "OSError: No space left on device"), "internal"),
         (FileNotFoundError("x"), "invalid_data"),
         (ValueError("x"), "internal"),
     ],
