@@ -14,13 +14,13 @@ from sqlalchemy import inspect
 from api.app import create_app
 from api.settings import ApiSettings
 from jobs.states import TERMINAL
+from store.advances import unadvanced
 from store.artifacts import Artifacts
 from store.datasets import Datasets
 from store.engine import Database, create_engine
 from store.listing import JobFilter, list_jobs
 from store.migrate import alembic_config, downgrade, revisions, upgrade
 from store.orders import request_resume
-from store.rounds import unadvanced
 from store.sweeping import due
 from tests.system import fresh_database
 from worker.advance import advance

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import structlog
 from store.engine import Database, create_engine
 from store.logs import Masking
 from tests.factories import a_claim, a_job
+from tests.trained import a_place
 from worker.heartbeat import Heartbeat
 
 SECRET = "S3cret/pa%ss-word"
@@ -100,14 +102,14 @@ def test_secrets_are_masked_and_nothing_else(text: str, masked: str) -> None:
     assert Masking(("redis://:in@h/0",)).text("within") == "within"
 
 
-def test_a_heartbeat_that_fails_names_its_job(sqlite_db: Database) -> None:
+def test_a_heartbeat_that_fails_names_its_job(sqlite_db: Database, tmp_path: Path) -> None:
     """Threads know what is bound where they were made."""
     held = a_claim(sqlite_db, a_job(sqlite_db))
     gone = Database(create_engine("postgresql://nobody@127.0.0.1:1/x"))
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         with structlog.contextvars.bound_contextvars(job_id=held.job_id, attempt=held.attempt):
-            heartbeat = Heartbeat(gone, held, 0.2)
+            heartbeat = Heartbeat(a_place(gone, tmp_path, lease_seconds=0.2), held)
         with heartbeat:
             while not lines:
-                pass
+                time.sleep(0.01)
     assert (lines[0]["event"], lines[0]["job_id"], lines[0]["attempt"]) == ("heartbeat_failed", held.job_id, 1)
