@@ -47,7 +47,7 @@ def out_of_memory(scene: Scene) -> str:
     for pid in _children(scene):
         with suppress(psutil.Error):
             sizes[pid] = psutil.Process(pid).memory_info().rss
-    pid = max(sizes, key=lambda one: sizes[one])
+    pid = max(sizes, key=lambda one: sizes[one])  # one that is dying has none
     send(pid, signal.SIGKILL)
     return f"child {pid} of {sizes[pid] // 2**20} MB"
 
