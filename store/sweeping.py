@@ -81,7 +81,9 @@ def due(
         now = db.now(connection)
         is_pending = _SHARDS.c.status == ShardStatus.PENDING
         # Each of these names a state and an instant, so that an index finds what is due among thousands that wait.
-        never = and_(is_pending, _SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
+        # A job of the future was made before the clock was set back.
+        is_settled = or_(JobRow.created_at < now - dt.timedelta(seconds=grace_seconds), JobRow.created_at > now)
+        never = and_(is_pending, _SHARDS.c.sent_at.is_(None), is_settled)
         if GPU_QUEUE in empty_queues and not _has_gpu_jobs(connection):
             empty_queues -= {GPU_QUEUE}  # where there are no GPUs it always is
         queue = case((JobRow.device == "cuda", GPU_QUEUE), else_=CPU_QUEUE)

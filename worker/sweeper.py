@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from store.advances import give_up_plans, unadvanced
 from store.artifacts import Artifacts
+from store.clock import set_right
 from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import ArtifactsUnavailable, DatabaseUnavailable
@@ -33,9 +34,11 @@ from worker.settings import WorkerSettings
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_queue_seconds: float) -> int:
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, settings: WorkerSettings) -> int:
     """Make one round; tell how many ids were sent."""
-    for job_id in [*reap(db), *give_up_plans(db), *expire(db, max_queue_seconds)]:
+    if set_right(db, settings.lease_seconds):
+        _log.warning("clock_was_set_back")
+    for job_id in [*reap(db), *give_up_plans(db), *expire(db, settings.max_queue_seconds)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
     sent = []
@@ -115,7 +118,7 @@ def main() -> None:
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            pulse.counters.add("sent", sweep(db, celery, nudge, recall, max_queue_seconds=settings.max_queue_seconds))
+            pulse.counters.add("sent", sweep(db, celery, nudge, recall, settings))
             pulse.counters.add("rounds")
             pulse.beat()
             if time.monotonic() >= collect_at:
