@@ -98,9 +98,6 @@ def _apart(headers: Any) -> dict[str, str]:
 )
 def test_no_header_opens_what_is_closed(two: Two, headers: dict[str, str]) -> None:
     for path in ("", "/curves", "/events", "/report.png", "/report.svg"):
-        assert (
-            two.asked("ann", "GET", f"/v1/jobs/{two.job}{path}", headers={"Accept": "*/*"} | headers).status_code in {200, 304, 406} or path
-        )
         foreign, unknown = (two.asked("bob", "GET", f"/v1/jobs/{one}{path}", headers=headers) for one in (two.job, UNKNOWN_JOB))
         assert (foreign.status_code, foreign.content) == (unknown.status_code, unknown.content)
         assert foreign.status_code == 404
