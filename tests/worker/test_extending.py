@@ -344,8 +344,8 @@ def test_jobs_with_nothing_to_go_on_from_are_refused_with_what_to_do_instead(sql
     drain(replace(place, keeps_last_checkpoints=False), without.job.id)
     assert _refusal(sqlite_db, unbegun.job.id)[0] == "job_active"
     request_cancel(sqlite_db, unbegun.job.id)
-    expected = {stopped: "more patience", diverged: "smaller learning rate", without: "no checkpoint", unbegun: "no checkpoint"}
-    for created, advice in expected.items():
+    expected = [(stopped, "more patience"), (diverged, "smaller learning rate"), (without, "no checkpoint"), (unbegun, "no checkpoint")]
+    for created, advice in expected:
         code, detail = _refusal(sqlite_db, created.job.id, 99)
         assert (code, advice in detail) == ("nothing_to_extend", True), detail
     assert not [url for url in _files(tmp_path) if url.endswith(".checkpoint")]
