@@ -19,7 +19,7 @@ from tests.trained import a_place, drain, submit
 
 def _trained(db: Database, tmp_path: Path, **fields: Any) -> str:
     place = replace(a_place(db, tmp_path), artifacts=Artifacts(f"file://{tmp_path}/artifacts"))
-    created = submit(db, body_of("fit", **fields))
+    created = submit(db, {**body_of("fit"), **fields})
     drain(place, created.job.id)
     return created.job.id
 
