@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose check techniques latency plans clean
+.PHONY: help demo up test lint format types contracts migrations compose check chaos techniques latency plans clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ compose: $(VENV)/.dev ## Check docker-compose.yml and Dockerfile
 	$(BIN)/python -m pytest tests/repository/test_containers.py
 
 check: test lint types contracts migrations compose ## Everything that CI checks
+
+FAULTS ?= 500
+SEED ?=
+DATABASE ?= postgresql
+MINUTES ?= 45
+chaos: $(VENV)/.dev ## Disturb a whole system FAULTS times and check that no job suffers (SEED; DATABASE, postgresql or sqlite; MINUTES)
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) --database $(DATABASE) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
 	$(BIN)/python -c 'from pathlib import Path; from api.techniques import page; Path("docs/techniques.md").write_text(page())'

@@ -8,8 +8,12 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from api import document
+from api.access import Access
+from api.access_log import AccessLog
 from api.dependencies import Resources
-from api.errors import Problem, install
+from api.errors import install
+from api.headers import NamedOrigins, SecurityHeaders
 from api.memory import hand_back
 from api.routes import curves, datasets, events, fits, health, jobs, models, orders, previews, report, techniques
 from api.settings import ApiSettings
@@ -26,6 +30,7 @@ Training jobs that measure how well networks generalize. Submit a spec, follow i
 * `loss` is the data term alone, in evaluation mode, on clean rows; `generalization_gap = val_loss - train_loss`.
 * Epoch 0 is the network before any update.
 * Every error is `application/problem+json` with a stable `code` and JSON pointers.
+* Where keys are required, send `Authorization: Bearer hk_...`; a key sees only its owner's jobs and datasets.
 * Poll with the ETag (304 while nothing changed), or follow `/v1/jobs/{id}/events`.
 """
 _TAGS = [
@@ -41,30 +46,37 @@ _TAGS = [
 def create_app(settings: ApiSettings | None = None) -> FastAPI:
     """Make the application; nothing connects before it starts."""
     resolved = settings or ApiSettings()
+    configure_logs(resolved.log_level, secrets=(resolved.database_url, resolved.broker_url))
     app = FastAPIOffline(
+        docs_url=None,  # the page is our own: it has a policy of what may run in it
         redoc_url=None,
         title="Holdout",
         version="0.1.0",
         description=_DESCRIPTION,
         openapi_tags=_TAGS,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics and the log say it; this asks anew at every request
         lifespan=_lifespan,
-        swagger_ui_parameters={"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
     )
-    app.state.resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
-    app.add_middleware(RequestIds)
+    resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
+    app.state.resources = resources
+    app.add_middleware(Access, origins=resolved.cors_origins)
+    if resolved.cors_origins:
+        app.add_middleware(NamedOrigins, origins=resolved.cors_origins)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(AccessLog, measures=resources.measures)
+    app.add_middleware(RequestIds)  # the outermost: every answer has an id
     install(app)
     modules = (jobs, orders, fits, curves, events, report, models, previews, datasets, techniques, health)
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]
     app.add_api_route("/", _home, include_in_schema=False)
-    _document_problems(app)
+    document.install(app)
     return app
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    configure_logs()
     resources: Resources = app.state.resources
     sweep_scratch()
     catalog()  # read built-in rows now, not in somebody's first request
@@ -81,21 +93,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _home() -> RedirectResponse:
     return RedirectResponse("/docs")
-
-
-def _document_problems(app: FastAPI) -> None:
-    """Put the schema of problems beside the others, in place of the framework's own error shape."""
-    generate = app.openapi
-
-    def documented() -> dict[str, object]:
-        document = generate()
-        schemas = document["components"]["schemas"]
-        if "Problem" not in schemas:
-            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs"))
-            schemas["Problem"] = schema
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-        return document
-
-    app.openapi = documented  # type: ignore[method-assign]

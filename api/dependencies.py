@@ -6,16 +6,21 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from api.bodies import Bodies
+from api.guard import Guard, Identity
 from api.kept import KeptModels
+from api.limiting import Rates, Streams
+from api.measures import Measures
 from api.memory import hand_back
 from api.nudges import Nudges
 from api.queue import Queue
+from api.readiness import Checks
 from api.settings import ApiSettings
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
 from store.artifacts import Artifacts
-from store.datasets import Datasets
+from store.datasets import PREFIX, Datasets
 from store.engine import Database
+from store.errors import NotFound
 
 _MANY_ROWS = 500_000
 """Rows from which on what a division took is handed back, and made again when it is asked for again."""
@@ -29,36 +34,74 @@ class Resources:
         self.settings = settings
         self.db = db
         self.queue = Queue(settings.broker_url)
-        self.nudges = Nudges(settings.broker_url)
+        self.nudges = Nudges(settings.broker_url, db)
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)
         self.models = KeptModels(self.artifacts)
+        self.checks = Checks(db, settings.broker_url, self.artifacts)
+        self.measures = Measures(lambda: self.nudges.listeners)
         self.bodies = Bodies()
+        self.guard = Guard(settings, db)
+        self.rates = Rates(settings)
+        self.streams = Streams(settings)
         self.uploading = threading.BoundedSemaphore(settings.max_uploads_at_once)
 
-    def resolve(self, spec: JobSpec) -> Resolved:
-        """Resolve a spec against all datasets and this service's limits.
+    def resolve(self, spec: JobSpec, me: Identity) -> Resolved:
+        """Resolve a spec against the datasets that this client sees and this service's limits.
 
         Raises:
             SpecProblems: with every problem found.
         """
-        found = resolve(spec, self.settings.limits, self.datasets)
+        found = resolve(spec, self.settings.limits, self.datasets.seen_by(me.sees))
         if found.info.num_rows > _MANY_ROWS:
             self.datasets.forget(spec.dataset)
             hand_back()
         return found
 
 
-def _resources(request: Request) -> Resources:
+# Coroutines, for the framework sends plain functions to a thread of their own.
+async def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
 
-def _database(request: Request) -> Database:
-    return _resources(request).db
+async def _database(request: Request) -> Database:
+    return (await _resources(request)).db
 
 
 Everything = Annotated[Resources, Depends(_resources)]
 Db = Annotated[Database, Depends(_database)]
-DatasetId = Annotated[str, Path(description="Id of a dataset.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-JobId = Annotated[str, Path(description="Id of a job.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+async def _identity(request: Request) -> Identity:
+    identity: Identity = request.scope["identity"]  # without the door there is none, and no answer
+    return identity
+
+
+Me = Annotated[Identity, Depends(_identity)]
+
+
+async def _job_of_mine(
+    job_id: Annotated[str, Path(description="Id of a job.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")], me: Me, resources: Everything
+) -> str:
+    """Give the id of a job that this client may know of; another's is not found, as one that is not there."""
+    if not await resources.guard.lets_see(me, "job", job_id):
+        raise NotFound(job_id)
+    return job_id
+
+
+async def _dataset_of_mine(
+    dataset_id: Annotated[str, Path(description="Id of a dataset.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")],
+    me: Me,
+    resources: Everything,
+) -> str:
+    """Give the id of a dataset that this client may know of: built in, or its own upload."""
+    if dataset_id.startswith(PREFIX) and not await resources.guard.lets_see(me, "dataset", dataset_id):
+        raise NotFound(dataset_id)
+    return dataset_id
+
+
+JobId = Annotated[str, Depends(_job_of_mine)]
+"""A path's job. Every route below a job takes it, and so none can forget whose it is."""
+DatasetId = Annotated[str, Depends(_dataset_of_mine)]
+"""A path's dataset, likewise."""

@@ -12,7 +12,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
+from api.headers import missing
 from data.uploads.problems import UploadProblem
 from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
@@ -76,6 +78,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ArtifactsUnavailable, _files_unavailable)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(scope: Scope, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer a request that is not let through to a route."""
+    return _answer(Request(scope), status, code, detail, headers=headers)
+
+
+def unavailable(scope: Scope) -> Response:
+    """Answer a request for which the database is needed and away."""
+    return problem(scope, 503, "database_unavailable", "the database cannot be reached; try again", headers={"Retry-After": "1"})
 
 
 def _answer(
@@ -194,7 +206,7 @@ def _bad_cursor(request: Request, error: Exception) -> Response:
 
 
 def _unavailable(request: Request, _error: Exception) -> Response:
-    return _answer(request, 503, "database_unavailable", "the database cannot be reached; try again", headers={"Retry-After": "1"})
+    return unavailable(request.scope)
 
 
 def _files_unavailable(request: Request, _error: Exception) -> Response:
@@ -205,5 +217,5 @@ def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("unexpected_error", path=request.url.path, request_id=request.scope.get("request_id"), exc_info=error)
     # This answer is made outside the middleware that adds the id to every other one.
     # The server closes the connection after it, and a client should know.
-    headers = {"X-Request-Id": request.scope.get("request_id", ""), "Connection": "close"}
+    headers = {"X-Request-Id": request.scope.get("request_id", ""), "Connection": "close", **missing({})}
     return _answer(request, 500, "internal", "an unexpected error; the log has it under this request_id", headers=headers)

@@ -229,6 +229,14 @@ PLANS: dict[str, Example] = {
 }
 """Plans, each within seconds; docs/plans.md says what comes of them."""
 
+EXTENSIONS: dict[str, Example] = {
+    "longer": Example(summary="Go on to 40 epochs in all", value={"max_epochs": 40}),
+    "named": Example(
+        summary="The same under another name", value={"max_epochs": 40, "name": "digits, longer", "metadata": {"series": "digits"}}
+    ),
+}
+"""Bodies that extend an ended job, such as the first of `JOBS`."""
+
 JOBS: dict[str, Example] = {
     "digits_mlp": Example(summary="Digits, an MLP with Adam", value=DIGITS_MLP),
     "digits_cnn": Example(summary="Digits, a CNN with momentum, batch norm, dropout and early stopping", value=DIGITS_CNN),

@@ -1,61 +1,75 @@
 """Server-sent events of a job: resumable, and holding no connection to the database while they wait."""
 
 import asyncio
-import contextlib
+import itertools
 import json
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from starlette.concurrency import run_in_threadpool
 
-from api.nudges import Nudges
-from jobs.states import TERMINAL
+from api.nudges import Listener, Nudges
 from store.engine import Database
 from store.errors import DatabaseUnavailable, NotFound
 from store.events import Event, EventPage, events_after
-from store.jobs import job_version
 
-POLL_SECONDS = 1.0
-"""How late an event can be when its nudge was lost."""
-_KEEP_ALIVE_SECONDS = 15.0
+_PAUSE_SECONDS = 1.5
+"""How often a stream without news asks whether its client is let in still."""
+_KEEP_ALIVE_PAUSES = 10
 
 
-async def job_events(db: Database, nudges: Nudges, job_id: str, version: int) -> AsyncIterator[str]:
-    """Yield a job's events after `version` as they come, ending with `finished`."""
+async def job_events(db: Database, nudges: Nudges, job_id: str, version: int, lets_in: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    """Yield a job's events after `version` as they come, ending with `finished`, or when the client is not let in any more.
+
+    The database is read when there is news, not before: `nudges` look for all streams together.
+    """
     yield "retry: 1000\n\n"
-    spoke_at = time.monotonic()
-    with nudges.listen(job_id) as nudged:
-        while True:
-            nudged.clear()
-            page = await run_in_threadpool(_news, db, job_id, version)
-            if page is None:
-                return
-            if page.events:
-                yield written(page.events)
-                version, spoke_at = page.version, time.monotonic()
-                if page.events[-1].kind == "finished":
+    with nudges.listen(job_id) as listener:
+        while (is_let_in := await _is_let_in(lets_in)) is not False:
+            listener.woken.clear()
+            page = await run_in_threadpool(_news, db, job_id, version) if is_let_in else None
+            if page is not None:
+                if page.events:
+                    yield written(page.events)
+                    version = page.version
+                if page.has_more:
+                    continue
+                if page.has_ended:
                     return
-            elif time.monotonic() - spoke_at >= _KEEP_ALIVE_SECONDS:
-                yield ": keep-alive\n\n"
-                spoke_at = time.monotonic()
-            if not page.has_more:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(nudged.wait(), POLL_SECONDS)
+                listener.seen = page.newest
+            for pauses in itertools.count(1):
+                if await _is_woken(listener):
+                    break
+                if await _is_let_in(lets_in) is False:
+                    return
+                if pauses % _KEEP_ALIVE_PAUSES == 0:
+                    yield ": keep-alive\n\n"
+
+
+async def _is_let_in(lets_in: Callable[[], Awaitable[bool]]) -> bool | None:
+    """Ask the guard again; None while it cannot tell: then nothing is read."""
+    try:
+        return await lets_in()
+    except DatabaseUnavailable:
+        return None
+
+
+async def _is_woken(listener: Listener) -> bool:
+    """Wait for news; False if there was none for a while."""
+    try:
+        await asyncio.wait_for(listener.woken.wait(), _PAUSE_SECONDS)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _news(db: Database, job_id: str, version: int) -> EventPage | None:
-    """Read on; None once nothing more can come."""
+    """Read on; None while the database is away."""
     try:
-        page = events_after(db, job_id, version)
-        if not page.events:
-            newest, status = job_version(db, job_id)
-            if status in TERMINAL and newest <= version:
-                return None
+        return events_after(db, job_id, version)
     except NotFound:  # deleted meanwhile
-        return None
+        return EventPage(events=[], version=version, has_more=False, newest=version, has_ended=True)
     except DatabaseUnavailable:
-        return EventPage(events=[], version=version, has_more=False)
-    return page
+        return None
 
 
 def written(events: Sequence[Event]) -> str:

@@ -52,8 +52,8 @@ def _is_beside(location: tuple[int | str, ...], body: Any) -> bool:
     return (isinstance(kind, dict) and form.startswith("literal[")) or (isinstance(kind, str) and form == "OrdinalSpec")
 
 
-def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tuple[DatasetState, bool]:
-    """Understand an uploaded file and store it; give the dataset and whether it is new. Nothing is left of one that fails.
+def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources, owner: str) -> tuple[DatasetState, bool]:
+    """Understand an uploaded file and store it for its owner; give the dataset and whether it is new. Nothing is left of one that fails.
 
     Raises:
         UploadProblem: it cannot become a dataset.
@@ -75,7 +75,7 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources) -> tu
                 file_name=name,
                 num_bytes=file.size or 0,
             )
-            return store_dataset(resources.db, resources.artifacts, upload)
+            return store_dataset(resources.db, resources.artifacts, upload, owner=owner)
     finally:
         hand_back()
         resources.uploading.release()
@@ -96,7 +96,8 @@ def sweep_scratch() -> None:
     """Remove what processes that died in the middle of an upload left."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
         owner = folder.name.removeprefix(_SCRATCH).partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        # This process has just begun, so one of its number died: in a container all have the same.
+        if owner.isdigit() and (int(owner) == os.getpid() or not _is_alive(int(owner))):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -25,6 +25,7 @@ def worker(queues: str = "holdout.cpu") -> list[str]:
         "celery",
         "-A",
         "worker.app",
+        "--quiet",
         "worker",
         "--loglevel",
         "WARNING",

@@ -1,5 +1,6 @@
 """Three real jobs through real HTTP, watched as they train."""
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,8 @@ class _Watched:
 
 def run_demo(console: Console, url: str, home: Path) -> int:
     """Submit, watch, show; 0 only if every job succeeded."""
-    with httpx2.Client(base_url=url, timeout=30) as client:
+    key = os.environ.get("HOLDOUT_API_KEY")
+    with httpx2.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {key}"} if key else None) as client:
         jobs = [_submit(client, spec) for spec in JOBS]
         ended = _watch(console, client, jobs)
         _show(console, client, ended)

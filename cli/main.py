@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli import commands
+from cli import commands, keys
+from store.logs import configure_logs
 from store.migrate import upgrade
 from store.settings import StoreSettings
 
@@ -21,6 +22,10 @@ app = typer.Typer(
 Home = Annotated[Path, typer.Option(envvar="HOLDOUT_HOME", help="Data folder: database, queue, weights, logs.")]
 Port = Annotated[int, typer.Option(envvar="HOLDOUT_PORT", min=1, max=65535, help="Port on 127.0.0.1.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
+BehindLoopback = Annotated[
+    bool, typer.Option("--behind-loopback", help="Only this machine reaches the address, as a container's that is published on loopback.")
+]
+app.add_typer(keys.app, name="keys")
 
 
 @app.command()
@@ -42,13 +47,19 @@ def demo(home: Home = Path(".holdout"), port: Port = 8000) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database of HOLDOUT_DATABASE_URL to the current schema."""
-    upgrade(StoreSettings().database_url)
+    settings = StoreSettings()
+    configure_logs(settings.log_level, secrets=(settings.database_url,))
+    upgrade(settings.database_url)
     typer.echo("the database is at the current schema")
 
 
 @app.command()
-def api(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Serve the API alone."""
+def api(host: Host = "127.0.0.1", port: Port = 8000, *, behind_loopback: BehindLoopback = False) -> None:
+    """Serve the API alone. Where others reach it, it asks for keys: it does not start before there is one."""
+    reason = keys.why_not(host, StoreSettings(), is_behind_loopback=behind_loopback)
+    if reason is not None:
+        typer.echo(f"error: {reason}", err=True)
+        raise typer.Exit(1)
     _become(*commands.api(host, port))
 
 

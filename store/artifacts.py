@@ -75,6 +75,20 @@ class Artifacts:
             files.mv(unfinished, path)
         return key
 
+    def copy(self, key: str, copy: str) -> str:
+        """Copy an artifact under another key, whole or not at all, within the store where it can; give the new key back.
+
+        Raises:
+            FileNotFoundError: there is none of this key.
+            ValueError: a key is not of the service's making.
+        """
+        (files, path), (_, target) = self._place(key), self._place(copy)
+        with _finished(files, target) as unfinished:
+            files.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            files.cp_file(path, unfinished)
+            files.mv(unfinished, target)
+        return copy
+
     @_translated()
     def local(self, key: str) -> Path:
         """Give a file on this machine with an artifact's content: itself, or a copy that a later call finds again.

@@ -29,7 +29,10 @@ _FITS = table(FitRow)
 
 @dataclass(frozen=True, kw_only=True)
 class FitEnd:
-    """How a fit ended, ready to be stored. `failure` is that of a fit that failed for itself."""
+    """How a fit ended, ready to be stored. `failure` is that of a fit that failed for itself.
+
+    `keeps_checkpoint`: the fit can be gone on with, in another job, from its last checkpoint.
+    """
 
     number: int
     status: FitStatus
@@ -42,6 +45,7 @@ class FitEnd:
     message: str | None = None
     outputs_url: str | None = None
     failure: dict[str, Any] | None = None
+    keeps_checkpoint: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,7 @@ def commit(
             raise LeaseLost(claim.shard_id)
         hold(connection, claim, now, lease_seconds, is_done=ends_shard)
         _insert_epochs(connection, claim, job.version, epochs)
-        # In this order: a fit that ended since its last checkpoint names none.
+        # In this order: a fit that ended since names its last checkpoint or none.
         told = [event for checkpoint in checkpoints if (event := _keep_checkpoint(connection, claim, checkpoint)) is not None]
         told += [_end_fit(connection, claim, outcome) for outcome in outcomes]
         _count_progress(connection, claim)
@@ -237,7 +241,9 @@ def _end_fit(connection: Connection, claim: Claim, end: FitEnd) -> tuple[str, di
     names = (
         "status", "stop_reason", "best_epoch", "last_epoch", "kept_epoch", "evaluation", "weights_url", "message", "outputs_url", "failure",
     )  # fmt: skip
-    values = {name: getattr(end, name) for name in names} | {"checkpoint_url": None, "checkpoint_epoch": None}
+    values = {name: getattr(end, name) for name in names}
+    if not end.keeps_checkpoint:
+        values |= {"checkpoint_url": None, "checkpoint_epoch": None}
     connection.execute(update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.number == end.number).values(**values))
     return "fit", {
         "fit": end.number,

@@ -23,6 +23,7 @@ from store.artifacts import Artifacts
 from store.engine import Database, again_if_undone, is_duplicate
 from store.errors import ArtifactsUnavailable, Conflict, DatabaseUnavailable, NotFound
 from store.ids import new_id
+from store.owners import owns_dataset
 from store.tables import LOCAL, DatasetRow, JobRow, table
 
 _DATASETS = table(DatasetRow)
@@ -112,10 +113,12 @@ def get_dataset(db: Database, dataset_id: str) -> DatasetState:
     return _state(row)
 
 
-def list_datasets(db: Database, *, before: str | None = None, limit: int = 100) -> list[DatasetState]:
-    """List uploaded datasets without their profiles, newest first, from before an id on."""
+def list_datasets(db: Database, *, owner: str | None, before: str | None = None, limit: int = 100) -> list[DatasetState]:
+    """List an owner's uploads (None: everybody's) without their profiles, newest first, from before an id on."""
     columns = [column for column in _DATASETS.c if column.name != "profile"]
     query = select(*columns).order_by(_DATASETS.c.id.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(_DATASETS.c.owner == owner)
     if before is not None:
         query = query.where(_DATASETS.c.id < before)
     with db.read() as connection:
@@ -190,7 +193,11 @@ class Datasets:
 
     def suggestions(self) -> Sequence[str]:
         """Name the built-in datasets that can be used here, and the uploads made last."""
-        return [*BUILTINS.suggestions(), *(state.info.id for state in list_datasets(self._db, limit=3))]
+        return [*BUILTINS.suggestions(), *(state.info.id for state in list_datasets(self._db, owner=None, limit=3))]
+
+    def seen_by(self, owner: str | None) -> "DatasetsOf":
+        """Give the datasets that an owner sees: built-in ones and their own uploads. None sees all."""
+        return DatasetsOf(self, self._db, owner)
 
     def _opened(self, dataset_id: str) -> Dataset:
         with self._db.read() as connection:
@@ -200,6 +207,32 @@ class Datasets:
             raise KeyError(dataset_id)
         files = StoredFiles(**{role: self._artifacts.local(key) for role, key in row.files.items()})
         return open_stored(_INFO.validate_python(row.info), files, row.x_unit)
+
+
+class DatasetsOf:
+    """All datasets as one owner sees them: another's upload is as unknown as one that is not there."""
+
+    def __init__(self, datasets: Datasets, db: Database, owner: str | None) -> None:
+        """Look through an owner's eyes; None sees all."""
+        self._datasets, self._db, self._owner = datasets, db, owner
+
+    def info(self, dataset_id: str) -> DatasetInfo:
+        """Describe a dataset; KeyError if this owner has none of this id."""
+        self._check(dataset_id)
+        return self._datasets.info(dataset_id)
+
+    def load(self, dataset_id: str) -> Dataset:
+        """Open a dataset; KeyError if this owner has none of this id, OSError if its files are not there."""
+        self._check(dataset_id)
+        return self._datasets.load(dataset_id)
+
+    def suggestions(self) -> Sequence[str]:
+        """Name the built-in datasets that can be used here, and the owner's uploads made last."""
+        return [*BUILTINS.suggestions(), *(state.info.id for state in list_datasets(self._db, owner=self._owner, limit=3))]
+
+    def _check(self, dataset_id: str) -> None:
+        if self._owner is not None and dataset_id.startswith(PREFIX) and not owns_dataset(self._db, self._owner, dataset_id):
+            raise KeyError(dataset_id)
 
 
 def collect_garbage(db: Database, artifacts: Artifacts, *, age: dt.timedelta = dt.timedelta(hours=1)) -> list[str]:

@@ -20,6 +20,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from store.errors import DatabaseUnavailable, TransactionLost
 
+_IDLE_SECONDS = 5
+"""A process that is frozen within a transaction, with its machine perhaps, must not keep a job's row for ever: shorter than workers wait for it."""
 _WRITES = "holdout_writes"
 _NO_TABLE = "42P01"
 _UNDONE = frozenset({"40001", "40P01"})
@@ -79,7 +81,9 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     common: dict[str, Any] = {
         "json_serializer": partial(json.dumps, allow_nan=False),  # what is not JSON must not reach a column
         "pool_timeout": patience.pool_seconds,
-        "max_overflow": patience.connections - 5,
+        # Connections are kept, not opened and closed with every wave of requests.
+        "pool_size": patience.connections,
+        "max_overflow": 0,
     }
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
@@ -93,7 +97,8 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     if parsed.get_backend_name() != "postgresql":
         raise ValueError(f"the database must be SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     parsed = parsed.set(drivername="postgresql+psycopg")
-    options = f"-c statement_timeout=30000 -c lock_timeout={patience.busy_seconds * 1000:.0f} -c timezone=UTC"
+    limits = {"statement": 30, "lock": patience.busy_seconds, "idle_in_transaction_session": _IDLE_SECONDS}
+    options = " ".join([*(f"-c {name}_timeout={seconds * 1000:.0f}" for name, seconds in limits.items()), "-c timezone=UTC"])
     timeouts = {"connect_timeout": 2, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
     engine = sqlalchemy_create_engine(parsed, pool_pre_ping=True, connect_args={"options": options, **timeouts}, **common)
     event.listen(engine, "do_connect", _connect_bounded)
@@ -110,6 +115,12 @@ def _connect_bounded(_dialect: object, _record: object, args: Sequence[Any], val
 def _set_patience(seconds: float, connection: Any, *_: object) -> None:
     if connection is not None:
         connection.answer_seconds = seconds
+
+
+def is_there(url: str) -> bool:
+    """Tell whether there is a database to connect to: SQLite would make an empty one."""
+    parsed = make_url(url)
+    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).exists()
 
 
 class Database:
@@ -183,6 +194,8 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _UNDONE:
             raise TransactionLost("the database undid this for the sake of something else") from error
+        if "no such table" in str(getattr(error, "orig", "")):
+            raise DatabaseUnavailable("the database has not been migrated") from error
         raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
     except ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) == _NO_TABLE:

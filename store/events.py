@@ -1,18 +1,20 @@
 """The story of a job: changes of state, told once under the version that wrote them, and epochs, derived from their rows."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, union
 
-from jobs.states import JobStatus
+from jobs.states import TERMINAL, JobStatus
 from store.engine import Database
-from store.tables import EpochRow, EventRow, table
+from store.errors import NotFound
+from store.tables import EpochRow, EventRow, JobRow, table
 
 _EVENTS = table(EventRow)
 _EPOCHS = table(EpochRow)
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +28,16 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class EventPage:
-    """Events of whole versions, in order; `version` is the last one covered: the next page starts after it."""
+    """Events of whole versions, in order; `version` is the last one covered: the next page starts after it.
+
+    `newest` is the job's version as of this page, and `has_ended` whether the job had ended then.
+    """
 
     events: list[Event]
     version: int
     has_more: bool
+    newest: int
+    has_ended: bool
 
 
 def tell(connection: Connection, job_id: str, version: int, at: dt.datetime, told: Sequence[tuple[str, dict[str, Any]]]) -> None:
@@ -49,15 +56,27 @@ def ending(status: JobStatus, failure: dict[str, Any] | None = None) -> list[tup
 
 
 def events_after(db: Database, job_id: str, version: int, *, max_versions: int = 500) -> EventPage:
-    """Read what was written after `version`, oldest first; a version is never split between pages."""
+    """Read what was written after `version`, oldest first; a version is never split between pages.
+
+    Where nothing was, that takes one look at the job.
+
+    Raises:
+        NotFound: no job has this id.
+    """
     with db.read() as connection:
+        job = connection.execute(select(JobRow.version, JobRow.status).where(JobRow.id == job_id)).first()
+        if job is None:
+            raise NotFound(job_id)
+        has_ended = job.status in TERMINAL
+        if job.version <= version:
+            return EventPage(events=[], version=version, has_more=False, newest=job.version, has_ended=has_ended)
         versions = union(
             select(EpochRow.version).where(EpochRow.job_id == job_id, EpochRow.version > version),
             select(EventRow.version).where(EventRow.job_id == job_id, EventRow.version > version),
         ).subquery()
         covered = connection.scalars(select(versions.c.version).order_by(versions.c.version).limit(max_versions + 1)).all()
         if not covered:
-            return EventPage(events=[], version=version, has_more=False)
+            return EventPage(events=[], version=version, has_more=False, newest=job.version, has_ended=has_ended)
         has_more = len(covered) > max_versions
         last = covered[max_versions - 1] if has_more else covered[-1]
         told = connection.execute(
@@ -74,7 +93,18 @@ def events_after(db: Database, job_id: str, version: int, *, max_versions: int =
     events += [Event(version=row.version, kind=row.kind, data={**row.data, "at": _instant(row.at)}) for row in told]
     # Within one transaction epochs come before what they led to.
     events.sort(key=lambda found: (found.version, found.kind != "epoch"))
-    return EventPage(events=events, version=last, has_more=has_more)
+    return EventPage(events=events, version=last, has_more=has_more, newest=job.version, has_ended=has_ended)
+
+
+def newest_versions(db: Database, job_ids: Collection[str]) -> dict[str, int]:
+    """Read the versions of many jobs, a few hundred in one query; a job that is gone is left out."""
+    found: dict[str, int] = {}
+    with db.read() as connection:
+        ordered = sorted(job_ids)
+        for ids in (ordered[at : at + _AT_ONCE] for at in range(0, len(ordered), _AT_ONCE)):
+            rows = connection.execute(select(JobRow.id, JobRow.version).where(JobRow.id.in_(ids)))
+            found |= {row.id: row.version for row in rows}
+    return found
 
 
 def transitions(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:

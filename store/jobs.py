@@ -1,7 +1,7 @@
 """Jobs: made, read, counted, ended, deleted. Every write locks the job's row first."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,13 +85,33 @@ def create_job(
     Raises:
         Conflict: `idempotency_key_reused`, the key came with another body.
     """
+
+    def make(connection: Connection, now: dt.datetime) -> tuple[str, list[str]]:
+        job_id = new_id("job")
+        insert_job(connection, resolved, job_id, now, owner)
+        shard_ids = insert_shards(connection, job_id, 0, shards or [resolved.first_round.fits])
+        tell(connection, job_id, 1, now, newly_queued())
+        return job_id, shard_ids
+
+    return made_once(db, make, owner=owner, idempotency_key=idempotency_key, body_hash=body_hash)
+
+
+def made_once(
+    db: Database,
+    make: Callable[[Connection, dt.datetime], tuple[str, list[str]]],
+    *,
+    owner: str,
+    idempotency_key: str | None,
+    body_hash: str,
+) -> Created:
+    """Let `make` insert a job in one transaction, and tell its id and shards, unless this key has made one; as `create_job`."""
     try:
         with db.write() as connection:
             known = _known(connection, owner, idempotency_key, body_hash)
             if known is not None:
                 return Created(job=known, is_new=False, shard_ids=[])
-            job_id, now = new_id("job"), db.now(connection)
-            shard_ids = _insert(connection, resolved, job_id, shards or [resolved.first_round.fits], now, owner)
+            now = db.now(connection)
+            job_id, shard_ids = make(connection, now)
             if idempotency_key is not None:
                 connection.execute(
                     insert(IdempotencyRow).values(owner=owner, key=idempotency_key, body_hash=body_hash, job_id=job_id, created_at=now)
@@ -176,6 +196,12 @@ def queue_facts(db: Database) -> QueueFacts:
         now = db.now(connection)
     counts = {status.value: 0 for status in JobStatus} | {status.value: count for status, count in rows}
     return QueueFacts(counts=counts, oldest_queued_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()))
+
+
+def num_queued(db: Database) -> int:
+    """Count the jobs that wait."""
+    with db.read() as connection:
+        return connection.execute(select(func.count()).where(JobRow.status == JobStatus.QUEUED)).scalar_one()
 
 
 def lock(connection: Connection, job_id: str) -> Any:
@@ -317,9 +343,8 @@ def _hold_dataset(connection: Connection, dataset_id: str) -> str | None:
     return dataset_id
 
 
-def _insert(
-    connection: Connection, resolved: Resolved, job_id: str, shards: Sequence[Sequence[PlannedFit]], now: dt.datetime, owner: str
-) -> list[str]:
+def insert_job(connection: Connection, resolved: Resolved, job_id: str, now: dt.datetime, owner: str, **values: Any) -> None:
+    """Insert a queued job's row and metadata; its shards and events are the caller's. `values` are further columns."""
     spec, first = resolved.spec, resolved.first_round
     connection.execute(
         insert(_JOBS).values(
@@ -334,7 +359,6 @@ def _insert(
             spec=spec.model_dump(mode="json"),
             warnings=list(resolved.warnings),
             metadata=dict(spec.metadata),
-            version=1,
             steps_planned=sum(fit.steps_planned for fit in first.fits) + first.later_steps,
             fits_later=first.later_fits,
             steps_later=first.later_steps,
@@ -342,13 +366,16 @@ def _insert(
             queued_at=now,
             time_limit_seconds=spec.time_limit_seconds,
             phase="waiting for a worker",
+            **{"version": 1, **values},
         )
     )
     if spec.metadata:
         connection.execute(insert(MetadataRow), [{"job_id": job_id, "key": key, "value": value} for key, value in spec.metadata.items()])
-    shard_ids = insert_shards(connection, job_id, 0, shards)
-    tell(connection, job_id, 1, now, [("status", {"status": JobStatus.QUEUED.value})])
-    return shard_ids
+
+
+def newly_queued() -> list[tuple[str, dict[str, Any]]]:
+    """Give the first event of a job."""
+    return [("status", {"status": JobStatus.QUEUED.value})]
 
 
 def insert_shards(connection: Connection, job_id: str, index: int, shards: Sequence[Sequence[PlannedFit]]) -> list[str]:

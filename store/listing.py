@@ -43,14 +43,18 @@ class Page:
     next_cursor: str | None
 
 
-def list_jobs(db: Database, chosen: JobFilter, *, sort: Sort = "-created_at", cursor: str | None = None, limit: int = 20) -> Page:
-    """List jobs in a constant number of queries, without curves.
+def list_jobs(
+    db: Database, chosen: JobFilter, *, owner: str | None, sort: Sort = "-created_at", cursor: str | None = None, limit: int = 20
+) -> Page:
+    """List an owner's jobs (None: everybody's) in a constant number of queries, without curves.
 
     Raises:
         BadCursor: the cursor is not one of this service, or belongs to another sort order.
     """
     is_falling = sort.startswith("-")
     query: Select[Any] = select(_JOBS).where(*_conditions(chosen))
+    if owner is not None:
+        query = query.where(_JOBS.c.owner == owner)
     if cursor is not None:
         created_at, job_id = _decode(cursor, sort)
         same = and_(_JOBS.c.created_at == created_at, _JOBS.c.id < job_id if is_falling else _JOBS.c.id > job_id)

@@ -1,18 +1,132 @@
-"""How every process of the service logs: one JSON object on a line, to standard error."""
+"""How every process of the service logs: one JSON object on a line, to standard error.
 
+Loggers of libraries (uvicorn, celery, alembic), warnings and uncaught exceptions go the same way. What is bound by
+`structlog.contextvars` (the request, or the shard in training) is in every line. Secrets are masked in all of them.
+"""
+
+import logging
+import re
 import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
 
 import structlog
+from structlog.typing import Processor
+
+_URL = re.compile(r"(://[^\s/:@'\"]*:)[^\s'\"]*@")
+_TOKEN = re.compile(r"\bhk_[A-Za-z0-9_.-]+")
+_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
+_FIELD = re.compile(r"(?i)\b(password|requirepass|sslpassword)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;]+)")
+_MASK = "***"
+_LEAST_LENGTH = 6
+"""A password shorter than this is masked in URLs only: its letters stand in too many words."""
+_QUIET = ("celery", "kombu", "amqp", "redis", "botocore", "s3fs", "fsspec", "asyncio", "matplotlib", "PIL", "httpx2")
+"""Loggers of libraries that tell of every message or connection below WARNING."""
+_uncaught = structlog.get_logger("uncaught")
 
 
-def configure_logs() -> None:
-    """Log time, level and traces; traces name no local values."""
+def configure_logs(level: str = "INFO", *, secrets: tuple[str, ...] = ()) -> None:
+    """Log from `level` on. `secrets` are URLs whose passwords are masked wherever they stand, in a URL or not."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     structlog.configure(
         processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
     )
+    handler = _StandardError()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                Masking(secrets),
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [known for known in root.handlers if not isinstance(known, _StandardError)] + [handler]
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(level if level in {"DEBUG", "ERROR"} else "WARNING")
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "celery.task", "alembic"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+class Masking:
+    """Hides passwords in URLs and connection strings, API keys and tokens, and passwords that are known, in all that a line holds."""
+
+    def __init__(self, secrets: tuple[str, ...] = ()) -> None:
+        """Know the passwords of these URLs."""
+        passwords = {urlsplit(url).password or "" for url in secrets}
+        known = {form for password in passwords for form in (password, unquote(password)) if len(form) >= _LEAST_LENGTH}
+        self._known = re.compile("|".join(re.escape(one) for one in sorted(known, key=len, reverse=True))) if known else None
+
+    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Mask a line; structlog's signature."""
+        return {name: self._masked(value) for name, value in event.items()}
+
+    def text(self, text: str) -> str:
+        """Mask a text."""
+        text = _URL.sub(rf"\1{_MASK}@", text)
+        text = _FIELD.sub(rf"\1\2{_MASK}", text)
+        text = _HEADER.sub(rf"\1 {_MASK}", text)
+        text = _TOKEN.sub(f"hk_{_MASK}", text)
+        return text if self._known is None else self._known.sub(_MASK, text)
+
+    def _masked(self, value: object) -> object:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {self.text(str(name)): self._masked(item) for name, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._masked(item) for item in value]
+        return self.text(value if isinstance(value, str) else repr(value)).encode("utf-8", "backslashreplace").decode()
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the moment."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        """Keep to standard error."""
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    _uncaught.critical("uncaught_exception", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is None or issubclass(found.exc_type, SystemExit):
+        return
+    thread = None if found.thread is None else found.thread.name
+    _uncaught.critical("uncaught_exception", thread=thread, exc_info=(found.exc_type, found.exc_value, found.exc_traceback))

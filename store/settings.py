@@ -1,10 +1,14 @@
 """Where facts and artifacts are kept. Read from the environment, prefix `HOLDOUT_`."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda given: given.upper() if isinstance(given, str) else given)
+]
 
 
 class StoreSettings(BaseSettings):
@@ -15,7 +19,11 @@ class StoreSettings(BaseSettings):
     home: Path = Field(Path(".holdout"), description="Folder of the embedded database, queue, logs and artifacts.")
     database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty is SQLite in `home`.")
     artifacts_url: str = Field("", repr=False, description="fsspec URL of weights and other files; empty is a folder in `home`.")
+    access: Literal["auto", "keys", "open"] = Field(
+        "auto", description="Who is let in. auto: keys are required once one was made; keys: always; open: never, and everybody sees all."
+    )
     lease_seconds: float = Field(15.0, gt=0, description="How long a silent worker keeps what it claimed.")
+    log_level: LogLevel = Field("INFO", description="Least level of what is logged.")
 
     max_queue_seconds: float = Field(7 * 86_400.0, gt=0, description="How long a job may wait in the queue before it fails.")
     max_run_seconds: float | None = Field(None, gt=0, description="Longest run time of any job, whatever its spec says.")

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
 
 from jobs.messages import CPU_QUEUE, GPU_QUEUE
 from jobs.states import CLAIMABLE, FailureKind, FitStatus, JobStatus, ShardStatus
@@ -34,6 +34,10 @@ The others are sent one by one as these end: a job submitted later takes its tur
 """
 
 
+MOST_DUE = 1000
+"""Shards that a sweeper sends in one round, so that no round is long."""
+
+
 def in_flight(workers: int) -> int:
     """Give how many shards of one job may be sent or held at a time."""
     return max(MOST_IN_FLIGHT, workers)
@@ -52,28 +56,38 @@ def due(
 
     A shard sent to a queue that is empty now, and not claimed for `lost_seconds`, was lost with its message; one that is
     neither claimed nor known to be lost is sent again after `resend_seconds`. Of shards never sent only so many of a job
-    are listed that it has `in_flight(workers)` sent or held.
+    are listed that it has `in_flight(workers)` sent or held. At most `MOST_DUE` are listed, those that somebody had begun
+    first: the next round lists more.
     """
     with db.read() as connection:
         now = db.now(connection)
-        never = and_(_SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
+        is_pending = _SHARDS.c.status == ShardStatus.PENDING
+        # Each of these names a state and an instant, so that an index finds what is due among thousands that wait.
+        never = and_(is_pending, _SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
         queue = case((JobRow.device == "cuda", GPU_QUEUE), else_=CPU_QUEUE)
         is_lost = and_(_SHARDS.c.sent_at < now - dt.timedelta(seconds=lost_seconds), queue.in_(empty_queues))
-        forgotten = or_(is_lost, _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds))
-        waiting = and_(_SHARDS.c.status == ShardStatus.PENDING, or_(never, forgotten))
-        resent = or_(_SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, forgotten)
+        is_old: ColumnElement[bool] = _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)
+        if empty_queues:
+            is_old = or_(is_lost, is_old)
+        forgotten = and_(is_pending, is_old)
+        resent = or_(_SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, is_old)
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
-        is_new = and_(_SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.sent_at.is_(None))
+        is_new = and_(is_pending, _SHARDS.c.sent_at.is_(None))
+        is_late = case((is_pending, 0), else_=1)
         turn = func.row_number().over(partition_by=(_SHARDS.c.job_id, case((is_new, 1), else_=0)), order_by=_SHARDS.c.id)
         found_due = (
-            select(_SHARDS.c.id, _SHARDS.c.job_id, JobRow.device, JobRow.created_at, case((is_new, turn), else_=0).label("turn"))
+            select(
+                *(_SHARDS.c.id, _SHARDS.c.job_id, JobRow.device, JobRow.created_at),
+                *(case((is_new, turn), else_=0).label("turn"), is_late.label("is_late")),
+            )
             .join(JobRow, JobRow.id == _SHARDS.c.job_id)
-            .where(JobRow.status.in_(CLAIMABLE), JobRow.pause_requested_at.is_(None), or_(waiting, lapsed))
+            .where(JobRow.status.in_(CLAIMABLE), JobRow.pause_requested_at.is_(None), or_(never, forgotten, lapsed))
             .subquery()
         )
         # A job of a thousand shards must not fill the list: others would never be read.
         query = select(found_due).where(found_due.c.turn <= in_flight(workers))
-        rows = connection.execute(query.order_by(found_due.c.created_at, found_due.c.id).limit(10_000)).all()
+        order = (found_due.c.is_late.desc(), found_due.c.created_at, found_due.c.id)  # what was begun goes on first
+        rows = connection.execute(query.order_by(*order).limit(MOST_DUE)).all()
         busy = _busy(connection, {row.job_id for row in rows})
     found = []
     for row in rows:
@@ -149,17 +163,11 @@ def reap(db: Database) -> list[str]:
         now = db.now(connection)
         dead = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
         idle = or_(dead, _SHARDS.c.status == ShardStatus.PENDING)
-        hopeless = and_(
-            idle,
-            or_(
-                JobRow.cancel_requested_at.is_not(None),
-                JobRow.pause_requested_at.is_not(None),
-                _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS,
-            ),
-        )
-        query = (
-            select(JobRow.id).distinct().join(_SHARDS, JobRow.id == _SHARDS.c.job_id).where(JobRow.status == JobStatus.RUNNING, hopeless)
-        )
+        is_unwanted = or_(JobRow.cancel_requested_at.is_not(None), JobRow.pause_requested_at.is_not(None))
+        hopeless = or_(is_unwanted, _SHARDS.c.idle_attempts >= MAX_IDLE_ATTEMPTS)
+        # From running jobs to their shards: the thousands of others that wait are not looked at.
+        of_job = exists(select(_SHARDS.c.id).where(_SHARDS.c.job_id == JobRow.id, idle, hopeless))
+        query = select(JobRow.id).where(JobRow.status == JobStatus.RUNNING, of_job)
         candidates = connection.scalars(query).all()
     return [job_id for job_id in candidates if _reap_job(db, job_id)]
 

@@ -107,6 +107,7 @@ class JobRow(Base):
         Index("ix_jobs_created_at_id", "created_at", "id"),
         Index("ix_jobs_owner_created_at_id", "owner", "created_at", "id"),
         Index("ix_jobs_status_created_at", "status", "created_at"),
+        Index("ix_jobs_status_queued_at", "status", "queued_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -164,7 +165,10 @@ class ShardRow(Base):
     """
 
     __tablename__ = "shards"
-    __table_args__ = (Index("ix_shards_status_lease_expires_at", "status", "lease_expires_at"),)
+    __table_args__ = (
+        Index("ix_shards_status_lease_expires_at", "status", "lease_expires_at"),
+        Index("ix_shards_status_sent_at", "status", "sent_at"),  # of thousands that wait, a sweeper reads those that are due
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)

@@ -1,4 +1,4 @@
-"""Workers' signs of life."""
+"""Signs of life of workers and sweepers, and what they have counted."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -13,6 +13,22 @@ from training.speed import Speed
 
 LIVE_SECONDS = 30.0
 """A worker silent for longer is taken for dead. It beats several times as often."""
+EPOCH_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Limits in seconds under which epochs are counted."""
+_SWEEPER = "sweeper:"
+
+Counts = dict[str, float]
+"""Cumulative counts by name, of one process."""
+
+
+def sweeper_id(name: str) -> str:
+    """Give the id of a sweeper of this name: it is no worker, and is not counted among them."""
+    return f"{_SWEEPER}{name}"
+
+
+def is_sweeper(process_id: str) -> bool:
+    """Tell sweepers from workers."""
+    return process_id.startswith(_SWEEPER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +41,11 @@ class WorkerState:
     environment: dict[str, Any]
 
 
-def beat(db: Database, worker_id: str, devices: list[str], environment: dict[str, Any]) -> None:
-    """Note that this worker lives, and forget those silent for an hour."""
+def beat(db: Database, worker_id: str, devices: list[str], environment: dict[str, Any], counters: Counts | None = None) -> None:
+    """Note that this process lives and what it has counted, and forget those silent for an hour."""
     with db.write() as connection:
         now = db.now(connection)
-        values = {"seen_at": now, "devices": devices, "environment": environment}
+        values = {"seen_at": now, "devices": devices, "environment": environment, "counters": counters or {}}
         if connection.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(**values)).rowcount == 0:
             connection.execute(insert(WorkerRow).values(id=worker_id, **values))
             connection.execute(delete(WorkerRow).where(WorkerRow.seen_at < now - dt.timedelta(hours=1)))
@@ -39,7 +55,8 @@ def live(db: Database, *, within_seconds: float = LIVE_SECONDS) -> list[WorkerSt
     """List workers heard of within these seconds."""
     with db.read() as connection:
         since = db.now(connection) - dt.timedelta(seconds=within_seconds)
-        rows = connection.execute(select(table(WorkerRow)).where(WorkerRow.seen_at >= since).order_by(WorkerRow.id)).all()
+        query = select(table(WorkerRow)).where(WorkerRow.seen_at >= since, ~WorkerRow.id.startswith(_SWEEPER, autoescape=True))
+        rows = connection.execute(query.order_by(WorkerRow.id)).all()
     return [WorkerState(id=row.id, seen_at=row.seen_at, devices=row.devices, environment=row.environment) for row in rows]
 
 

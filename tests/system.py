@@ -22,8 +22,8 @@ LEASE_SECONDS = "3"
 class Client:
     """A strict client: every JSON it reads must be JSON, and no answer may be a 5xx."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx2.Client(base_url=url, timeout=30)
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self.http = httpx2.Client(base_url=url, timeout=30, headers=None if key is None else {"Authorization": f"Bearer {key}"})
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from training.figures import RowFigures
 from training.outcome import outcome_of, paused
@@ -23,6 +24,9 @@ from training.records import EpochRecord, FitOutcome, StopReason, TrainingEvent
 from training.stack import Stack
 
 __all__ = ["Stack", "conclude", "train"]
+
+_GONE_ON_WITH = frozenset({StopReason.MAX_EPOCHS, StopReason.CANCELLED, StopReason.TIME_LIMIT})
+"""After these a fit could train on: neither its patience nor its numbers are at their end."""
 
 
 def train(stack: Stack) -> Iterator[TrainingEvent]:
@@ -100,7 +104,10 @@ def _outcome(stack: Stack, i: int) -> FitOutcome:
     member = stack.members[i]
     if member.ended is StopReason.PAUSED:
         return paused(member, stack.saved(i))
-    return outcome_of(member, stack.measured.alone(i))
+    outcome = outcome_of(member, stack.measured.alone(i))
+    if member.fit.keeps_checkpoint and outcome.stop_reason in _GONE_ON_WITH:
+        return replace(outcome, checkpoint=stack.saved(i))
+    return outcome
 
 
 def _is_finite(figures: RowFigures | None) -> bool:

@@ -45,7 +45,8 @@ class Fit:
     """One network to be trained once: from one seed, on one set of rows.
 
     `stop_at` ends it after that epoch, as if it were the last one, without changing its schedule. `pause_at` leaves it
-    unfinished after that epoch, to be gone on with from a checkpoint.
+    unfinished after that epoch, to be gone on with from a checkpoint. `keeps_checkpoint`: where it ends with epochs left to
+    come, had there been more of them or more time, its outcome has what it could be gone on with from.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Fit:
     data: FitData
     stop_at: int | None = None
     pause_at: int | None = None
+    keeps_checkpoint: bool = False
 
 
 class StopReason(StrEnum):
@@ -92,7 +94,8 @@ class FitOutcome:
     """How a fit ended. `weights` are the kept ones (name -> array), `evaluation` their JSON-ready final figures.
 
     `outputs` are what they say of the rows asked for: class probabilities [m, K], or numbers [m, 1] in standardised units.
-    A paused fit has neither; `figures` are those of its best epoch so far, and `checkpoint` what it goes on from.
+    A paused fit has neither; `figures` are those of its best epoch so far. `checkpoint` is what it goes on from, or what an
+    ended fit that keeps it could go on from after `last_epoch`.
     """
 
     fit: int

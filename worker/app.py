@@ -62,18 +62,26 @@ _place: list[Workplace] = []
 @celery_app.task(name=TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def train_shard(shard_id: str) -> None:
     """Train the shard of this id, if nobody else does."""
-    run_shard(_place[0], shard_id)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, shard_id=shard_id)
+    _place[0].counters.add_shard(run_shard(_place[0], shard_id))
 
 
 @celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def advance_job(job_id: str) -> None:
     """Advance the plan of the job of this id, if it waits for that."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, job_id=job_id)
     advance(_place[0], job_id)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _prepare_logs(**_: Any) -> None:
+    configure_logs(settings.log_level, secrets=(settings.database_url, settings.broker_url))
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _prepare_parent(**_: Any) -> None:
-    configure_logs()
     torch.set_num_threads(1)
     if devices() == ["cpu"]:
         warm_up()
@@ -94,6 +102,7 @@ def _prepare_child(**_: Any) -> None:
             flush_seconds=settings.flush_seconds,
             nudge=Nudge(settings.broker_url),
             checkpoint_seconds=settings.checkpoint_seconds,
+            keeps_last_checkpoints=settings.keep_last_checkpoints,
             send=partial(try_to_send, make_producer(settings.broker_url)),
             must_leave=lambda: bool(_leaving.value),
             depart=exit_now,
@@ -111,7 +120,7 @@ def _beat(place: Workplace) -> None:
     what = environment("cpu") | ({"speed": _speed[0].model_dump()} if _speed else {})
     while not _leaving.value:
         try:
-            beat(place.db, place.worker_id, devices(), what)
+            beat(place.db, place.worker_id, devices(), what, place.counters.counts)
         except DatabaseUnavailable:
             _log.warning("beat_failed", worker=place.worker_id)
         time.sleep(settings.beat_seconds)

@@ -1,5 +1,6 @@
 """Keeps what a worker holds while that is long at work, listens for orders, and ends the process where an order is not heard in time."""
 
+import contextvars
 import os
 import threading
 import time
@@ -32,7 +33,7 @@ class Pulse:
         self._stop = threading.Event()
         self._is_lost = threading.Event()
         self._leave_by: float | None = None
-        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{what}", daemon=True)
+        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._run,), name=f"heartbeat-{what}", daemon=True)
 
     def __enter__(self) -> Self:
         """Start."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from data.preprocessing.state import Preparation
 from jobs.plans.fits import PlannedFit
 from jobs.states import FailureKind, FitStatus
@@ -19,6 +21,8 @@ from worker.patience import PatientFiles
 from worker.place import Workplace
 from worker.results import write_outputs
 
+_log = structlog.get_logger()
+
 
 @dataclass
 class _Unwritten:
@@ -32,11 +36,13 @@ class _Unwritten:
 class Ledger:
     """Gathers what one claimed shard has to say and writes it under its lease.
 
-    `ended` are its fits that ended, whether written yet or not.
+    `ended` are its fits that ended, whether written yet or not. `keeps_last`: ended fits keep what they can be gone on
+    with from, for a job that extends theirs.
     """
 
-    def __init__(self, place: Workplace, held: Claim, files: PatientFiles) -> None:
+    def __init__(self, place: Workplace, held: Claim, files: PatientFiles, *, keeps_last: bool = False) -> None:
         """Begin with nothing to write; `files` are waited for where an end depends on them."""
+        self._keeps_last = keeps_last
         self.ended: dict[int, FitEnd] = {}
         self._place = place
         self._claim = held
@@ -65,6 +71,8 @@ class Ledger:
     def add(self, record: EpochRecord) -> None:
         """Take an epoch."""
         self._unwritten.epochs.append(record)
+        if record.epoch > 0:
+            self._place.counters.add_epoch(record.seconds)
 
     def keep(self, number: int, epoch: int, checkpoint: bytes, paused: FitOutcome | None = None) -> None:
         """Take what a fit can be gone on with from; one that `paused` waits there for its plan."""
@@ -75,7 +83,9 @@ class Ledger:
 
     def end(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> None:
         """Take how a fit ended, or that it paused."""
-        if outcome.checkpoint is not None and outcome.last_epoch is not None:
+        if outcome.status == "paused":
+            assert outcome.checkpoint is not None
+            assert outcome.last_epoch is not None
             self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint, outcome)
             return
         self._end(
@@ -90,6 +100,7 @@ class Ledger:
                 weights_url=self._write_weights(outcome, planned, preparation),
                 message=outcome.message,
                 outputs_url=self._write_outputs(outcome, preparation),
+                keeps_checkpoint=self._keep_last(outcome),
             )
         )
 
@@ -102,7 +113,15 @@ class Ledger:
         failed = FitStatus.FAILED
         is_out_of_time = failure["kind"] == FailureKind.TIME_LIMIT
         reason = StopReason.TIME_LIMIT.value if is_out_of_time else failed.value  # which ends the job, whoever ends its last shard
-        end = FitEnd(number=number, status=failed, stop_reason=reason, message=failure["detail"], failure=failure, **nothing)
+        end = FitEnd(
+            number=number,
+            status=failed,
+            stop_reason=reason,
+            message=failure["detail"],
+            failure=failure,
+            keeps_checkpoint=is_out_of_time and self._keeps_last,  # of before its time was over
+            **nothing,
+        )
         self._end(end)
 
     def brought_up_to_date(self, stored: Sequence[StoredResult]) -> list[StoredResult]:
@@ -149,17 +168,30 @@ class Ledger:
 
     def _end(self, end: FitEnd) -> None:
         self._unwritten.ends.append(end)
+        self._place.counters.add(f"fits:{end.status.value}")
         self.ended[end.number] = end
 
     def _forget_checkpoints(self, written: _Unwritten) -> None:
         """Delete files that no row names any more; what is missed here goes with its job."""
         old = []
         for checkpoint in written.checkpoints:
-            if checkpoint.number in self._checkpoints:
+            if self._checkpoints.get(checkpoint.number, checkpoint.url) != checkpoint.url:
                 old.append(self._checkpoints[checkpoint.number])
             self._checkpoints[checkpoint.number] = checkpoint.url
-        old += [self._checkpoints.pop(end.number) for end in written.ends if end.number in self._checkpoints]
+        spent = [end.number for end in written.ends if not end.keeps_checkpoint]
+        old += [self._checkpoints.pop(number) for number in spent if number in self._checkpoints]
         self._place.discard(old)
+
+    def _keep_last(self, outcome: FitOutcome) -> bool:
+        """Store what an ended fit could be gone on with from, if it has that; tell whether it is there."""
+        if outcome.checkpoint is None or outcome.last_epoch is None:
+            return False
+        try:
+            self.keep(outcome.fit, outcome.last_epoch, outcome.checkpoint)
+        except OSError as error:  # the fit is none the worse for it: its job cannot be extended from here
+            _log.warning("last_checkpoint_unwritten", job=self._claim.job_id, fit=outcome.fit, reason=type(error).__name__)
+            return False
+        return True
 
     def _write_weights(self, outcome: FitOutcome, planned: PlannedFit, preparation: Preparation) -> str | None:
         if outcome.weights is None:

@@ -11,6 +11,7 @@ from jobs.plans.fits import PlannedFit
 from store.artifacts import Artifacts
 from store.engine import Database
 from store.errors import ArtifactsUnavailable
+from worker.counters import Counters
 
 _log = structlog.get_logger()
 
@@ -44,6 +45,7 @@ class Workplace:
     `send` hands a shard's id to the queue and may fail: the sweeper sends what was not sent. `must_leave` is true once the
     process was asked to stop: the shard is handed back at the next epoch, or after `stop_seconds`, when `depart` ends the
     process. Files that are away are waited for `patience_seconds`, the database `database_patience_seconds`.
+    `keeps_last_checkpoints`: ended fits of plans that can be extended keep what they can be gone on with from.
     """
 
     db: Database
@@ -54,6 +56,7 @@ class Workplace:
     flush_seconds: float
     nudge: Callable[[str], None]
     checkpoint_seconds: float = 10.0
+    keeps_last_checkpoints: bool = True
     send: Callable[[str, str], bool | None] = _send_nothing
     must_leave: Callable[[], bool] = lambda: False
     depart: Callable[[], None] = lambda: None
@@ -62,6 +65,7 @@ class Workplace:
     database_patience_seconds: float = 60.0
     max_run_seconds: float | None = None
     plans: Plans = field(default_factory=Plans)
+    counters: Counters = field(default_factory=Counters)
 
     def discard(self, keys: Sequence[str]) -> None:
         """Delete files that no row names any more. What is missed here is deleted when the job's folder is tidied."""

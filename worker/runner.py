@@ -10,6 +10,7 @@ import torch
 from data.dataset import Dataset
 from data.preprocessing.state import Preparation
 from jobs.materialize import Materializer, RowsChanged
+from jobs.plans.extendable import is_extendable
 from jobs.plans.fits import PlannedFit
 from jobs.plans.replay import replay
 from jobs.spec import JobSpec
@@ -53,6 +54,7 @@ def run_shard(place: Workplace, shard_id: str) -> str:
             _log.info("shard_not_claimed", shard=shard_id)
             return "not_claimed"
         held = replace(held, spec=place.limited(held.spec))
+        structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
         place.nudge(held.job_id)
         with Heartbeat(place, held) as heartbeat:
             came_of = _Shard(place, held, heartbeat).run()
@@ -82,8 +84,9 @@ class _Shard:
         self._claim = held
         self._heartbeat = heartbeat
         self._files = PatientFiles(place.artifacts, place.patience_seconds, self._wanted)
-        self._ledger = Ledger(place, held, self._files)
         self._spec = JobSpec.model_validate(held.spec)
+        self._keeps_last = place.keeps_last_checkpoints and held.round == 0 and is_extendable(self._spec.plan)
+        self._ledger = Ledger(place, held, self._files, keeps_last=self._keeps_last)
         self._device = "cuda" if self._spec.device != "cpu" and torch.cuda.is_available() else "cpu"
         self._began = time.monotonic()
         self._checkpointed_at = time.monotonic()
@@ -131,7 +134,8 @@ class _Shard:
                 self._ledger.fail(claimed.number, error)
                 continue
             self._preparations[claimed.number] = made.preparation
-            groups.setdefault((structure(made.fit), claimed.checkpoint_epoch), []).append(made.fit)
+            fit = replace(made.fit, keeps_checkpoint=self._keeps_last)
+            groups.setdefault((structure(fit), claimed.checkpoint_epoch), []).append(fit)
         yield from groups.values()
 
     def _planned_as(self, claimed: ClaimedFit) -> PlannedFit:

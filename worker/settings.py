@@ -1,6 +1,7 @@
 """Settings of workers and sweepers. Read from the environment, prefix `HOLDOUT_`."""
 
 import os
+from pathlib import Path
 
 from pydantic import Field
 
@@ -16,6 +17,10 @@ class WorkerSettings(StoreSettings):
         10.0,
         gt=0,
         description="Between checkpoints of fits in training: what a worker that dies loses at most, and an epoch. Longer where writing them takes more than a tenth of it.",
+    )
+    keep_last_checkpoints: bool = Field(
+        default=True,
+        description="Whether ended fits keep the checkpoint from which their job can be extended: about four times the space of their weights.",
     )
     stop_seconds: float = Field(
         20.0,
@@ -33,4 +38,5 @@ class WorkerSettings(StoreSettings):
     beat_seconds: float = Field(5.0, gt=0, description="Between a worker's signs of life.")
     sweep_seconds: float = Field(0.5, gt=0, description="Between a sweeper's rounds.")
     collect_seconds: float = Field(600.0, gt=0, description="Between a sweeper's searches for files that no row names.")
+    sweeper_note: Path | None = Field(None, description="File that a sweeper touches after every round, for a check of its health.")
     concurrency: int = Field(max(1, (os.cpu_count() or 1) - 1), ge=1, description="Fits trained at once by one worker, each on one thread.")

@@ -4,7 +4,9 @@ The one recovery mechanism of the service, in a small process of its own (`pytho
 run; live leases are never touched.
 """
 
+import os
 import signal
+import socket
 import threading
 import time
 
@@ -21,7 +23,8 @@ from store.errors import ArtifactsUnavailable, DatabaseUnavailable
 from store.logs import configure_logs
 from store.sweeping import due, forget_sent, mark_sent, reap
 from store.tidying import expire, tidy
-from store.workers import live
+from store.workers import beat, forget, live, sweeper_id
+from worker.counters import Counters
 from worker.nudge import Nudge
 from worker.queue import make_producer, send, send_advance
 from worker.recall import Recall
@@ -30,8 +33,8 @@ from worker.settings import WorkerSettings
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_queue_seconds: float) -> None:
-    """Make one round."""
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_queue_seconds: float) -> int:
+    """Make one round; tell how many ids were sent."""
     for job_id in [*reap(db), *give_up_plans(db), *expire(db, max_queue_seconds)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
@@ -49,6 +52,7 @@ def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_que
     if sent:
         mark_sent(db, sent)
         _log.info("shards_sent", shards=sent)
+    return len(sent)
 
 
 def _recalled(db: Database, recall: Recall) -> frozenset[str]:
@@ -73,20 +77,45 @@ def collect(db: Database, artifacts: Artifacts) -> None:
         _log.info("files_collected", files=gone)
 
 
+class _Pulse:
+    """A sweeper's own signs of life, between its rounds: it has no other thread."""
+
+    def __init__(self, db: Database, seconds: float) -> None:
+        self.counters = Counters()
+        self._db = db
+        self._seconds = seconds
+        self._next_at = time.monotonic()
+        self._id = sweeper_id(f"{socket.gethostname()}.{os.getpid()}")
+
+    def beat(self) -> None:
+        if time.monotonic() >= self._next_at:
+            beat(self._db, self._id, [], {}, self.counters.counts)
+            self._next_at = time.monotonic() + self._seconds
+
+    def end(self) -> None:
+        try:
+            forget(self._db, self._id)
+        except DatabaseUnavailable:
+            _log.warning("forget_failed")
+
+
 def main() -> None:
     """Sweep until asked to stop."""
-    configure_logs()
     settings = WorkerSettings()
+    configure_logs(settings.log_level, secrets=(settings.database_url, settings.broker_url))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     db, celery, nudge = Database(create_engine(settings.database_url)), make_producer(settings.broker_url), Nudge(settings.broker_url)
     recall = Recall(settings.broker_url)
     artifacts = Artifacts(settings.artifacts_url)
+    pulse = _Pulse(db, settings.beat_seconds)
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            sweep(db, celery, nudge, recall, max_queue_seconds=settings.max_queue_seconds)
+            pulse.counters.add("sent", sweep(db, celery, nudge, recall, max_queue_seconds=settings.max_queue_seconds))
+            pulse.counters.add("rounds")
+            pulse.beat()
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + settings.collect_seconds
                 collect(db, artifacts)
@@ -94,6 +123,9 @@ def main() -> None:
         except DatabaseUnavailable:
             wait = min(10.0, wait * 2)
             _log.warning("database_unavailable", retry_seconds=wait)
+        if settings.sweeper_note is not None:
+            settings.sweeper_note.touch()
+    pulse.end()
 
 
 if __name__ == "__main__":

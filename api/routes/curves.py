@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from api.accept import preferred
 from api.curves import as_csv, chosen_points, picked, smoothed
 from api.dependencies import Everything, JobId, Resources
-from api.errors import ProblemDetail, ProblemError, responses
+from api.errors import ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.strict import StrictRoute
 from api.views.fits import CurvesView, CurveView
@@ -18,7 +18,10 @@ from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 
-Fits = Annotated[str | None, Query(pattern=r"^\d{1,7}(,\d{1,7})*$", description="Numbers of fits, separated by commas.", examples=["1,3"])]
+Fits = Annotated[
+    str | None,
+    Query(pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$", description="Numbers of fits, from 1, separated by commas.", examples=["1,3"]),
+]
 AfterVersion = Annotated[int | None, Query(ge=0, le=2**62, description="Only rows written after this version of the job.")]
 MaxPoints = Annotated[
     int | None,
@@ -129,11 +132,7 @@ def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
 def _numbers(fits: str | None) -> tuple[int, ...] | None:
     if fits is None:
         return None
-    numbers = tuple(sorted({int(number) for number in fits.split(",")}))
-    if numbers[0] == 0:
-        detail = ProblemDetail(pointer="fits", code="bad_parameter", message="fits are numbered from 1")
-        raise ProblemError(422, "invalid_request", "fits: fits are numbered from 1", errors=[detail])
-    return numbers
+    return tuple(sorted({int(number) for number in fits.split(",")}))
 
 
 def _view(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> CurveView:

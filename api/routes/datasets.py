@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from api.dependencies import DatasetId, Everything
+from api.dependencies import DatasetId, Everything, Me
 from api.errors import ProblemError, responses
 from api.samples import sample_picture
 from api.strict import StrictRoute
@@ -35,13 +35,14 @@ def upload(
     file: Annotated[UploadFile, File(description="CSV, TSV, Parquet, NPZ, or a ZIP or tar of PNG and JPEG images in class folders.")],
     response: Response,
     resources: Everything,
+    me: Me,
     described: Schema = "{}",
 ) -> DatasetView:
     """Upload a file and learn what is in it: types, missing values, ranges, classes, and what looks wrong.
 
     Equal content under an equal schema is one dataset: then the answer is 200 with the one that was there.
     """
-    stored, is_new = store_upload(file, schema_of(described), resources)
+    stored, is_new = store_upload(file, schema_of(described), resources, me.owner)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/datasets/{stored.info.id}"
     return DatasetView.of_upload(stored)
@@ -50,12 +51,13 @@ def upload(
 @router.get("", summary="List datasets", responses=responses(422))
 def read_all(
     resources: Everything,
+    me: Me,
     cursor: Annotated[str | None, Query(max_length=64, pattern=r"^ds_[0-9a-z]+$", description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Most uploads of a page.")] = 50,
 ) -> DatasetList:
     """List the datasets that can be used here, those that cannot, with the reason, and uploads, newest first."""
     found = [DatasetView.of(one) for one in catalog()] if cursor is None else []
-    uploads = list_datasets(resources.db, before=cursor, limit=limit + 1)
+    uploads = list_datasets(resources.db, owner=me.sees, before=cursor, limit=limit + 1)
     page = [DatasetView.of_upload(state) for state in uploads[:limit]]
     has_more = len(uploads) > limit
     return DatasetList(
@@ -105,4 +107,6 @@ def picture(dataset_id: DatasetId, resources: Everything) -> Response:
         raise
     except OSError:
         raise ProblemError(409, "unavailable", "the dataset's files are not here") from None
-    return Response(sample_picture(dataset), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+    return Response(
+        sample_picture(dataset), media_type="image/png", headers={"Cache-Control": "private, max-age=3600", "Vary": "Authorization"}
+    )

@@ -1,13 +1,16 @@
 """The story of a job, as a stream or a page."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.accept import preferred
-from api.dependencies import Everything, JobId
-from api.errors import ProblemDetail, ProblemError, responses
+from api.dependencies import Everything, JobId, Me, Resources
+from api.errors import ProblemError, responses
+from api.guard import Identity
 from api.stream import job_events
 from api.strict import StrictRoute
 from api.views.jobs import EventPageView, EventView
@@ -23,7 +26,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
     summary="Follow a job",
     response_model=EventPageView,
     responses={
-        **responses(404, 406, 422),
+        **responses(404, 406, 422, 429),
         200: {
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
             "description": "Events as they come, or with Accept: application/json a page.",
@@ -34,15 +37,18 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
 def follow(
     job_id: JobId,
     resources: Everything,
+    me: Me,
     after_version: Annotated[int | None, Query(ge=0, le=2**62, description="Only what was written after this version.")] = None,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=32, description="Where a stream was cut off.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")
+    ] = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> EventPageView | Response:
     """Follow changes of status, ends of fits and epochs as server-sent events; the last one is `finished`.
 
     An event's id is the job's version. A stream that was cut off goes on after `Last-Event-ID`.
     """
-    version = after_version if after_version is not None else _resumed(last_event_id)
+    version = after_version if after_version is not None else int(last_event_id or 0)
     newest, status = job_version(resources.db, job_id)
     kind = preferred(accept, ("text/event-stream", "application/json"))
     if kind is None:
@@ -53,19 +59,21 @@ def follow(
         return EventPageView(events=events, version=page.version, has_more=page.has_more)
     if status in TERMINAL and version >= newest:
         return Response(status_code=204)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(job_events(resources.db, resources.nudges, job_id, version), media_type="text/event-stream", headers=headers)
+    if not resources.streams.take(me.sees):
+        raise ProblemError(429, "too_many_streams", "too many event streams are open; poll instead", headers={"Retry-After": "5"})
+    return _Stream(resources, me, job_id, version)
 
 
-def _resumed(last_event_id: str | None) -> int:
-    if last_event_id is None or last_event_id == "":
-        return 0
-    if not (last_event_id.isascii() and last_event_id.isdigit()) or len(last_event_id) > 18:
-        message = "not an id that this stream gave"
-        raise ProblemError(
-            422,
-            "invalid_request",
-            f"Last-Event-ID: {message}",
-            errors=[ProblemDetail(pointer="Last-Event-ID", code="bad_parameter", message=message)],
-        )
-    return int(last_event_id)
+class _Stream(StreamingResponse):
+    """A job's events. Its place is given back however it ends, and were it never begun to be sent."""
+
+    def __init__(self, resources: Resources, me: Identity, job_id: str, version: int) -> None:
+        self._give_back = partial(resources.streams.give_back, me.sees)
+        events = job_events(resources.db, resources.nudges, job_id, version, partial(resources.guard.still_lets_in, me))
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._give_back()

@@ -3,23 +3,25 @@
 import contextlib
 import datetime as dt
 import hashlib
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BeforeValidator
 
-from api.dependencies import Db, Everything, JobId, Resources
+from api.dependencies import Db, Everything, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
 from api.sending import send_shards
 from api.strict import StrictRoute
-from api.views.jobs import JobPage, JobView
+from api.views.jobs import JobPage, JobView, PageOfParts
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
 from store.errors import ArtifactsUnavailable
-from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, queue_facts
+from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, num_queued
 from store.listing import JobFilter, list_jobs
 from store.sweeping import in_flight
 from store.workers import live
@@ -36,6 +38,17 @@ IdempotencyKey = Annotated[
         description="Same key and body: the same job, however often it is sent. Same key, other body: 422.",
     ),
 ]
+
+
+def _written_out(value: object) -> object:
+    """Refuse instants in other forms than RFC 3339: seconds since 1970 are none."""
+    if isinstance(value, str) and not _INSTANT.match(value):
+        raise ValueError("an instant is written like 2026-01-31T12:00:00Z")
+    return value
+
+
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
+Instant = Annotated[dt.datetime | None, BeforeValidator(_written_out), Query(description="RFC 3339 with a zone.")]
 _RETRY_SECONDS = 1
 
 
@@ -45,21 +58,21 @@ _RETRY_SECONDS = 1
     summary="Submit a job",
     responses={**responses(413, 415, 422, 429), 201: {"headers": {"Location": {"schema": {"type": "string"}}}}},
 )
-def create(spec: JobBody, response: Response, resources: Everything, idempotency_key: IdempotencyKey = None) -> JobView:
+def create(spec: JobBody, response: Response, resources: Everything, me: Me, idempotency_key: IdempotencyKey = None) -> JobView:
     """Check the spec, store the job and hand it to the queue.
 
     All that can be known now is refused now. If the queue is away the job is accepted all the same and runs once it is back.
     """
     body_hash = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
     # What was accepted once is answered again, though the queue be full or the GPU gone by now.
-    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash)
+    job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash, owner=me.owner)
     if job is None:
-        resolved = resources.resolve(spec)
+        resolved = resources.resolve(spec, me)
         check_device(spec, resources)
-        _check_room(resources)
+        check_room(resources)
         workers = len(live(resources.db))
         shards = shards_of(resolved.first_round.fits, resolved.info, workers)
-        created = create_job(resources.db, resolved, shards, idempotency_key=idempotency_key, body_hash=body_hash)
+        created = create_job(resources.db, resolved, shards, owner=me.owner, idempotency_key=idempotency_key, body_hash=body_hash)
         send_shards(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -67,16 +80,17 @@ def create(spec: JobBody, response: Response, resources: Everything, idempotency
     return JobView.of(job)
 
 
-@router.get("", summary="List jobs", responses=responses(422))
+@router.get("", summary="List jobs", response_model=JobPage | PageOfParts, responses=responses(422))
 def read_page(
     db: Db,
+    me: Me,
     request: Request,
     status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
     plan: Annotated[str | None, Query(max_length=32)] = None,
     dataset: Annotated[str | None, Query(max_length=64)] = None,
     name: Annotated[str | None, Query(min_length=1, max_length=200, description="Part of the name, in any case.")] = None,
-    created_after: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
-    created_before: Annotated[dt.datetime | None, Query(description="RFC 3339 with a zone.")] = None,
+    created_after: Instant = None,
+    created_before: Instant = None,
     metadata: Annotated[str | None, Query(include_in_schema=False)] = None,
     sort: Annotated[Literal["created_at", "-created_at"], Query(description="Oldest or newest first.")] = "-created_at",
     fields: Annotated[
@@ -84,7 +98,7 @@ def read_page(
     ] = None,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> JobPage:
+) -> JobPage | Response:
     """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut.
 
     Lists inside a plan's `result` (its fits, candidates, rounds) are left out here: read the job, or its result.
@@ -102,14 +116,14 @@ def read_page(
     )
     _check_text(request)
     wanted = _wanted(fields)
-    page = list_jobs(db, chosen, sort=sort, cursor=cursor, limit=limit)
+    page = list_jobs(db, chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
     view = JobPage(
         items=[JobView.of(job).without_lists() for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None
     )
     if wanted is None:
         return view
     body: dict[str, Any] = view.model_dump(mode="json", include={"items": {"__all__": wanted}, "next_cursor": True, "has_more": True})
-    return JSONResponse(body)  # type: ignore[return-value]  # a part of the model, as asked
+    return JSONResponse(body)
 
 
 @router.get("/{job_id}", summary="Read a job", responses={**responses(404, 422), **UNCHANGED})
@@ -146,8 +160,9 @@ def check_device(spec: JobSpec, resources: Resources) -> None:
         )
 
 
-def _check_room(resources: Resources) -> None:
-    queued = queue_facts(resources.db).counts[JobStatus.QUEUED]
+def check_room(resources: Resources) -> None:
+    """Refuse more jobs than may wait."""
+    queued = num_queued(resources.db)
     if queued >= resources.settings.max_queued_jobs:
         raise ProblemError(429, "queue_full", f"{queued} jobs wait already; try again later", headers={"Retry-After": "30"})
 

@@ -39,6 +39,9 @@ def _limits(resources: Resources) -> LimitsView:
         max_queued_jobs=settings.max_queued_jobs,
         max_queue_seconds=settings.max_queue_seconds,
         max_run_seconds=settings.max_run_seconds,
+        max_requests_per_minute=settings.max_requests_per_minute,
+        max_event_streams=settings.max_event_streams,
+        max_event_streams_per_owner=settings.max_event_streams_per_owner,
     )
 
 

@@ -18,7 +18,9 @@ class ReadyView(View):
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, str] = Field(description="ok, or what is wrong, by part.")
+    warnings: dict[str, str] = Field(description="What keeps no job from being trained and is to be mended all the same, by part.")
     workers: int
+    workers_by_device: dict[str, int]
     queued: int
     running: int
     oldest_queued_seconds: float | None

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from api.views.base import Instant, View
 from jobs.states import JobStatus
@@ -130,6 +130,20 @@ class JobPage(View):
     """Some jobs, newest first unless sorted otherwise."""
 
     items: list[JobView]
+    next_cursor: str | None = Field(description="Give it as `cursor` to read on.")
+    has_more: bool
+
+
+class PartOfJob(JobView):
+    """Those fields of a job that `fields` names."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
+
+
+class PageOfParts(View):
+    """A page of jobs as `fields` asks for them."""
+
+    items: list[PartOfJob]
     next_cursor: str | None = Field(description="Give it as `cursor` to read on.")
     has_more: bool
 

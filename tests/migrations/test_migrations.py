@@ -100,7 +100,7 @@ def test_jobs_survive_that_datasets_come_and_go(url: str, tmp_path: Path) -> Non
     assert _rows(database) == before
     assert get_job(database, job_id) == job
     assert get_job(database, using).status is JobStatus.QUEUED
-    assert list_datasets(database) == []
+    assert list_datasets(database, owner=None) == []
     database.dispose()
 
     command.downgrade(config, "0001")

@@ -107,7 +107,7 @@ def test_an_upload_that_fails_leaves_no_file_and_no_row(db: Database, artifacts:
     with pytest.raises(Exception, match="not JSON serializable"):
         store_dataset(db, artifacts, unwritable)
     assert [name for name in _files(tmp_path) if "." in name] == []
-    assert list_datasets(db) == []
+    assert list_datasets(db, owner=None) == []
 
 
 def test_datasets_are_listed_newest_first_without_their_profiles(db: Database, artifacts: Artifacts, tmp_path: Path) -> None:
@@ -115,10 +115,10 @@ def test_datasets_are_listed_newest_first_without_their_profiles(db: Database, a
     for unit in ("m", "s", "kg"):
         made.append(_stored(db, artifacts, tmp_path, unit=unit))
         time.sleep(0.002)  # ids sort by the millisecond
-    assert [state.info.id for state in list_datasets(db)] == made[::-1]
-    assert [state.info.id for state in list_datasets(db, before=made[2], limit=1)] == [made[1]]
-    assert list_datasets(db, before=made[0]) == []
-    assert {state.profile is None for state in list_datasets(db)} == {True}
+    assert [state.info.id for state in list_datasets(db, owner=None)] == made[::-1]
+    assert [state.info.id for state in list_datasets(db, owner=None, before=made[2], limit=1)] == [made[1]]
+    assert list_datasets(db, owner=None, before=made[0]) == []
+    assert {state.profile is None for state in list_datasets(db, owner=None)} == {True}
 
 
 def test_a_dataset_that_jobs_use_is_not_deleted(db: Database, artifacts: Artifacts, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_job_and_the_deletion_of_its_dataset_at_once_leave_both_or_none(
         made = pool.submit(attempted, lambda: create_job(db, resolved))
         gone = pool.submit(attempted, lambda: delete_dataset(db, artifacts, dataset_id))
     assert (made.result(), gone.result()) in {("done", "dataset_in_use"), ("dataset_deleted", "done")}
-    assert bool(list_datasets(db)) == (made.result() == "done")
+    assert bool(list_datasets(db, owner=None)) == (made.result() == "done")
     assert len(_files(tmp_path)) == (5 if made.result() == "done" else 1)
 
 
@@ -273,6 +273,6 @@ def test_a_commit_whose_answer_was_lost_keeps_its_files(db: Database, artifacts:
     upload = an_upload(tmp_path / "upload")
     with pytest.raises(DatabaseUnavailable):
         store_dataset(_AnswerLost(db.engine), artifacts, upload)
-    [state] = list_datasets(db)
+    [state] = list_datasets(db, owner=None)
     assert np.array_equal(Datasets(db, artifacts).load(state.info.id).x, np.load(upload.files["x"]))
     assert store_dataset(db, artifacts, upload) == (get_dataset(db, state.info.id), False)

@@ -12,11 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs.states import FitStatus, JobStatus
 from store.commits import Finish, commit
-from store.engine import Database
+from store.engine import Database, create_engine
 from store.epochs import curves
-from store.errors import LeaseLost
+from store.errors import DatabaseUnavailable, LeaseLost
 from store.fits import get_fit
-from store.jobs import delete_job, get_job
+from store.jobs import delete_job, get_job, lock
 from store.orders import request_cancel
 from store.shards import MAX_IDLE_ATTEMPTS, Claim, claim, release, release_worker, renew
 from store.sweeping import due, mark_sent, reap
@@ -273,3 +273,22 @@ def test_the_queries_of_one_read_see_one_state(db: Database) -> None:
         commit(db, held, lease_seconds=LEASE, epochs=[a_record(0)])
         assert connection.scalars(query).all() == []
     assert _epochs(db, created.job.id) == [0]
+
+
+def test_who_is_frozen_within_a_transaction_does_not_keep_the_jobs_row(postgres_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B009: a worker stopped between two statements holds the row's lock until the database ends its session, never for ever."""
+    monkeypatch.setattr("store.engine._IDLE_SECONDS", 0.2)
+    created = a_job(postgres_db)
+    frozen = Database(create_engine(str(postgres_db.engine.url.render_as_string(hide_password=False))))
+    taken = []
+
+    def stand_still() -> None:
+        with frozen.write() as connection:
+            lock(connection, created.job.id)
+            taken.append(claim(postgres_db, created.shard_ids[0], "w/1", LEASE))  # waits for the lock
+            lock(connection, created.job.id)
+
+    with pytest.raises(DatabaseUnavailable):
+        stand_still()
+    frozen.dispose()
+    assert taken[0] is not None

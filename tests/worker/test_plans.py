@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,91 +15,25 @@ from sqlalchemy import select
 
 import worker.runner
 from data.builtin import BUILTINS
-from jobs.planning import shards_of
 from jobs.plans.fits import PlannedFit
-from jobs.resolve import resolve
 from jobs.spec import JobSpec
-from jobs.states import ACTIVE, JobStatus, ShardStatus
-from store.artifacts import Artifacts
+from jobs.states import ACTIVE, JobStatus
 from store.engine import Database
 from store.errors import DatabaseUnavailable
 from store.fits import list_fits
-from store.jobs import Created, create_job, delete_job, get_job
+from store.jobs import delete_job, get_job
 from store.orders import request_cancel
 from store.shards import claim
-from store.tables import EpochRow, FitRow, ShardRow
+from store.tables import EpochRow, FitRow
 from tests.plan_bodies import BODIES, body_of
 from tests.plans import real, run
-from training.export import load_safetensors
+from tests.trained import a_place, drain, left_by, submit, waiting
 from worker.advance import advance
 from worker.failures import OutOfTime
-from worker.place import Workplace
 from worker.runner import run_shard
 
 FOLDS = {"split": {"name": "k_fold", "folds": 3}, "plan": {"name": "fit"}}
 LONG = {"training": {"max_epochs": 5000}}
-
-
-def _place(db: Database, tmp_path: Path, **fields: Any) -> Workplace:
-    values = {"worker_id": "host/1", "lease_seconds": 20.0, "flush_seconds": 0.02, "nudge": lambda _: None, **fields}
-    return Workplace(db=db, artifacts=Artifacts(f"file://{tmp_path}/files"), datasets=BUILTINS, **values)
-
-
-def _submit(db: Database, body: dict[str, Any], *, workers: int = 2) -> Created:
-    resolved = resolve(JobSpec.model_validate(body))
-    return create_job(db, resolved, shards_of(resolved.first_round.fits, resolved.info, workers))
-
-
-def _waiting(db: Database, job_id: str) -> list[str]:
-    with db.read() as connection:
-        query = select(ShardRow.id).where(ShardRow.job_id == job_id, ShardRow.status == ShardStatus.PENDING)
-        return list(connection.scalars(query.order_by(ShardRow.round, ShardRow.id)))
-
-
-def _drain(place: Workplace, job_id: str, each: Callable[[], None] = lambda: None) -> list[str]:
-    """Run a job's shards in order until it ends; tell what came of each claim. `each` is called after each."""
-    came_of: list[str] = []
-    while get_job(place.db, job_id).status in ACTIVE:
-        assert len(came_of) < 500, came_of[-10:]
-        [shard, *_] = _waiting(place.db, job_id)
-        came_of.append(run_shard(place, shard))
-        each()
-    return came_of
-
-
-@dataclass(frozen=True)
-class _Left:
-    """All that a job leaves, but for the clock and its own id."""
-
-    status: JobStatus
-    result: dict[str, Any] | None
-    rows: list[tuple[Any, ...]]
-    fits: list[tuple[Any, ...]]
-    weights: dict[int, dict[str, bytes]]
-    outputs: dict[int, bytes]
-
-
-def _left(place: Workplace, job_id: str) -> _Left:
-    columns = [column for column in EpochRow.__table__.columns if column.name not in {"job_id", "version", "seconds"}]
-    job = get_job(place.db, job_id)
-    with place.db.read() as connection:
-        query = select(*columns).where(EpochRow.job_id == job_id).order_by(EpochRow.fit_number, EpochRow.epoch)
-        rows = [tuple(row) for row in connection.execute(query)]
-        fits = connection.execute(select(FitRow.__table__).where(FitRow.job_id == job_id).order_by(FitRow.number)).all()
-    names = ("number", "label", "seed", "row_hash", "status", "stop_reason", "steps_planned", "steps_done", "best_epoch", "last_epoch", "kept_epoch", "evaluation", "rungs", "pause_at")  # fmt: skip
-    weights = {
-        fit.number: {name: values.tobytes() for name, values in load_safetensors(place.artifacts.read(fit.weights_url)).items()}
-        for fit in fits
-        if fit.weights_url is not None
-    }
-    return _Left(
-        status=job.status,
-        result=job.result,
-        rows=rows,
-        fits=[tuple(getattr(fit, name) for name in names) for fit in fits],
-        weights=weights,
-        outputs={fit.number: place.artifacts.read(fit.outputs_url) for fit in fits if fit.outputs_url is not None},
-    )
 
 
 def _statuses(db: Database, job_id: str) -> list[str]:
@@ -113,9 +47,9 @@ def _files(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("name", BODIES)
 def test_every_plan_runs_to_its_end_shard_by_shard(db: Database, tmp_path: Path, name: str) -> None:
     """B010, B051: what workers conclude is what the plan concludes with each fit trained alone; progress rises to 1."""
-    created, place = _submit(db, body_of(name)), _place(db, tmp_path)
+    created, place = submit(db, body_of(name)), a_place(db, tmp_path)
     seen = [0.0]
-    came_of = _drain(place, created.job.id, lambda: seen.append(get_job(db, created.job.id).progress))
+    came_of = drain(place, created.job.id, lambda: seen.append(get_job(db, created.job.id).progress))
     job = get_job(db, created.job.id)
     assert (job.status, job.failure, came_of[-1]) == (JobStatus.SUCCEEDED, None, "succeeded")
     alone = run(JobSpec.model_validate(job.spec), BUILTINS.load(job.dataset), real(BUILTINS.load(job.dataset)))
@@ -145,15 +79,15 @@ def test_a_job_interrupted_at_its_epochs_leaves_what_an_undisturbed_one_leaves(
     sqlite_db: Database, tmp_path: Path, name: str, every: int
 ) -> None:
     """B081: curves, figures, weights and outputs, to the last bit; nothing is trained twice."""
-    calm = _place(sqlite_db, tmp_path)
-    undisturbed = _submit(sqlite_db, body_of(name))
-    _drain(calm, undisturbed.job.id)
+    calm = a_place(sqlite_db, tmp_path)
+    undisturbed = submit(sqlite_db, body_of(name))
+    drain(calm, undisturbed.job.id)
     turns = itertools.count(1)
     restless = replace(calm, must_leave=lambda: next(turns) % every == 0)
-    disturbed = _submit(sqlite_db, body_of(name))
-    came_of = _drain(restless, disturbed.job.id)
+    disturbed = submit(sqlite_db, body_of(name))
+    came_of = drain(restless, disturbed.job.id)
     assert came_of.count("handed_back") >= 3
-    assert _left(calm, disturbed.job.id) == _left(calm, undisturbed.job.id)
+    assert left_by(calm, disturbed.job.id) == left_by(calm, undisturbed.job.id)
 
 
 def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(
@@ -162,9 +96,9 @@ def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(
     """B010, B081: whoever takes over goes on from the last checkpoint that was committed."""
     monkeypatch.setattr(worker.runner, "_CHECKPOINT_PAUSE", 0)
     body = body_of("bagging", training={"max_epochs": 12})
-    undisturbed = _submit(db, body, workers=1)
-    _drain(_place(db, tmp_path), undisturbed.job.id)
-    created = _submit(db, body, workers=1)
+    undisturbed = submit(db, body, workers=1)
+    drain(a_place(db, tmp_path), undisturbed.job.id)
+    created = submit(db, body, workers=1)
     nudges: Iterator[int] = itertools.count(1)
 
     def dies(_: str) -> None:
@@ -172,7 +106,7 @@ def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(
             raise KeyboardInterrupt  # no fault of the job: nothing is written any more, as if the process were gone
 
     with pytest.raises(KeyboardInterrupt):
-        run_shard(_place(db, tmp_path, nudge=dies, lease_seconds=0.5, flush_seconds=1e-6, checkpoint_seconds=1e-6), created.shard_ids[0])
+        run_shard(a_place(db, tmp_path, nudge=dies, lease_seconds=0.5, flush_seconds=1e-6, checkpoint_seconds=1e-6), created.shard_ids[0])
     fits = {fit.number: fit.last_epoch for fit in list_fits(db, created.job.id)}
     assert any((epoch or 0) >= 1 for epoch in fits.values())
     give_up_at = time.monotonic() + 20
@@ -181,8 +115,8 @@ def test_a_worker_that_dies_between_checkpoints_loses_no_more_than_it_had_since(
         time.sleep(0.05)
     assert max(fit.checkpoint_epoch or 0 for fit in held.fits) >= 1
     time.sleep(0.01)
-    run_shard(_place(db, tmp_path), created.shard_ids[0])
-    assert _left(_place(db, tmp_path), created.job.id) == _left(_place(db, tmp_path), undisturbed.job.id)
+    run_shard(a_place(db, tmp_path), created.shard_ids[0])
+    assert left_by(a_place(db, tmp_path), created.job.id) == left_by(a_place(db, tmp_path), undisturbed.job.id)
 
 
 def test_a_checkpoint_that_cannot_be_written_fails_no_fit(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +128,8 @@ def test_a_checkpoint_that_cannot_be_written_fails_no_fit(db: Database, tmp_path
         write(self, path, content)
 
     monkeypatch.setattr(LocalFileSystem, "pipe_file", away)
-    created = _submit(db, body_of("bagging"), workers=1)
-    _drain(_place(db, tmp_path, checkpoint_seconds=1e-6), created.job.id)
+    created = submit(db, body_of("bagging"), workers=1)
+    drain(a_place(db, tmp_path, checkpoint_seconds=1e-6), created.job.id)
     assert get_job(db, created.job.id).status is JobStatus.SUCCEEDED
 
 
@@ -217,14 +151,14 @@ def test_a_fold_that_raises_fails_the_job_and_the_others_can_be_read(
 ) -> None:
     """B097: fold 2 of 3; in one shard, and in three."""
     monkeypatch.setattr(worker.runner.Materializer, "materialize", _breaking(2))
-    created = _submit(db, body_of("fit", **FOLDS), workers=workers)
+    created = submit(db, body_of("fit", **FOLDS), workers=workers)
     assert len(created.shard_ids) == workers
-    _drain(_place(db, tmp_path), created.job.id)
+    drain(a_place(db, tmp_path), created.job.id)
     job = get_job(db, created.job.id)
     assert job.failure is not None
     assert (job.status, job.result, job.failure["kind"]) == (JobStatus.FAILED, None, "internal")
     assert _statuses(db, job.id) == ["finished", "failed", "finished"]
-    left = _left(_place(db, tmp_path), job.id)
+    left = left_by(a_place(db, tmp_path), job.id)
     assert {row[0] for row in left.rows} == set(left.weights) == {1, 3}
 
 
@@ -232,8 +166,8 @@ def test_a_fold_that_raises_fails_the_job_and_the_others_can_be_read(
 def test_plans_that_can_do_without_a_fit_do(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """B097."""
     monkeypatch.setattr(worker.runner.Materializer, "materialize", _breaking(2))
-    created = _submit(db, body_of(name))
-    _drain(_place(db, tmp_path), created.job.id)
+    created = submit(db, body_of(name))
+    drain(a_place(db, tmp_path), created.job.id)
     job = get_job(db, created.job.id)
     assert (job.status, job.failure, job.progress) == (JobStatus.SUCCEEDED, None, 1.0)
     assert _statuses(db, job.id)[1] == "failed"
@@ -246,8 +180,8 @@ def test_a_shard_that_breaks_as_a_whole_fails_its_fits_and_their_plan_decides(
 ) -> None:
     """B097: first or last, alone or not."""
     for broken in (0, -1):
-        created, place = _submit(sqlite_db, body_of(name), workers=2), _place(sqlite_db, tmp_path)
-        shards = _waiting(sqlite_db, created.job.id)
+        created, place = submit(sqlite_db, body_of(name), workers=2), a_place(sqlite_db, tmp_path)
+        shards = waiting(sqlite_db, created.job.id)
         assert len(shards) > 1
 
         def groups(*_: object) -> Any:
@@ -275,8 +209,8 @@ def test_celerys_time_limit_is_not_taken_for_a_fault_of_one_fit(
         yield
 
     monkeypatch.setattr(worker.runner, "train", late)
-    created = _submit(sqlite_db, body_of("bagging"), workers=4)
-    place = _place(sqlite_db, tmp_path)
+    created = submit(sqlite_db, body_of("bagging"), workers=4)
+    place = a_place(sqlite_db, tmp_path)
     assert run_shard(place, created.shard_ids[0]) == "failed"
     assert all(run_shard(place, shard) == "not_claimed" for shard in created.shard_ids[1:])
     job = get_job(sqlite_db, created.job.id)
@@ -288,11 +222,11 @@ def test_a_plan_whose_worker_died_before_it_advanced_is_advanced_by_others_once(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B049: between the last commit of a round and the next, and before the end, by two at once."""
-    created, place = _submit(db, body_of("boosting")), _place(db, tmp_path)
+    created, place = submit(db, body_of("boosting")), a_place(db, tmp_path)
     monkeypatch.setattr(worker.runner, "advance", lambda *_: "died")
     came_of = []
     while get_job(db, created.job.id).status in ACTIVE:
-        ran = [run_shard(place, shard) for shard in _waiting(db, created.job.id)]
+        ran = [run_shard(place, shard) for shard in waiting(db, created.job.id)]
         assert len(ran) == 1
         if ran == ["died"]:
             with ThreadPoolExecutor(2) as pool:
@@ -300,10 +234,10 @@ def test_a_plan_whose_worker_died_before_it_advanced_is_advanced_by_others_once(
             assert advance(place, created.job.id) == "not_ready"
     assert came_of == [["next_round", "not_ready"]] * len(came_of)
     assert came_of
-    again = _submit(db, body_of("boosting"))
+    again = submit(db, body_of("boosting"))
     monkeypatch.undo()
-    _drain(place, again.job.id)
-    assert _left(place, created.job.id) == _left(place, again.job.id)
+    drain(place, again.job.id)
+    assert left_by(place, created.job.id) == left_by(place, again.job.id)
 
 
 def test_a_plan_that_cannot_be_advanced_ends_its_job(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +246,7 @@ def test_a_plan_that_cannot_be_advanced_ends_its_job(db: Database, tmp_path: Pat
     def broken(*_: object) -> Any:
         raise error
 
-    created, place = _submit(db, body_of("boosting")), _place(db, tmp_path)
+    created, place = submit(db, body_of("boosting")), a_place(db, tmp_path)
     error: Exception = DatabaseUnavailable("away")
     with monkeypatch.context() as patch:
         patch.setattr("worker.advance.begin_round", broken)
@@ -327,11 +261,11 @@ def test_a_plan_that_cannot_be_advanced_ends_its_job(db: Database, tmp_path: Pat
 
 def test_two_workers_share_one_job_and_one_cancellation_ends_both(db: Database, tmp_path: Path) -> None:
     """B008."""
-    created = _submit(db, body_of("bagging", **LONG), workers=4)
+    created = submit(db, body_of("bagging", **LONG), workers=4)
     came_of: dict[str, str] = {}
 
     def work(worker_id: str, shard: str) -> None:
-        came_of[worker_id] = run_shard(_place(db, tmp_path, worker_id=worker_id, lease_seconds=2.0), shard)
+        came_of[worker_id] = run_shard(a_place(db, tmp_path, worker_id=worker_id, lease_seconds=2.0), shard)
 
     threads = [threading.Thread(target=work, args=(f"host/{i}", created.shard_ids[i])) for i in range(2)]
     for thread in threads:
@@ -353,8 +287,8 @@ def test_two_workers_share_one_job_and_one_cancellation_ends_both(db: Database, 
 
 def test_a_time_limit_ends_a_job_of_two_workers(sqlite_db: Database, tmp_path: Path) -> None:
     """B094."""
-    created = _submit(sqlite_db, body_of("bagging", **LONG, time_limit_seconds=0.5), workers=4)
-    places = [_place(sqlite_db, tmp_path, worker_id=f"host/{i}") for i in range(2)]
+    created = submit(sqlite_db, body_of("bagging", **LONG, time_limit_seconds=0.5), workers=4)
+    places = [a_place(sqlite_db, tmp_path, worker_id=f"host/{i}") for i in range(2)]
     threads = [threading.Thread(target=run_shard, args=(places[i], created.shard_ids[i])) for i in range(2)]
     for thread in threads:
         thread.start()
