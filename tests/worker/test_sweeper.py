@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from cli.broker import Broker, start_broker
 from jobs.messages import CPU_QUEUE
-from jobs.states import JobStatus
+from jobs.states import JobStatus, ShardStatus
 from store.artifacts import Artifacts
 from store.engine import Database
 from store.jobs import get_job
@@ -48,14 +48,16 @@ class _Sweeper:
         return int(str(self.redis.llen(CPU_QUEUE)))
 
     def age(self, seconds: float) -> None:
-        """Let everything have been made and sent so long before."""
+        """Let everything have been made, sent and lapsed so long before."""
         with self._db.write() as connection:
-            before = db_now(self._db) - dt.timedelta(seconds=seconds)
+            now = self._db.now(connection)
+            before = now - dt.timedelta(seconds=seconds)
             connection.execute(update(JobRow).values(created_at=before))
+            lapsed = (ShardRow.status == ShardStatus.RUNNING, ShardRow.lease_expires_at < now)
+            connection.execute(update(ShardRow).where(*lapsed).values(lease_expires_at=before - dt.timedelta(seconds=1)))
             connection.execute(update(ShardRow).where(ShardRow.sent_at.is_not(None)).values(sent_at=before))
-            connection.execute(
-                update(JobRow).where(JobRow.advance_sent_at.is_not(None)).values(advance_sent_at=before, advancing_until=None)
-            )
+            told = update(JobRow).where(JobRow.advance_sent_at.is_not(None))
+            connection.execute(told.values(advance_sent_at=before, advancing_until=None))
 
 
 def db_now(db: Database) -> dt.datetime:
