@@ -10,7 +10,7 @@ from api.audit import client_of, tell_answer, told
 from api.errors import problem, unavailable
 from api.guard import NOBODY, Guard, Identity
 from api.limiting import Rates
-from api.public import is_public
+from api.public import METRICS, is_public
 from store.errors import DatabaseUnavailable
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -62,6 +62,9 @@ class Access:
                 return _too_many(scope, wait, "too many requests without a valid key came from your address")
             identity = await guard.verified(key)
         except DatabaseUnavailable:
+            if scope["path"].removeprefix(scope.get("root_path", "")) == METRICS:
+                scope["is_unverified"] = True  # what this process counted is told, and nothing of the database
+                return NOBODY
             return unavailable(scope)
         if identity is None:
             rates.count_failure(address)

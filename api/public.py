@@ -4,6 +4,8 @@ from starlette.types import Scope
 
 STATIC = "/static-offline-docs/"
 """Where Swagger UI's own files are."""
+METRICS = "/metrics"
+"""Not open where keys are required, but answered while nobody can tell: then above all somebody wants to know."""
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
 
 

@@ -161,5 +161,6 @@ def _write_artifact(artifacts: Artifacts) -> None:
         key = artifacts.write(f"readyz/{secrets.token_hex(8)}.probe", bytes(4096))
         artifacts.delete([key])
     except Exception as error:
-        _log.warning("artifacts_unwritable", reason=type(error).__name__)
-        raise NotReady(f"the artifacts cannot be written ({type(error).__name__})") from error
+        reason = type(error.__cause__ or error).__name__
+        _log.warning("artifacts_unwritable", reason=reason)
+        raise NotReady(f"the artifacts cannot be written ({reason})") from error

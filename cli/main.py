@@ -9,7 +9,7 @@ import typer
 
 from cli import commands, keys
 from store.logs import configure_logs
-from store.migrate import upgrade
+from store.migrate import downgrade, revisions, upgrade
 from store.settings import StoreSettings
 
 app = typer.Typer(
@@ -45,10 +45,20 @@ def demo(home: Home = Path(".holdout"), port: Port = 8000) -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    to: Annotated[
+        str | None, typer.Option(help="Take the database back to this revision instead: before an older release is installed.")
+    ] = None,
+) -> None:
     """Bring the database of HOLDOUT_DATABASE_URL to the current schema."""
     settings = StoreSettings()
     configure_logs(settings.log_level, secrets=(settings.database_url,))
+    if to is not None:
+        if to not in revisions():
+            raise typer.BadParameter(f"this release knows {', '.join(revisions())}", param_hint="--to")
+        downgrade(settings.database_url, to)
+        typer.echo(f"the database is at revision {to}")
+        return
     upgrade(settings.database_url)
     typer.echo("the database is at the current schema")
 

@@ -7,12 +7,15 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, text
 
-from store.engine import create_engine
+from store.engine import Patience, create_engine
 from store.settings import StoreSettings
 from store.tables import Base, Instant
 
 _LOCK = 4_857_003_911
 """Key of the advisory lock that lets one process migrate a PostgreSQL database at a time."""
+
+_PATIENCE = Patience(busy_seconds=60.0, answer_seconds=86_400.0)
+"""A large table may take long, and so may another process that migrates."""
 
 
 def _url() -> str:
@@ -44,7 +47,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _run() -> None:
-    engine = create_engine(_url())
+    engine = create_engine(_url(), _PATIENCE)
     with engine.connect().execution_options(holdout_writes=True) as connection:
         if engine.dialect.name != "sqlite":
             _migrate(connection)

@@ -125,7 +125,7 @@ def _resume(connection: Connection, row: Any, now: dt.datetime) -> list[str]:
         "status": status,
         "queued_at": now,
         "paused_at": None,
-        "paused_seconds": row.paused_seconds + (now - row.paused_at).total_seconds(),
+        "paused_seconds": row.paused_seconds + max(0.0, (now - row.paused_at).total_seconds()),
         "advance_sent_at": None,
         "phase": "waiting for a worker",
     }

@@ -108,6 +108,7 @@ class JobRow(Base):
         Index("ix_jobs_owner_created_at_id", "owner", "created_at", "id"),
         Index("ix_jobs_status_created_at", "status", "created_at"),
         Index("ix_jobs_status_queued_at", "status", "queued_at"),
+        Index("ix_jobs_device_status", "device", "status"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -33,7 +33,8 @@ class Pulse:
         self._stop = threading.Event()
         self._is_lost = threading.Event()
         self._leave_by: float | None = None
-        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._run,), name=f"heartbeat-{what}", daemon=True)
+        run = contextvars.copy_context().run  # a thread knows what is bound where it was made: its lines name the job too
+        self._thread = threading.Thread(target=run, args=(self._run,), name=f"heartbeat-{what}", daemon=True)
 
     def __enter__(self) -> Self:
         """Start."""

@@ -53,6 +53,7 @@ def run_shard(place: Workplace, shard_id: str) -> str:
         if held is None:
             _log.info("shard_not_claimed", shard=shard_id)
             return "not_claimed"
+        structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
         held = replace(held, spec=place.limited(held.spec))
         structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
         place.nudge(held.job_id)

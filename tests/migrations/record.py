@@ -79,7 +79,7 @@ def _work(client: httpx2.Client, home: Path) -> None:
     halving = {"factor": 3, "first_epochs": 1}
     plan = {"name": "search", "method": "random", "candidates": 3, "space": space, "halving": halving}
     search = {**_SMALL, "name": "search", "plan": plan}
-    has_plans = client.post("/v1/jobs/preview", json=search).status_code == 200
+    has_plans = client.post("/v1/previews", json=search).status_code == 200
     if has_plans:
         done.append(_submit(client, {**search, "name": "succeeded search"}))
     for job in done:
@@ -129,7 +129,7 @@ def _epoch(client: httpx2.Client, job: str) -> int:
 
 
 def _until(is_so: Any, what: str) -> None:
-    give_up_at = time.monotonic() + 180
+    give_up_at = time.monotonic() + 600
     while not is_so():
         assert time.monotonic() < give_up_at, f"not {what}"
         time.sleep(0.01)

@@ -14,13 +14,13 @@ from sqlalchemy import inspect
 from api.app import create_app
 from api.settings import ApiSettings
 from jobs.states import TERMINAL
+from store.advances import unadvanced
 from store.artifacts import Artifacts
 from store.datasets import Datasets
 from store.engine import Database, create_engine
 from store.listing import JobFilter, list_jobs
 from store.migrate import alembic_config, downgrade, revisions, upgrade
 from store.orders import request_resume
-from store.rounds import unadvanced
 from store.sweeping import due
 from tests.system import fresh_database
 from worker.advance import advance
@@ -61,6 +61,13 @@ def release(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Release
 
 def _restored(revision: str, url: str, tmp_path: Path) -> Release:
     command.upgrade(alembic_config(url), revision)
+    _load(revision, url)
+    shutil.copytree(RECORDED / revision, tmp_path / "files")
+    return Release(revision=revision, url=url, files=tmp_path / "files")
+
+
+def _load(revision: str, url: str) -> None:
+    """Insert the rows of a release, by its own columns."""
     text = (RECORDED / f"{revision}.sql").read_text()
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -68,8 +75,6 @@ def _restored(revision: str, url: str, tmp_path: Path) -> Release:
         (driver.executescript if engine.dialect.name == "sqlite" else driver.execute)(text)
         driver.commit()
     engine.dispose()
-    shutil.copytree(RECORDED / revision, tmp_path / "files")
-    return Release(revision=revision, url=url, files=tmp_path / "files")
 
 
 def _rows(url: str, condition: str) -> Rows:
@@ -120,10 +125,23 @@ def test_upgrading_and_going_back_changes_no_row_of_a_release(release: Release) 
     assert release.rows() == before
 
 
+def test_the_release_before_this_one_may_still_write_once_the_database_is_migrated(url: str) -> None:
+    """Processes are exchanged one by one: what the old ones insert has what the new schema wants."""
+    upgrade(url)
+    _load(revisions()[-2], url)
+    database = Database(create_engine(url))
+    assert {job.owner for job in list_jobs(database, JobFilter(), owner=None, limit=100).items} == {"local"}
+    database.dispose()
+
+
 def test_jobs_of_a_release_are_read_over_http(release: Release, database: Database) -> None:
     del database  # it was upgraded
     settings = ApiSettings(
-        home=release.files, database_url=release.url, artifacts_url=f"file://{release.files}", broker_url="redis://127.0.0.1:1/0"
+        home=release.files,
+        database_url=release.url,
+        artifacts_url=f"file://{release.files}",
+        broker_url="redis://127.0.0.1:1/0",
+        access="open",
     )
     with TestClient(create_app(settings)) as client:
         jobs = client.get("/v1/jobs?limit=100").json()["items"]
@@ -143,16 +161,8 @@ def test_jobs_of_a_release_are_read_over_http(release: Release, database: Databa
             assert kept
             for what in ("model", "model?format=onnx", "model?format=zip", "model-card", "preparation"):
                 answer = client.get(f"/v1/jobs/{job['id']}/{what}")
-                assert answer.status_code == 200, (job["name"], what, answer.text)
-        first = next(job for job in jobs if job["name"] == "succeeded")
-        again = client.post("/v1/jobs", json=_body(), headers={"Idempotency-Key": "first"})
-        assert again.json().get("id") == first["id"], again.text
-
-
-def _body() -> dict[str, Any]:
-    """Give the body that record.py sent with its key."""
-    spec = {"dataset": "iris", "seed": 0, "network": {"name": "mlp", "hidden_units": [4]}, "training": {"max_epochs": 3}}
-    return {**spec, "name": "succeeded", "metadata": {"team": "vision"}}
+                is_bare = release.revision == "0001" and what != "model"  # models did not hold their preparation yet
+                assert (answer.status_code, is_bare and answer.json()["code"]) in {(200, False), (409, "no_preparation")}, answer.text
 
 
 def test_work_of_a_release_is_gone_on_with_and_ended_jobs_stay_as_they_were(release: Release, database: Database) -> None:
@@ -169,12 +179,12 @@ def test_work_of_a_release_is_gone_on_with_and_ended_jobs_stay_as_they_were(rele
         flush_seconds=0.05,
         nudge=lambda _: None,
     )
-    open_jobs = {job.id: job for job in list_jobs(database, JobFilter(), limit=100).items if job.status not in TERMINAL}
+    open_jobs = {job.id: job for job in list_jobs(database, JobFilter(), owner=None, limit=100).items if job.status not in TERMINAL}
     for job in open_jobs.values():
         if job.status.value == "paused":
             request_resume(database, job.id)
     _work_off(place)
-    ended = {job.id: job for job in list_jobs(database, JobFilter(), limit=100).items if job.id in open_jobs}
+    ended = {job.id: job for job in list_jobs(database, JobFilter(), owner=None, limit=100).items if job.id in open_jobs}
     assert {job.name: job.status.value for job in ended.values()} == {job.name: "succeeded" for job in open_jobs.values()}
     with database.read() as connection:
         for job in ended.values():

@@ -3,15 +3,19 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import structlog
 
+from store.artifacts import Artifacts
+from store.datasets import Datasets
 from store.engine import Database, create_engine
 from store.logs import Masking
 from tests.factories import a_claim, a_job
 from worker.heartbeat import Heartbeat
+from worker.place import Workplace
 
 SECRET = "S3cret/pa%ss-word"
 QUOTED = "S3cret%2Fpa%25ss-word"
@@ -20,6 +24,8 @@ PROGRAM = """
 import logging, sys, threading, warnings
 import psycopg, redis, sqlalchemy
 from kombu.exceptions import OperationalError
+from store.artifacts import Artifacts
+from store.datasets import Datasets
 from store.engine import Database, create_engine
 from store.logs import configure_logs
 from store.migrate import upgrade
@@ -100,14 +106,23 @@ def test_secrets_are_masked_and_nothing_else(text: str, masked: str) -> None:
     assert Masking(("redis://:in@h/0",)).text("within") == "within"
 
 
-def test_a_heartbeat_that_fails_names_its_job(sqlite_db: Database) -> None:
+def test_a_heartbeat_that_fails_names_its_job(sqlite_db: Database, tmp_path: Path) -> None:
     """Threads know what is bound where they were made."""
     held = a_claim(sqlite_db, a_job(sqlite_db))
-    gone = Database(create_engine("postgresql://nobody@127.0.0.1:1/x"))
+    artifacts = Artifacts(f"file://{tmp_path}")
+    place = Workplace(
+        db=Database(create_engine("postgresql://nobody@127.0.0.1:1/x")),
+        artifacts=artifacts,
+        datasets=Datasets(sqlite_db, artifacts),
+        worker_id="host/1",
+        lease_seconds=0.2,
+        flush_seconds=0.1,
+        nudge=lambda _: None,
+    )
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         with structlog.contextvars.bound_contextvars(job_id=held.job_id, attempt=held.attempt):
-            heartbeat = Heartbeat(gone, held, 0.2)
+            heartbeat = Heartbeat(place, held)
         with heartbeat:
             while not lines:
-                pass
+                time.sleep(0.01)
     assert (lines[0]["event"], lines[0]["job_id"], lines[0]["attempt"]) == ("heartbeat_failed", held.job_id, 1)
