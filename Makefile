@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose check chaos techniques latency plans clean
+.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency load soak plans clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ migrations: $(VENV)/.dev ## Check that migrations make exactly the declared tabl
 compose: $(VENV)/.dev ## Check docker-compose.yml and Dockerfile
 	$(BIN)/python -m pytest tests/repository/test_containers.py
 
+audit: $(VENV)/.dev ## Look the pinned versions up among known vulnerabilities; fails where the advisory service cannot be asked
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
+
 check: test lint types contracts migrations compose ## Everything that CI checks
 
 FAULTS ?= 500
@@ -55,6 +58,12 @@ techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
 
 latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py
+
+load: $(VENV)/.dev ## Measure one API under 10 000 jobs, 200 pollers and 100 event streams (MINUTES, 10)
+	$(BIN)/python benchmarks/load.py --minutes $(or $(MINUTES),10)
+
+soak: $(VENV)/.dev ## Measure the memory of one worker over 5 000 jobs (JOBS)
+	$(BIN)/python benchmarks/soak.py --jobs $(or $(JOBS),5000)
 
 PEERS ?= $(BIN)/python
 plans: $(VENV)/.dev ## Measure cross-validation and bagging beside other libraries (PEERS, a Python that has them)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
@@ -24,14 +24,23 @@ MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger()
 
 
+def _clean(text: str) -> str:
+    """Make text that any encoder takes: lone surrogates are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+Clean = Annotated[str, AfterValidator(_clean)]
+"""What may quote a request, whatever was in it."""
+
+
 class ProblemDetail(BaseModel):
     """One thing wrong with a request."""
 
-    pointer: str = Field(
+    pointer: Clean = Field(
         description="JSON pointer into the body, or the name of a query, path or header parameter.", examples=["/optimizer/learning_rate"]
     )
     code: str = Field(description="Stable code.", examples=["greater_than_equal"])
-    message: str = Field(description="A sentence for people.")
+    message: Clean = Field(description="A sentence for people.")
 
 
 class Problem(BaseModel):
@@ -172,11 +181,6 @@ def _pointer(location: Sequence[str | int], body: Any, *, is_missing: bool) -> s
     if not location or location[0] != "body":
         return str(location[1]) if len(location) > 1 else ""
     return _clean(pointer_of(location[1:], body, is_missing=is_missing))
-
-
-def _clean(text: str) -> str:
-    """Make text that any encoder takes: lone surrogates are spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _spec_problems(request: Request, error: Exception) -> Response:

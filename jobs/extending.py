@@ -125,13 +125,13 @@ def check_extendable(old: EndedJob) -> None:
             "cannot_extend",
             f"in the plan {old.spec.plan.name} later fits follow from what earlier ones came to: submit a new job with more epochs",
         )
-    if old.status is JobStatus.FAILED and old.failure_kind not in _MENDABLE:
-        raise CannotExtend(
-            "nothing_to_extend", f"job {old.id} failed ({old.failure_kind}), and would again: submit a new job that mends it"
-        )
     if needs_every_fit(old.spec.plan) and any(fit.status is FitStatus.DIVERGED for fit in old.fits.values()):
         raise CannotExtend(
             "nothing_to_extend", f"a fit of job {old.id} diverged, and would again: submit a new job with a smaller learning rate"
+        )
+    if old.status is JobStatus.FAILED and old.failure_kind not in _MENDABLE:
+        raise CannotExtend(
+            "nothing_to_extend", f"job {old.id} failed ({old.failure_kind}), and would again: submit a new job that mends it"
         )
 
 

@@ -48,6 +48,9 @@ def pointer_of(location: Sequence[str | int], body: Any, *, is_missing: bool) ->
         if isinstance(part, str) and (part.startswith("literal[") or part == "[key]"):
             continue
         is_last = index == len(location)
+        # The member `momentum` has a field of that name: before a field comes the member. At the root a name is anybody's text.
+        if index > 1 and not is_last and isinstance(at, dict) and at.get("name") == part:
+            continue
         if (isinstance(at, dict) and part in at) or (isinstance(at, list) and isinstance(part, int) and part < len(at)):
             at = cast("Any", at)[part]
         elif not (is_missing and is_last):

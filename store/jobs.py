@@ -238,7 +238,7 @@ def close_job(
     is_open = FitRow.status.in_((FitStatus.PENDING, FitStatus.RUNNING))
     connection.execute(update(FitRow).where(of_job, is_open).values(status=left, stop_reason=left.value))
     connection.execute(update(ShardRow).where(ShardRow.job_id == job_id).values(status=ShardStatus.DONE, lease_expires_at=None))
-    ended = {"status": status, "finished_at": now, "result": result, "failure": failure, "phase": status.value}
+    ended = {"status": status, "finished_at": now, "result": result, "failure": failure, "phase": status.value, "pause_requested_at": None}
     ended["failure_kind"] = None if failure is None else failure["kind"]
     connection.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(**ended, **values))
 

@@ -25,8 +25,11 @@ def request_cancel(db: Database, job_id: str) -> JobState:
     with db.write() as connection:
         row, now = _locked(connection, job_id), db.now(connection)
         match row.status:
-            case JobStatus.QUEUED | JobStatus.PAUSED:
+            case JobStatus.QUEUED:
                 end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
+            case JobStatus.PAUSED:
+                paused = row.paused_seconds + _paused_for(row, now)
+                end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now, paused_at=None, paused_seconds=paused)
             case JobStatus.RUNNING if row.cancel_requested_at is None and not is_held(connection, job_id):
                 end_job(connection, job_id, now, JobStatus.CANCELLED, cancel_requested_at=now)
             case JobStatus.RUNNING if row.cancel_requested_at is None:
@@ -125,7 +128,7 @@ def _resume(connection: Connection, row: Any, now: dt.datetime) -> list[str]:
         "status": status,
         "queued_at": now,
         "paused_at": None,
-        "paused_seconds": row.paused_seconds + (now - row.paused_at).total_seconds(),
+        "paused_seconds": row.paused_seconds + _paused_for(row, now),
         "advance_sent_at": None,
         "phase": "waiting for a worker",
     }
@@ -133,6 +136,11 @@ def _resume(connection: Connection, row: Any, now: dt.datetime) -> list[str]:
     steps = [JobStatus.QUEUED] if status is JobStatus.QUEUED else [JobStatus.QUEUED, JobStatus.RUNNING]
     tell(connection, row.id, version, now, [("status", {"status": step.value}) for step in steps])
     return shard_ids
+
+
+def _paused_for(row: Any, now: dt.datetime) -> float:
+    """Give how long a paused job has been paused; clocks may be set back."""
+    return max(0.0, float((now - row.paused_at).total_seconds()))
 
 
 def _locked(connection: Connection, job_id: str) -> Any:

@@ -13,7 +13,7 @@ from jobs.states import CLAIMABLE, FitStatus, JobStatus, ShardStatus
 from store.engine import Database
 from store.errors import LeaseLost
 from store.events import tell
-from store.jobs import bump, lock
+from store.jobs import bump, end_job, lock
 from store.orders import pause
 from store.tables import EpochRow, FitRow, JobRow, ShardRow, table
 
@@ -103,7 +103,11 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         open_shards = select(func.count()).where(_SHARDS.c.job_id == job.id, _SHARDS.c.status != ShardStatus.DONE)
         is_alone = connection.execute(open_shards).scalar_one() == 1
         started = job.started_at or now
-        version = bump(connection, job.id, status=JobStatus.RUNNING, started_at=started, phase="training")
+        paused_seconds = job.paused_seconds
+        if job.status is JobStatus.QUEUED and job.started_at is not None:  # it was resumed, and nobody has worked at it since
+            paused_seconds += max(0.0, (now - job.queued_at).total_seconds())
+        values = {"status": JobStatus.RUNNING, "started_at": started, "paused_seconds": paused_seconds, "phase": "training"}
+        version = bump(connection, job.id, **values)
         if job.status is JobStatus.QUEUED:
             tell(connection, job.id, version, now, [("status", {"status": JobStatus.RUNNING.value})])
     return Claim(
@@ -116,7 +120,7 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
         spec=job.spec,
         fits=tuple(fits),
         version=version,
-        elapsed_seconds=max(0.0, (now - started).total_seconds() - job.paused_seconds),
+        elapsed_seconds=max(0.0, (now - started).total_seconds() - paused_seconds),
     )
 
 
@@ -151,7 +155,7 @@ def renew(db: Database, claim: Claim, lease_seconds: float) -> Orders:
 def release(db: Database, claim: Claim) -> bool:
     """Hand a shard back unharmed: it waits again, and the attempt does not count as idle. False if it was not held any more.
 
-    A job that is to be paused pauses with the last shard that comes back.
+    A job that is to be paused pauses with the last shard that comes back, and one that is to be cancelled ends with it.
     """
     with db.write() as connection:
         job = lock(connection, claim.job_id)
@@ -175,7 +179,9 @@ def release(db: Database, claim: Claim) -> bool:
             is_at_work = connection.execute(others).first() is not None
             rest = (_FITS.c.shard_id == claim.shard_id, _FITS.c.status == FitStatus.RUNNING)
             connection.execute(update(_FITS).where(*rest).values(status=FitStatus.PENDING))
-            if job.pause_requested_at is not None and not is_at_work:
+            if job.cancel_requested_at is not None and not is_at_work:
+                end_job(connection, claim.job_id, db.now(connection), JobStatus.CANCELLED)
+            elif job.pause_requested_at is not None and not is_at_work:
                 pause(connection, claim.job_id, db.now(connection))
             elif job.pause_requested_at is None:
                 bump(connection, claim.job_id, phase="training" if is_at_work else "waiting for a worker")

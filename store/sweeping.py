@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, func, or_, select, update
 
 from jobs.messages import CPU_QUEUE, GPU_QUEUE
 from jobs.states import CLAIMABLE, FailureKind, FitStatus, JobStatus, ShardStatus
@@ -34,6 +34,8 @@ The others are sent one by one as these end: a job submitted later takes its tur
 """
 
 
+RESEND_SECONDS = 600.0
+"""After so long a shard that was sent and not claimed is sent again, if its message may be lost."""
 MOST_DUE = 1000
 """Shards that a sweeper sends in one round, so that no round is long."""
 
@@ -43,19 +45,35 @@ def in_flight(workers: int) -> int:
     return max(MOST_IN_FLIGHT, workers)
 
 
+def may_be_lost(db: Database, num_messages: int, *, resend_seconds: float = RESEND_SECONDS) -> bool:
+    """Tell whether fewer messages are held than there are shards that were sent and wait, one of them for `resend_seconds`."""
+    with db.read() as connection:
+        is_sent = (_SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.sent_at.is_not(None))
+        oldest = connection.scalar(select(func.min(_SHARDS.c.sent_at)).where(*is_sent))
+        if oldest is None or oldest >= db.now(connection) - dt.timedelta(seconds=resend_seconds):
+            return False
+        if connection.execute(select(func.count()).where(*is_sent)).scalar_one() <= num_messages:
+            return False
+        wanted = (JobRow.status.in_(CLAIMABLE), JobRow.pause_requested_at.is_(None))
+        counted = select(func.count()).select_from(_SHARDS).join(JobRow, JobRow.id == _SHARDS.c.job_id).where(*is_sent, *wanted)
+        return connection.execute(counted).scalar_one() > num_messages
+
+
 def due(
     db: Database,
     *,
     workers: int = 0,
     grace_seconds: float = 1.0,
     lost_seconds: float = 5.0,
-    resend_seconds: float = 600.0,
+    resend_seconds: float = RESEND_SECONDS,
+    is_short: bool = True,
     empty_queues: frozenset[str] = frozenset(),
 ) -> list[DueShard]:
     """List shards to send: never sent, sent without being claimed, or with a lease that ran out. Live leases are never touched.
 
     A shard sent to a queue that is empty now, and not claimed for `lost_seconds`, was lost with its message; one that is
-    neither claimed nor known to be lost is sent again after `resend_seconds`. Of shards never sent only so many of a job
+    neither claimed nor known to be lost is sent again after `resend_seconds`, if the broker `is_short` of
+    messages: where thousands wait for hours, it would fill up with what it holds already. Of shards never sent only so many of a job
     are listed that it has `in_flight(workers)` sent or held. At most `MOST_DUE` are listed, those that somebody had begun
     first: the next round lists more.
     """
@@ -63,14 +81,21 @@ def due(
         now = db.now(connection)
         is_pending = _SHARDS.c.status == ShardStatus.PENDING
         # Each of these names a state and an instant, so that an index finds what is due among thousands that wait.
-        never = and_(is_pending, _SHARDS.c.sent_at.is_(None), JobRow.created_at < now - dt.timedelta(seconds=grace_seconds))
+        # A job of the future was made before the clock was set back.
+        is_settled = or_(JobRow.created_at < now - dt.timedelta(seconds=grace_seconds), JobRow.created_at > now)
+        never = and_(is_pending, _SHARDS.c.sent_at.is_(None), is_settled)
+        if GPU_QUEUE in empty_queues and not _has_gpu_jobs(connection):
+            empty_queues -= {GPU_QUEUE}  # where there are no GPUs it always is
         queue = case((JobRow.device == "cuda", GPU_QUEUE), else_=CPU_QUEUE)
         is_lost = and_(_SHARDS.c.sent_at < now - dt.timedelta(seconds=lost_seconds), queue.in_(empty_queues))
-        is_old: ColumnElement[bool] = _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)
-        if empty_queues:
-            is_old = or_(is_lost, is_old)
-        forgotten = and_(is_pending, is_old)
-        resent = or_(_SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, is_old)
+        is_old = _SHARDS.c.sent_at < now - dt.timedelta(seconds=resend_seconds)
+        forgotten = or_(
+            and_(is_pending, is_lost) if empty_queues else false(),
+            and_(is_pending, is_old) if is_short else false(),
+        )
+        resent = or_(
+            _SHARDS.c.sent_at.is_(None), _SHARDS.c.sent_at <= _SHARDS.c.lease_expires_at, is_old, is_lost if empty_queues else false()
+        )
         lapsed = and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now, resent)
         is_new = and_(is_pending, _SHARDS.c.sent_at.is_(None))
         is_late = case((is_pending, 0), else_=1)
@@ -97,6 +122,11 @@ def due(
             busy[row.job_id] = busy.get(row.job_id, 0) + 1
         found.append(DueShard(shard_id=row.id, device=row.device))
     return found
+
+
+def _has_gpu_jobs(connection: Connection) -> bool:
+    found = select(JobRow.id).where(JobRow.device == "cuda", JobRow.status.in_(CLAIMABLE)).limit(1)
+    return connection.execute(found).first() is not None
 
 
 def next_shard(db: Database, job_id: str) -> str | None:

@@ -97,7 +97,7 @@ class DatasetRow(Base):
 class JobRow(Base):
     """A job. `version` rises in every transaction that writes an epoch or a state, under this row's lock.
 
-    `queued_at` is when it last entered the queue, `paused_seconds` how long it was paused before, `continues` the job that
+    `queued_at` is when it last entered the queue, `paused_seconds` how long it was paused, and queued after that, before it last went on, `continues` the job that
     it was extended from (which may be gone), `advance_attempts` how often in a row its plan was begun to be advanced in vain.
     `advancer` advances it `advancing_until` then, and longer where it says so.
     """
@@ -108,6 +108,7 @@ class JobRow(Base):
         Index("ix_jobs_owner_created_at_id", "owner", "created_at", "id"),
         Index("ix_jobs_status_created_at", "status", "created_at"),
         Index("ix_jobs_status_queued_at", "status", "queued_at"),
+        Index("ix_jobs_device_status", "device", "status"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -120,6 +120,7 @@ def _insert(
                 job_metadata={},
                 steps_planned=1,
                 created_at=now,
+                queued_at=now,
                 result=None if result is None else dict(result),
                 environment={"torch": "2"},
             )

@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+import worker.runner
 from data.builtin import BUILTINS
 from jobs.planning import shards_of
+from jobs.plans.fits import PlannedFit
 from jobs.resolve import resolve
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus, ShardStatus
@@ -85,3 +87,15 @@ def left_by(place: Workplace, job_id: str) -> Left:
         weights=weights,
         outputs={fit.number: place.artifacts.read(fit.outputs_url) for fit in fits if fit.outputs_url is not None},
     )
+
+
+def breaking(number: int) -> Callable[..., Any]:
+    """Prepare rows, but not those of one fit."""
+    prepare = worker.runner.Materializer.materialize
+
+    def materialize(self: worker.runner.Materializer, planned: PlannedFit) -> Any:
+        if planned.number == number:
+            raise ValueError("these rows cannot be prepared")
+        return prepare(self, planned)
+
+    return materialize

@@ -12,17 +12,22 @@ from jobs.messages import CPU_QUEUE, GPU_QUEUE
 
 MARKER = "holdout:marker"
 """A key that every sweeper looks for: where it is gone or another, the broker has lost all it was sent."""
+_UNACKNOWLEDGED = "unacked"  # where kombu keeps what it handed out
 _UNSAVED_SECONDS = 10.0
 """A broker that was restarted may have lost what it was sent so shortly before: appending to disk lags behind by a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recalled:
-    """What the broker knows. `lost_within` are the seconds before now in which what was sent is lost if it `has_restarted`."""
+    """What the broker knows. `lost_within` are the seconds before now in which what was sent is lost if it `has_restarted`.
+
+    `num_messages` wait, or were handed out and are not acknowledged.
+    """
 
     has_forgotten: bool
     lost_within: tuple[float, float] | None
     empty_queues: frozenset[str]
+    num_messages: int
 
 
 class Recall:
@@ -47,12 +52,14 @@ class Recall:
         asked.info("server")
         for queue in queues:
             asked.llen(queue)
-        marker, server, *lengths = asked.execute()
+        asked.hlen(_UNACKNOWLEDGED)
+        marker, server, *lengths, handed_out = asked.execute()
         self._next_run, since_start = str(server.get("run_id")), float(server.get("uptime_in_seconds", 0))
         return Recalled(
             has_forgotten=marker is None or self._marker not in (None, marker),
             lost_within=None if self._next_run == self._run else (since_start + _UNSAVED_SECONDS, since_start),
             empty_queues=frozenset(queue for queue, length in zip(queues, lengths, strict=True) if length == 0),
+            num_messages=sum(lengths) + handed_out,
         )
 
     def settle(self) -> None:

@@ -153,14 +153,12 @@ class _Shard:
             if kept:
                 stack.restore(kept)
             reason = self._follow(stack)
-            if isinstance(reason, StopReason):
-                for outcome in conclude(stack, reason):
-                    self._end(outcome)
-                for event in stack.unread:
-                    if isinstance(event, EpochRecord):
-                        self._ledger.add(event)
-            elif reason is not None:
+            if reason is not None and not isinstance(reason, StopReason):
                 self._checkpoint(stack)
+                if self._ledger.write().is_cancelled:  # what is not wanted any more is not handed back: it keeps its best weights
+                    reason = StopReason.CANCELLED
+            if isinstance(reason, StopReason):
+                self._end_stack(stack, reason)
         except (LeaseLost, DatabaseUnavailable, OutOfTime, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001  the other stacks go on
@@ -169,6 +167,14 @@ class _Shard:
                 self._ledger.fail(fit.number, error)
             return None
         return reason
+
+    def _end_stack(self, stack: Stack, reason: StopReason) -> None:
+        """End what a stack still trains."""
+        for outcome in conclude(stack, reason):
+            self._end(outcome)
+        for event in stack.unread:
+            if isinstance(event, EpochRecord):
+                self._ledger.add(event)
 
     def _follow(self, stack: Stack) -> Reason | None:
         """Take a stack's events."""

@@ -17,31 +17,36 @@ from redis.exceptions import RedisError
 
 from store.advances import give_up_plans, unadvanced
 from store.artifacts import Artifacts
+from store.clock import set_right
 from store.datasets import collect_garbage
 from store.engine import Database, create_engine
 from store.errors import ArtifactsUnavailable, DatabaseUnavailable
 from store.logs import configure_logs
-from store.sweeping import due, forget_sent, mark_sent, reap
+from store.sweeping import due, forget_sent, mark_sent, may_be_lost, reap
 from store.tidying import expire, tidy
 from store.workers import beat, forget, live, sweeper_id
 from worker.counters import Counters
 from worker.nudge import Nudge
 from worker.queue import make_producer, send, send_advance
-from worker.recall import Recall
+from worker.recall import Recall, Recalled
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
 
 
-def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_queue_seconds: float) -> int:
+def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, settings: WorkerSettings) -> int:
     """Make one round; tell how many ids were sent."""
-    for job_id in [*reap(db), *give_up_plans(db), *expire(db, max_queue_seconds)]:
+    if set_right(db, settings.lease_seconds):
+        _log.warning("clock_was_set_back")
+    for job_id in [*reap(db), *give_up_plans(db), *expire(db, settings.max_queue_seconds)]:
         _log.warning("job_reaped", job=job_id)
         nudge(job_id)
     sent = []
     try:
-        empty_queues = _recalled(db, recall)
-        for shard in due(db, workers=len(live(db)), empty_queues=empty_queues):
+        found = _recalled(db, recall)
+        empty_queues = found.empty_queues
+        is_short = may_be_lost(db, found.num_messages)
+        for shard in due(db, workers=len(live(db)), is_short=is_short, empty_queues=empty_queues):
             send(celery, shard.shard_id, shard.device)
             sent.append(shard.shard_id)
         for job_id, device in unadvanced(db, empty_queues=empty_queues):
@@ -55,15 +60,15 @@ def sweep(db: Database, celery: Celery, nudge: Nudge, recall: Recall, *, max_que
     return len(sent)
 
 
-def _recalled(db: Database, recall: Recall) -> frozenset[str]:
-    """Note what the broker has lost; give the queues that are empty."""
+def _recalled(db: Database, recall: Recall) -> Recalled:
+    """Note what the broker has lost; give what it knows."""
     found = recall.look()
     if found.has_forgotten or found.lost_within is not None:
         count = forget_sent(db, within=None if found.has_forgotten else found.lost_within)
         recall.settle()
         if count:
             _log.warning("messages_lost", messages=count)
-    return found.empty_queues
+    return found
 
 
 def collect(db: Database, artifacts: Artifacts) -> None:
@@ -113,7 +118,7 @@ def main() -> None:
     wait, collect_at = settings.sweep_seconds, time.monotonic()
     while not stop.wait(wait):
         try:
-            pulse.counters.add("sent", sweep(db, celery, nudge, recall, max_queue_seconds=settings.max_queue_seconds))
+            pulse.counters.add("sent", sweep(db, celery, nudge, recall, settings))
             pulse.counters.add("rounds")
             pulse.beat()
             if time.monotonic() >= collect_at:

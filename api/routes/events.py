@@ -49,7 +49,7 @@ def follow(
     An event's id is the job's version. A stream that was cut off goes on after `Last-Event-ID`.
     """
     version = after_version if after_version is not None else int(last_event_id or 0)
-    newest, status = job_version(resources.db, job_id)
+    _, status = job_version(resources.db, job_id)
     kind = preferred(accept, ("text/event-stream", "application/json"))
     if kind is None:
         raise ProblemError(406, "not_acceptable", "events come as text/event-stream or application/json")
@@ -57,7 +57,7 @@ def follow(
         page = events_after(resources.db, job_id, version)
         events = [EventView.model_validate({"version": event.version, "kind": event.kind, "data": event.data}) for event in page.events]
         return EventPageView(events=events, version=page.version, has_more=page.has_more)
-    if status in TERMINAL and version >= newest:
+    if status in TERMINAL and not events_after(resources.db, job_id, version, max_versions=1).events:
         return Response(status_code=204)
     if not resources.streams.take(me.sees):
         raise ProblemError(429, "too_many_streams", "too many event streams are open; poll instead", headers={"Retry-After": "5"})

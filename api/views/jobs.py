@@ -74,7 +74,7 @@ class JobView(View):
     continues: str | None = Field(description="The job that this one was extended from.")
     queued_seconds: float | None = Field(description="From creation to start.")
     running_seconds: float | None = Field(description="From start to end, without pauses.")
-    paused_seconds: float = Field(description="How long it was paused, up to when it was last resumed.")
+    paused_seconds: float = Field(description="How long it was paused, and waited for a worker after that, up to when it last went on.")
     transitions: list[TransitionView]
     result: dict[str, Any] | None = Field(description="The plan's conclusion, once succeeded.")
     failure: FailureView | None

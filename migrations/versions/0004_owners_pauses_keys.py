@@ -57,6 +57,7 @@ def _upgrade_jobs() -> None:
         batch.alter_column("queued_at", nullable=False, existing_type=sa.DateTime(timezone=True), server_default=sa.func.now())
         batch.create_index(op.f("ix_jobs_owner_created_at_id"), ["owner", "created_at", "id"])
         batch.create_index(op.f("ix_jobs_status_queued_at"), ["status", "queued_at"])
+        batch.create_index(op.f("ix_jobs_device_status"), ["device", "status"])
     op.create_index(op.f("ix_shards_status_sent_at"), "shards", ["status", "sent_at"])
 
 
@@ -85,6 +86,7 @@ def _downgrade_jobs() -> None:
     with op.batch_alter_table("jobs") as batch:
         batch.drop_index(op.f("ix_jobs_owner_created_at_id"))
         batch.drop_index(op.f("ix_jobs_status_queued_at"))
+        batch.drop_index(op.f("ix_jobs_device_status"))
         batch.drop_constraint(op.f("ck_jobs_status"), type_="check")
         batch.create_check_constraint(op.f("ck_jobs_status"), sa.column("status").in_(_STATES))
         for name in ("failure_kind", "continues", "advancer", "advance_attempts", "paused_seconds", *_NULLABLE, "queued_at", "owner"):

@@ -22,6 +22,9 @@ class StrictClient(TestClient):
 
     def request(self, method: str, url: Any, **options: Any) -> Any:
         answer = super().request(method, url, **options)
+        if method == "HEAD":
+            assert answer.content == b""
+            return answer
         kind = answer.headers.get("content-type", "")
         if "json" in kind:
             assert is_finite(json.loads(answer.content, parse_constant=no_constant))

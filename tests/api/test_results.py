@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete, update
 
 from api.app import create_app
 from api.curves import chosen_points, smooth
@@ -24,6 +25,7 @@ from store.commits import Finish, commit
 from store.engine import Database
 from store.epochs import FitCurve
 from store.jobs import get_job
+from store.tables import EventRow, JobRow
 from store.workers import beat
 from tests.api.conftest import NOWHERE, StrictClient
 from tests.factories import LEASE, a_claim, a_job, a_record, a_succeeded_job, an_end
@@ -186,6 +188,19 @@ def test_a_stream_tells_what_happens_while_it_is_open_and_ends_with_the_job(clie
         "status",
         "finished",
     ]
+
+
+def test_a_stream_of_an_ended_job_never_waits(client: StrictClient, db: Database) -> None:
+    """Though its version rose after its last event, or it has no events at all."""
+    job_id = a_succeeded_job(db)
+    last = get_job(db, job_id).version
+    with db.write() as connection:
+        connection.execute(update(JobRow).where(JobRow.id == job_id).values(version=last + 5))
+    assert client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": str(last)}).status_code == 204
+    assert "event: finished" in client.get(f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": str(last - 1)}).text
+    with db.write() as connection:
+        connection.execute(delete(EventRow).where(EventRow.job_id == job_id, EventRow.kind == "finished"))
+    assert client.get(f"/v1/jobs/{job_id}/events").text.count("event: ") == 9
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 30])

@@ -47,7 +47,7 @@ def out_of_memory(scene: Scene) -> str:
     for pid in _children(scene):
         with suppress(psutil.Error):
             sizes[pid] = psutil.Process(pid).memory_info().rss
-    pid = max(sizes, key=lambda one: sizes[one])
+    pid = max(sizes, key=lambda one: sizes[one])  # one that is dying has none
     send(pid, signal.SIGKILL)
     return f"child {pid} of {sizes[pid] // 2**20} MB"
 
@@ -162,7 +162,9 @@ def fill_disk(scene: Scene) -> str:
 
 def step_clock(scene: Scene) -> str:
     """Set the clock of one process of a pair, or on SQLite everybody's: minutes, days, months, forth and back."""
-    steps = (-86_400, -3_600, -30, 0, 30, 3_600, 90 * 86_400)
+    # Where the clock is everybody's a job may have waited, or not, for as long as it jumps: less than one may.
+    furthest = 90 * 86_400 if scene.system.kind == "postgresql" else 86_400
+    steps = (-86_400, -3_600, -30, 0, 30, 3_600, furthest)
     seconds = scene.rng.choice(steps)
     process = scene.rng.choice([process for process in scene.system.processes if process.clock is not None])
     process.step_clock(seconds)

@@ -55,7 +55,7 @@ class Closed:
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run Python so; give its status and what it said."""
         process = self.start(*arguments)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=300)
         return process.returncode, said.decode()
 
 
@@ -98,6 +98,7 @@ def test_what_is_closed_is_closed(closed_programs: Closed) -> None:
         assert list(closed_programs.elsewhere.iterdir()) == []
 
 
+@pytest.mark.timeout(900)
 def test_everything_works_with_two_folders_to_write_to(closed_programs: Closed, url: str) -> None:
     """Uploads, plans, pictures, models, predictions and deletion, by an API, a worker and a sweeper that may write nowhere else."""
     _until_ready(url, closed_programs)
@@ -114,7 +115,7 @@ def test_everything_works_with_two_folders_to_write_to(closed_programs: Closed, 
             client.submit("iris", training={"max_epochs": 2}, plan={"name": "bagging", "members": 3})["id"],
         ]  # fmt: skip
         for job in jobs:
-            client.until(job, "succeeded")
+            client.until(job, "succeeded", seconds=300)
             for path in ("report.png", "report.svg", "curves.csv", "model?format=onnx", "model?format=zip", "model-card", "result"):
                 assert client.request("GET", f"/v1/jobs/{job}/{path}").status_code == 200, path
         assert client.request("POST", f"/v1/jobs/{jobs[1]}/predictions", json={"rows": [[5.1, 3.5, 1.4, 0.2]]}).status_code == 200
@@ -135,7 +136,7 @@ def test_a_container_without_its_worker_or_sweeper_is_unwell(closed_programs: Cl
 
 
 def _until_ready(url: str, programs: Closed) -> None:
-    give_up_at = time.monotonic() + 120
+    give_up_at = time.monotonic() + 300
     while True:
         assert time.monotonic() < give_up_at, [path.read_text() for path in programs.data.parent.glob("*.log")]
         with contextlib.suppress(httpx2.TransportError):

@@ -1,11 +1,14 @@
 """The compose file and the images, as far as they can be checked without an engine."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dockerfile_parse import DockerfileParser
@@ -55,10 +58,95 @@ def test_the_check_catches_what_is_broken(tmp_path: Path, old: str, new: str) ->
     assert _compose(broken, PASSWORDS).returncode != 0
 
 
+def _services() -> dict[str, dict[str, Any]]:
+    """Read every service as compose understands it, those of profiles too."""
+    command = [BIN / "docker-compose", "--file", ROOT / "docker-compose.yml", "--profile", "*", "config", "--format", "json"]
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **PASSWORDS}
+    services: dict[str, dict[str, Any]] = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)[
+        "services"
+    ]
+    return services
+
+
+SERVICES = _services()
+UIDS = {"postgres": "70", "redis": "999"}
+"""Users that images bring; ours are 10001."""
+
+
 def test_only_the_api_is_published_and_only_on_loopback() -> None:
+    """B126, B131: nothing listens beside the API's port, neither a broker nor a page that runs tasks."""
+    published = {name: service["ports"] for name, service in SERVICES.items() if service.get("ports")}
+    assert set(published) == {"api"}
+    [port] = published["api"]
+    assert (port["host_ip"], port["target"]) == ("127.0.0.1", 8000)
+    for name, service in SERVICES.items():
+        assert not {"network_mode", "expose", "links", "devices", "pid", "ipc", "privileged", "cap_add"} & service.keys(), name
+        assert "docker.sock" not in json.dumps(service)
+
+
+def test_nobody_ships_a_page_that_runs_tasks() -> None:
+    """B131: no Flower, no Celery events to feed one; `/docs` carries no data."""
+    for path in ("pyproject.toml", "constraints.txt", "Dockerfile", "docker-compose.yml"):
+        assert not re.search(r"\bflower\b|rediscommander|redis-commander|adminer|pgadmin", (ROOT / path).read_text(), re.IGNORECASE), path
+    for name, service in SERVICES.items():
+        assert "--events" not in json.dumps(service.get("command")), name
+        assert not re.search("flower|commander|adminer|pgadmin", service["image"]), name
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_has_no_rights_and_a_root_that_cannot_be_written(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    user, group = service["user"].split(":")
+    assert user == UIDS.get(name, "10001")
+    assert group not in {"0", ""}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_is_bounded(name: str) -> None:
+    service = SERVICES[name]
+    assert 64 <= service["pids_limit"] <= 1024
+    assert 2**29 <= int(service["mem_limit"]) <= 2**34
+    assert service["init"] is True  # zombies are reaped, signals passed on
+    mounted = {mount.split(":")[0]: mount for mount in service["tmpfs"]}
+    assert "/tmp" in mounted
+    assert all(re.search(r"[:,]size=\d+m(,|$)", mount) for mount in mounted.values())
+    assert sum(int(size) for size in re.findall(r"size=(\d+)m", " ".join(service["tmpfs"]))) * 2**20 <= int(service["mem_limit"]) // 2
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_writes_to_named_volumes_and_takes_nothing_of_its_host(name: str) -> None:
+    for volume in SERVICES[name]["volumes"]:
+        assert volume["type"] == "volume"
+        assert volume["target"] in {"/data", "/scratch", "/var/lib/postgresql"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_says_whether_it_is_well(name: str) -> None:
+    """Or ends by itself; the API's image brings its check, and no other service of that image may inherit it: it has no port."""
+    check = SERVICES[name].get("healthcheck")
+    if name == "api":
+        assert check is None
+        assert [line for line in _stages()["api"] if line["instruction"] == "HEALTHCHECK"]
+    elif name == "migrate":
+        assert check == {"disable": True}
+        assert SERVICES[name]["restart"] == "no"
+    else:
+        assert check is not None
+        assert check["test"][0] in {"CMD", "CMD-SHELL"}
+        assert {"interval", "timeout", "retries"} <= check.keys()
+
+
+def test_passwords_come_from_outside_and_are_in_no_image() -> None:
+    for lines in _stages().values():
+        for line in lines:
+            assert not re.search("PASSWORD|SECRET|TOKEN|_KEY", line["value"]), line
+            assert line["instruction"] != "ARG", line
     text = (ROOT / "docker-compose.yml").read_text()
-    assert text.count("ports:") == 1
-    assert '- "127.0.0.1:${HOLDOUT_PORT:-8000}:8000"' in text
+    for found in re.findall(r"PASSWORD\S*", text):
+        assert not re.match(r"PASSWORD[=:]\s*[\"']?[A-Za-z0-9]", found), found
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -92,7 +180,7 @@ def test_what_images_copy_exists_and_is_not_ignored() -> None:
 @pytest.mark.parametrize("stage", ["api", "worker"])
 def test_images_run_as_a_user_without_rights(stage: str) -> None:
     users = [line["value"].strip() for line in _stages()[stage] if line["instruction"] == "USER"]
-    assert users == ["10001"]
+    assert users == ["10001:10001"]  # numbers, so that who runs them can tell that they are not root
 
 
 @pytest.mark.timeout(900)

@@ -1,12 +1,15 @@
 """Jobs on both databases: created once, listed, cancelled, deleted."""
 
+import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text, update
+from sqlalchemy.exc import StatementError
 
 from jobs.states import JobStatus
-from store.commits import commit
+from store.commits import Finish, commit
 from store.engine import Database
 from store.errors import BadCursor, Conflict, NotFound
 from store.events import events_after
@@ -14,8 +17,8 @@ from store.jobs import create_job, delete_job, get_job, job_version, queue_facts
 from store.listing import JobFilter, list_jobs
 from store.orders import request_cancel
 from store.shards import claim
-from store.tables import Base, EpochRow, EventRow, FitRow, ShardRow
-from tests.factories import LEASE, a_claim, a_diverged_job, a_job, a_record, a_resolved, a_succeeded_job
+from store.tables import Base, EpochRow, EventRow, FitRow, JobRow, ShardRow
+from tests.factories import LEASE, a_claim, a_diverged_job, a_job, a_record, a_resolved, a_succeeded_job, an_end, no_constant
 
 
 def test_a_created_job_is_queued_with_its_fits_and_shard(db: Database) -> None:
@@ -215,3 +218,20 @@ def test_every_table_is_made_by_a_migration(db: Database) -> None:
     """B120."""
     with db.read() as connection:
         assert {table.name for table in Base.metadata.sorted_tables} <= set(db.engine.dialect.get_table_names(connection))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_json_reaches_no_column_and_the_job_can_still_end(db: Database, value: float) -> None:
+    """B013: SQLite would store the token and PostgreSQL refuse it in the middle of the last write; here both refuse before anything is sent."""
+    created = a_job(db)
+    held = a_claim(db, created)
+    for bad in ({"plan": "fit", "value": value}, {"plan": "fit", "fits": [{"deep": [value]}]}):
+        with pytest.raises((ValueError, StatementError)):
+            commit(db, held, lease_seconds=LEASE, epochs=[], finish=Finish(status=JobStatus.SUCCEEDED, result=bad))
+        assert get_job(db, created.job.id).status is JobStatus.RUNNING
+    with db.write() as connection, pytest.raises((ValueError, StatementError)):
+        connection.execute(update(JobRow).where(JobRow.id == created.job.id).values(result={"value": value}))
+    commit(db, held, lease_seconds=LEASE, epochs=[], outcomes=[an_end()], finish=Finish(status=JobStatus.SUCCEEDED, result={"plan": "fit"}))
+    with db.read() as connection:
+        stored = connection.execute(text("SELECT CAST(result AS TEXT) FROM jobs")).scalar_one()
+    assert json.loads(stored, parse_constant=no_constant) == {"plan": "fit"}

@@ -1,15 +1,24 @@
 """Which shards are sent: of one job only so many at a time, so that a job submitted later takes its turn."""
 
+import contextlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import event, select
 
+from cli.broker import Broker
+from jobs.messages import CPU_QUEUE, GPU_QUEUE
 from jobs.planning import shards_of
-from store.engine import Database
-from store.jobs import create_job
+from store import sweeping
+from store.engine import Database, create_engine
+from store.errors import DatabaseUnavailable
+from store.jobs import create_job, num_queued
 from store.shards import claim
-from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, next_shard
-from tests.factories import LEASE, a_resolved
+from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, may_be_lost, next_shard, reap
+from tests.factories import LEASE, a_job, a_resolved
+from worker.queue import make_celery, send
+from worker.recall import Recall
 
 
 @pytest.fixture
@@ -88,3 +97,74 @@ def test_resamples_of_many_rows_do_not_fill_the_memory_of_one_worker() -> None:
     assert [len(shard) for shard in shards_of(many, resolved.info, 1)] == [2] * 5
     alike = [replace(fit, row_hash="the same") for fit in many]
     assert [len(shard) for shard in shards_of(alike, resolved.info, 1)] == [10]
+
+
+def test_what_was_begun_is_sent_before_what_waits_and_no_round_is_endless(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "MOST_DUE", 3)
+    waiting = [a_job(db) for _ in range(4)]
+    begun = a_job(db)
+    assert claim(db, begun.shard_ids[0], "worker/1", -1) is not None
+    assert _due(db) == [*begun.shard_ids, *waiting[0].shard_ids, *waiting[1].shard_ids]
+
+
+def test_a_sweep_reads_no_table_from_end_to_end(sqlite_db: Database) -> None:
+    a_job(sqlite_db)
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT"):
+            cursor = connection.connection.cursor()
+            plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall())
+
+    event.listen(sqlite_db.engine, "before_cursor_execute", explain)
+    due(sqlite_db)
+    reap(sqlite_db)
+    num_queued(sqlite_db)
+    assert any("ix_shards_status_sent_at (status=? AND sent_at" in plan for plan in plans)
+    assert [plan for plan in plans if plan in {"SCAN shards", "SCAN jobs"}] == []
+    assert not any("shards USING INDEX ix_shards_status_lease_expires_at (status=?)" in plan for plan in plans)
+
+
+def test_who_waits_too_long_for_a_connection_is_told_that_the_database_is_busy(db: Database) -> None:
+    engine = create_engine(db.engine.url.render_as_string(hide_password=False))
+    small = Database(engine)
+    engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    with contextlib.ExitStack() as held:
+        for _ in range(engine.pool.size()):  # type: ignore[attr-defined]
+            held.enter_context(engine.connect())
+        with pytest.raises(DatabaseUnavailable), small.read():
+            pass
+    with small.read() as connection:
+        assert connection.scalar(select(1)) == 1
+    small.dispose()
+
+
+def test_thousands_that_wait_for_long_are_not_sent_again_and_again(db: Database) -> None:
+    """The broker holds their messages: only where it holds fewer are they sent once more."""
+    waiting = [a_job(db).shard_ids[0] for _ in range(3)]
+    assert not may_be_lost(db, 0)
+    mark_sent(db, waiting)
+    assert not may_be_lost(db, 0)  # they were sent a moment ago
+    assert may_be_lost(db, 2, resend_seconds=-1)
+    assert not may_be_lost(db, 3, resend_seconds=-1)
+    assert claim(db, waiting[0], "worker/1", LEASE) is not None
+    assert not may_be_lost(db, 2, resend_seconds=-1)
+    assert due(db, resend_seconds=-1, is_short=False) == []
+    assert due(db, resend_seconds=-1, is_short=False, lost_seconds=-1, empty_queues=frozenset([GPU_QUEUE])) == []
+    lost = due(db, resend_seconds=3600, is_short=False, lost_seconds=-1, empty_queues=frozenset([CPU_QUEUE]))
+    assert [shard.shard_id for shard in lost] == waiting[1:]
+    assert [shard.shard_id for shard in due(db, resend_seconds=-1)] == waiting[1:]
+
+
+def test_the_broker_says_how_many_messages_it_holds(broker: Broker) -> None:
+    recall, celery = Recall(broker.url), make_celery(broker.url)
+    before = recall.look().num_messages
+    for _ in range(3):
+        send(celery, "shard_of_nobody", "cpu")
+    assert recall.look().num_messages == before + 3
+    with celery.connection_for_read() as connection:
+        message = connection.SimpleQueue(CPU_QUEUE).get(timeout=10)
+        assert recall.look().num_messages == before + 3  # handed out, and not acknowledged
+        message.ack()
+        assert recall.look().num_messages == before + 2
+        connection.SimpleQueue(CPU_QUEUE).clear()

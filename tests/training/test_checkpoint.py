@@ -1,6 +1,5 @@
 """B081: a fit that goes on from a checkpoint is bit for bit the fit that was never interrupted."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +7,12 @@ import numpy as np
 import pytest
 
 from api.techniques import members
+from tests.training.resumed import Curves, Outcomes, assert_equal, gather, interrupted, trained_whole
 from tests.training.small import a_fit, figures, rows
 from training.export import load_safetensors, safetensors_metadata, save_safetensors
 from training.loop import Stack, conclude, train
 from training.optimizers.spec import OptimizerSpec
-from training.records import EpochRecord, Fit, FitOutcome, StopReason
+from training.records import EpochRecord, Fit, StopReason
 from training.schedules.spec import ScheduleSpec
 
 EPOCHS = 6
@@ -53,9 +53,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "best weights long gone": {"optimizer": {"name": "adam", "learning_rate": 0.3}, "early_stopping": {"patience": 6}},
 }
 
-Curves = dict[int, list[EpochRecord]]
-Outcomes = dict[int, FitOutcome]
-
 
 def _fit(number: int = 1, *, seed: int = 0, val_rows: int = 40, weighs: bool = False, **spec: Any) -> Fit:
     """Make a fit of six epochs on 75 images, with test rows and rows that are asked for."""
@@ -73,67 +70,11 @@ def _fit(number: int = 1, *, seed: int = 0, val_rows: int = 40, weighs: bool = F
     return replace(fit, data=replace(fit.data, asked=rows(45, (1, 6, 6), seed=5).x, weights=weights))
 
 
-def _gather(stack: Stack, curves: Curves, outcomes: Outcomes, *, until: int | None = None) -> dict[int, bytes]:
-    """Train on; where epoch `until` is whole, give the checkpoints and leave."""
-    for event in train(stack):
-        if isinstance(event, EpochRecord):
-            curves.setdefault(event.fit, []).append(event)
-        else:
-            outcomes[event.fit] = event
-        if until is not None and stack.is_between_epochs and stack.next_epoch == until + 1:
-            return stack.checkpoint()
-    return {}
-
-
-def _whole(fits: Sequence[Fit]) -> tuple[Curves, Outcomes]:
-    curves: Curves = {}
-    outcomes: Outcomes = {}
-    _gather(Stack(fits), curves, outcomes)
-    return curves, outcomes
-
-
-def _interrupted(fits: Sequence[Fit], at: Sequence[int]) -> tuple[Curves, Outcomes]:
-    """Train, leaving after each epoch of `at` and going on with a new stack of what was live."""
-    curves: Curves = {}
-    outcomes: Outcomes = {}
-    stack = Stack(fits)
-    for epoch in at:
-        kept = _gather(stack, curves, outcomes, until=epoch)
-        live = [fit for fit in fits if fit.number in kept]
-        if not live:
-            return curves, outcomes
-        stack = Stack(live)
-        stack.restore(kept)
-    _gather(stack, curves, outcomes)
-    return curves, outcomes
-
-
-def _assert_equal(ours: tuple[Curves, Outcomes], theirs: tuple[Curves, Outcomes]) -> None:
-    assert ours[0].keys() == theirs[0].keys()
-    assert ours[1].keys() == theirs[1].keys()
-    for number, curve in ours[0].items():
-        assert figures(curve) == figures(theirs[0][number])
-        one, other = ours[1][number], theirs[1][number]
-        plain = {"weights": None, "outputs": None}
-        assert replace(one, **plain) == replace(other, **plain)
-        assert _same(one.outputs, other.outputs)
-        assert one.weights is not None
-        assert other.weights is not None
-        assert one.weights.keys() == other.weights.keys()
-        assert all(_same(values, other.weights[name]) for name, values in one.weights.items())
-
-
-def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return (one is None and other is None) or (
-        one is not None and other is not None and one.dtype == other.dtype and np.array_equal(one, other)
-    )
-
-
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_and_schedule_goes_on_as_if_never_interrupted(optimizer: str, schedule: str) -> None:
     fit = _fit(optimizer=OPTIMIZERS[optimizer], schedule=SCHEDULES[schedule], regularization={"ema_decay": 0.9})
-    _assert_equal(_interrupted([fit], [3]), _whole([fit]))
+    assert_equal(interrupted([fit], [3]), trained_whole([fit]))
 
 
 @pytest.mark.parametrize("at", [[2], [0, 1, 2, 3, 4, 5]], ids=str)
@@ -143,18 +84,18 @@ def test_every_kind_of_fit_goes_on_as_if_never_interrupted(kind: str, at: list[i
     fit = _fit(**KINDS[kind], weighs=True)
     if kind == "no validation rows":
         fit = replace(fit, data=replace(fit.data, val=None))
-    _assert_equal(_interrupted([fit], at), _whole([fit]))
+    assert_equal(interrupted([fit], at), trained_whole([fit]))
 
 
 def test_the_kinds_above_are_what_they_are_named() -> None:
-    curves, outcomes = _whole([_fit(**KINDS["early stopping"])])
+    curves, outcomes = trained_whole([_fit(**KINDS["early stopping"])])
     assert outcomes[1].stop_reason is StopReason.EARLY_STOPPING
     assert 3 < len(curves[1]) < EPOCHS + 1
-    _, outcomes = _whole([_fit(**KINDS["best weights long gone"])])
+    _, outcomes = trained_whole([_fit(**KINDS["best weights long gone"])])
     assert outcomes[1].kept_epoch == outcomes[1].best_epoch
     assert outcomes[1].best_epoch is not None
     assert outcomes[1].best_epoch < 4
-    curves, _ = _whole([_fit(schedule=SCHEDULES["reduce_on_plateau"])])
+    curves, _ = trained_whole([_fit(schedule=SCHEDULES["reduce_on_plateau"])])
     assert len({record.learning_rate for record in curves[1][1:]}) > 1
     assert set(SCHEDULES) == {one.model_fields["name"].annotation.__args__[0] for one in members(ScheduleSpec)}
     assert {one["name"] for one in OPTIMIZERS.values()} == {
@@ -187,20 +128,20 @@ def _five() -> list[Fit]:
 @pytest.mark.parametrize("at", [0, 1, 3, 5])
 def test_a_stack_of_five_goes_on_as_if_never_interrupted(at: int) -> None:
     fits = _five()
-    _assert_equal(_interrupted(fits, [at]), _whole(fits))
+    assert_equal(interrupted(fits, [at]), trained_whole(fits))
 
 
 def test_fits_go_on_alone_or_with_others_as_they_would_have_together() -> None:
     fits = _five()
     curves: Curves = {}
     outcomes: Outcomes = {}
-    kept = _gather(Stack(fits), curves, outcomes, until=1)
+    kept = gather(Stack(fits), curves, outcomes, until=1)
     assert list(kept) == [1, 2, 3, 4, 5]
     for numbers in ([1], [5, 3], [4, 2]):
         stack = Stack([fits[number - 1] for number in numbers])
         stack.restore({number: kept[number] for number in numbers})
-        _gather(stack, curves, outcomes)
-    _assert_equal((curves, outcomes), _whole(fits))
+        gather(stack, curves, outcomes)
+    assert_equal((curves, outcomes), trained_whole(fits))
 
 
 def test_fits_that_were_alone_go_on_together() -> None:
@@ -209,15 +150,15 @@ def test_fits_that_were_alone_go_on_together() -> None:
     outcomes: Outcomes = {}
     kept: dict[int, bytes] = {}
     for fit in fits:
-        kept |= _gather(Stack([fit]), curves, outcomes, until=1)
+        kept |= gather(Stack([fit]), curves, outcomes, until=1)
     stack = Stack(fits)
     stack.restore(kept)
-    _gather(stack, curves, outcomes)
-    _assert_equal((curves, outcomes), _whole(fits))
+    gather(stack, curves, outcomes)
+    assert_equal((curves, outcomes), trained_whole(fits))
 
 
 def test_a_learning_rate_of_0_still_moves_nothing_after_an_interruption() -> None:
-    curves, outcomes = _interrupted([_fit(optimizer={"name": "adamw", "learning_rate": 0})], [2])
+    curves, outcomes = interrupted([_fit(optimizer={"name": "adamw", "learning_rate": 0})], [2])
     assert [record.epoch for record in curves[1]] == list(range(EPOCHS + 1))
     assert len({(record.train_loss, record.val_loss) for record in curves[1]}) == 1
     assert outcomes[1].best_epoch == 0
@@ -227,7 +168,7 @@ def test_a_restored_stack_can_be_concluded_at_once() -> None:
     """B040: with the best weights so far."""
     fit = _fit(**KINDS["best weights long gone"])
     curves: Curves = {}
-    kept = _gather(Stack([fit]), curves, {}, until=5)
+    kept = gather(Stack([fit]), curves, {}, until=5)
     stack = Stack([fit])
     stack.restore(kept)
     [outcome] = conclude(stack, StopReason.CANCELLED)
@@ -257,14 +198,14 @@ def test_a_checkpoint_is_made_between_epochs_only() -> None:
 
 def test_checkpoints_may_be_asked_for_by_number() -> None:
     stack = Stack([_fit(1), _fit(2)])
-    kept = _gather(stack, {}, {}, until=1)
+    kept = gather(stack, {}, {}, until=1)
     assert stack.checkpoint([2]) == {2: kept[2]}
     with pytest.raises(ValueError, match=r"not live have no checkpoint: \[3\]"):
         stack.checkpoint([1, 3])
 
 
 def _kept(fit: Fit, epoch: int = 2) -> bytes:
-    return _gather(Stack([fit]), {}, {}, until=epoch)[fit.number]
+    return gather(Stack([fit]), {}, {}, until=epoch)[fit.number]
 
 
 def test_checkpoints_that_do_not_fit_are_refused_and_nothing_is_changed() -> None:
@@ -285,13 +226,13 @@ def test_checkpoints_that_do_not_fit_are_refused_and_nothing_is_changed() -> Non
             with pytest.raises(ValueError, match=message):
                 stack.restore({1: content})
     curves: Curves = {}
-    _gather(stack, curves, {})
-    assert figures(curves[1]) == figures(_whole([fit])[0][1])
+    gather(stack, curves, {})
+    assert figures(curves[1]) == figures(trained_whole([fit])[0][1])
 
 
 def test_checkpoints_of_other_fits_or_epochs_are_refused() -> None:
     fits = [_fit(1), _fit(2)]
-    early, late = (_gather(Stack(fits), {}, {}, until=epoch) for epoch in (1, 2))
+    early, late = (gather(Stack(fits), {}, {}, until=epoch) for epoch in (1, 2))
     with pytest.raises(ValueError, match="different epochs"):
         Stack(fits).restore({1: early[1], 2: late[2]})
     with pytest.raises(ValueError, match="cannot go on from checkpoints of"):
@@ -307,12 +248,12 @@ def test_checkpoints_of_other_fits_or_epochs_are_refused() -> None:
 def test_stopping_at_an_epoch_gives_the_beginning_of_the_longer_fit() -> None:
     """The schedule is that of all its epochs."""
     fit = _fit(schedule={"name": "cosine"})
-    whole, _ = _whole([fit])
-    curves, outcomes = _whole([replace(fit, stop_at=3)])
+    whole, _ = trained_whole([fit])
+    curves, outcomes = trained_whole([replace(fit, stop_at=3)])
     assert figures(curves[1]) == figures(whole[1][:4])
     assert (outcomes[1].status, outcomes[1].stop_reason, outcomes[1].last_epoch) == ("finished", StopReason.MAX_EPOCHS, 3)
     assert outcomes[1].evaluation is not None
-    _assert_equal(_whole([replace(fit, stop_at=99)]), _whole([fit]))
+    assert_equal(trained_whole([replace(fit, stop_at=99)]), trained_whole([fit]))
 
 
 @pytest.mark.parametrize("classes", [3, None])
@@ -320,8 +261,8 @@ def test_a_paused_fit_has_the_figures_of_its_best_epoch_and_goes_on(classes: int
     """B040: paused twice, beside a fit that does not pause, it becomes what it would have become."""
     spec: dict[str, Any] = {"classes": classes, "optimizer": {"name": "adam", "learning_rate": 0.2}, "training": {"max_epochs": EPOCHS}}
     fit, other = a_fit(number=1, **spec), a_fit(number=2, seed=1, **spec)
-    whole = _whole([fit, other])
-    curves, outcomes = _whole([replace(fit, pause_at=2), other])
+    whole = trained_whole([fit, other])
+    curves, outcomes = trained_whole([replace(fit, pause_at=2), other])
     for pause_at in (4, None):
         paused = outcomes[1]
         assert (paused.status, paused.stop_reason, paused.weights, paused.evaluation, paused.kept_epoch) == (
@@ -345,13 +286,13 @@ def test_a_paused_fit_has_the_figures_of_its_best_epoch_and_goes_on(classes: int
         assert paused.checkpoint is not None
         stack = Stack([replace(fit, pause_at=pause_at)])
         stack.restore({1: paused.checkpoint})
-        _gather(stack, curves, outcomes)
-    _assert_equal((curves, outcomes), whole)
+        gather(stack, curves, outcomes)
+    assert_equal((curves, outcomes), whole)
 
 
 def test_figures_of_a_pause_follow_the_fits_own_monitor() -> None:
     fit = _fit(optimizer={"name": "sgd", "learning_rate": 0.05}, early_stopping={"monitor": "val_accuracy", "patience": 9})
-    curves, outcomes = _whole([replace(fit, pause_at=5)])
+    curves, outcomes = trained_whole([replace(fit, pause_at=5)])
     best = outcomes[1].best_epoch
     assert best == int(np.argmax([record.val_metrics["accuracy"] for record in curves[1]]))
     assert best != int(np.argmin([record.val_loss or 0 for record in curves[1]]))
@@ -361,7 +302,7 @@ def test_figures_of_a_pause_follow_the_fits_own_monitor() -> None:
 
 def test_without_validation_rows_a_pause_has_the_figures_of_the_last_epoch() -> None:
     fit = _fit()
-    curves, outcomes = _whole([replace(fit, data=replace(fit.data, val=None), pause_at=2)])
+    curves, outcomes = trained_whole([replace(fit, data=replace(fit.data, val=None), pause_at=2)])
     assert outcomes[1].figures == {
         "train_loss": curves[1][2].train_loss,
         "train_accuracy": curves[1][2].train_metrics["accuracy"],
@@ -385,7 +326,7 @@ def test_without_validation_rows_a_pause_has_the_figures_of_the_last_epoch() -> 
     ids=str,
 )
 def test_a_fit_that_ends_by_its_pause_ends_for_good(fields: dict[str, Any], changes: dict[str, int], reason: StopReason) -> None:
-    _, outcomes = _whole([replace(_fit(**fields), **changes)])
+    _, outcomes = trained_whole([replace(_fit(**fields), **changes)])
     assert outcomes[1].stop_reason is reason
     assert outcomes[1].checkpoint is None
     assert outcomes[1].figures is None
@@ -394,20 +335,20 @@ def test_a_fit_that_ends_by_its_pause_ends_for_good(fields: dict[str, Any], chan
 def test_a_fit_restored_where_it_pauses_or_ends_does_so_at_once() -> None:
     """What was paused and not told of is told again, with the same checkpoint; its curve gets no second row."""
     fit = replace(_fit(), pause_at=2)
-    curves, outcomes = _whole([fit])
+    curves, outcomes = trained_whole([fit])
     checkpoint = outcomes[1].checkpoint
     assert checkpoint is not None
     again: Curves = {}
     stack = Stack([fit])
     stack.restore({1: checkpoint})
     assert not stack.is_between_epochs
-    _gather(stack, again, outcomes)
+    gather(stack, again, outcomes)
     assert (again, outcomes[1].status, outcomes[1].checkpoint) == ({}, "paused", checkpoint)
     ended = replace(fit, pause_at=None, stop_at=2)
     stack = Stack([ended])
     stack.restore({1: checkpoint})
-    _gather(stack, again, outcomes)
-    _assert_equal((curves, outcomes), _whole([ended]))
+    gather(stack, again, outcomes)
+    assert_equal((curves, outcomes), trained_whole([ended]))
 
 
 def test_a_paused_fit_keeps_its_pause_when_the_rest_is_concluded() -> None:

@@ -1,5 +1,6 @@
 """What a worker does while its files, its database or its time are away: nothing is lost, and nobody waits for ever."""
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from store.advances import MAX_ADVANCE_ATTEMPTS, begin_advance, give_up_plans, l
 from store.artifacts import Artifacts
 from store.engine import Database, Patience, create_engine
 from store.epochs import curves
+from store.errors import ArtifactsUnavailable
 from store.jobs import get_job
 from store.orders import request_cancel
 from store.shards import release_worker
@@ -168,7 +170,7 @@ def test_a_job_beyond_its_time_in_an_epoch_that_does_not_end_is_ended_all_the_sa
 
 
 def test_a_service_wide_limit_ends_a_job_that_asked_for_none(db: Database, tmp_path: Path) -> None:
-    created = a_job(db, training={"max_epochs": 100_000})
+    created = a_job(db, training={"max_epochs": 5000})
     assert run_shard(_place(db, tmp_path, max_run_seconds=0.3), created.shard_ids[0]) == "failed"
     failure = get_job(db, created.job.id).failure
     assert failure is not None
@@ -235,10 +237,17 @@ def test_an_advance_that_is_stopped_does_not_count(db: Database, tmp_path: Path)
     assert left == (0, None, None) or get_job(db, job_id).status is not JobStatus.RUNNING
 
 
-@pytest.mark.parametrize("content", [b"x" * 10, b"y" * 100_000])
-def test_an_unfinished_file_of_a_failed_write_is_removed(tmp_path: Path, content: bytes) -> None:
-    folder = tmp_path / "files" / "jobs" / "job_1"
-    (folder / "fit-1.safetensors" / "in the way").mkdir(parents=True)
-    with pytest.raises(OSError, match=r"."):
-        Artifacts(f"file://{tmp_path}/files").write("jobs/job_1/fit-1.safetensors", content)
-    assert [path.name for path in folder.iterdir()] == ["fit-1.safetensors"]
+def test_an_unfinished_file_of_a_full_disk_is_removed(tmp_path: Path) -> None:
+    """No file may grow beyond a size, as on a full disk: what was begun goes, and what was there stays."""
+    artifacts = Artifacts(f"file://{tmp_path}/files")
+    artifacts.write("jobs/job_1/fit-1.safetensors", b"small")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        for key in ("jobs/job_1/fit-2.safetensors", "jobs/job_2/fit-1.safetensors"):
+            with pytest.raises(ArtifactsUnavailable):
+                artifacts.write(key, b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == ["files/jobs/job_1/fit-1.safetensors"]
+    assert not (tmp_path / "files" / "jobs" / "job_2").exists()

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,6 @@ from sqlalchemy import select
 
 import worker.runner
 from data.builtin import BUILTINS
-from jobs.plans.fits import PlannedFit
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
 from store.engine import Database
@@ -27,7 +26,7 @@ from store.shards import claim
 from store.tables import EpochRow, FitRow
 from tests.plan_bodies import BODIES, body_of
 from tests.plans import real, run
-from tests.trained import a_place, drain, left_by, submit, waiting
+from tests.trained import a_place, breaking, drain, left_by, submit, waiting
 from worker.advance import advance
 from worker.failures import OutOfTime
 from worker.runner import run_shard
@@ -133,24 +132,12 @@ def test_a_checkpoint_that_cannot_be_written_fails_no_fit(db: Database, tmp_path
     assert get_job(db, created.job.id).status is JobStatus.SUCCEEDED
 
 
-def _breaking(number: int) -> Callable[..., Any]:
-    """Prepare rows, but not those of one fit."""
-    prepare = worker.runner.Materializer.materialize
-
-    def materialize(self: worker.runner.Materializer, planned: PlannedFit) -> Any:
-        if planned.number == number:
-            raise ValueError("these rows cannot be prepared")
-        return prepare(self, planned)
-
-    return materialize
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_fold_that_raises_fails_the_job_and_the_others_can_be_read(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """B097: fold 2 of 3; in one shard, and in three."""
-    monkeypatch.setattr(worker.runner.Materializer, "materialize", _breaking(2))
+    monkeypatch.setattr(worker.runner.Materializer, "materialize", breaking(2))
     created = submit(db, body_of("fit", **FOLDS), workers=workers)
     assert len(created.shard_ids) == workers
     drain(a_place(db, tmp_path), created.job.id)
@@ -165,7 +152,7 @@ def test_a_fold_that_raises_fails_the_job_and_the_others_can_be_read(
 @pytest.mark.parametrize("name", ["comparison", "bagging", "grid"])
 def test_plans_that_can_do_without_a_fit_do(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """B097."""
-    monkeypatch.setattr(worker.runner.Materializer, "materialize", _breaking(2))
+    monkeypatch.setattr(worker.runner.Materializer, "materialize", breaking(2))
     created = submit(db, body_of(name))
     drain(a_place(db, tmp_path), created.job.id)
     job = get_job(db, created.job.id)
