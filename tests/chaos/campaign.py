@@ -129,8 +129,9 @@ class Campaign:
                 began = time.monotonic()
                 what = FAULTS[name](scene)
             except NothingToDisturb as error:
-                self._found.faults.append(f"{name}: {error}")
-                break
+                say(f"     {name}: {error}; it comes again")
+                deck.insert(0, name)
+                continue
             self._found.injected[name] += 1
             say(f"{sum(self._found.injected.values()):4d} {name}: {what} ({time.monotonic() - began:.1f} s)")
             time.sleep(self._rng.uniform(0.2, 1.5))

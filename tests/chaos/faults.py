@@ -43,11 +43,10 @@ def kill_child(scene: Scene) -> str:
 
 def out_of_memory(scene: Scene) -> str:
     """Kill as the kernel does when memory runs out: the largest of the workers' children."""
-    sizes = {}
-    for pid in _children(scene):
-        with suppress(psutil.Error):
-            sizes[pid] = psutil.Process(pid).memory_info().rss
-    pid = max(sizes, key=lambda one: sizes[one])  # one that is dying has none
+    sizes = {pid: size for pid in _children(scene) if (size := _memory(pid)) > 0}
+    if not sizes:
+        raise NothingToDisturb("all children died at this moment")
+    pid = max(sizes, key=lambda one: sizes[one])
     send(pid, signal.SIGKILL)
     return f"child {pid} of {sizes[pid] // 2**20} MB"
 
@@ -184,10 +183,23 @@ def _answering(scene: Scene) -> int:
     raise NothingToDisturb("no API answered")
 
 
+def _memory(pid: int) -> int:
+    """Give a process's memory in bytes; 0 of one that is gone."""
+    with suppress(psutil.Error):
+        return int(psutil.Process(pid).memory_info().rss)
+    return 0
+
+
 def _children(scene: Scene) -> list[int]:
-    """List the workers' children; wait for one that holds a shard."""
-    _held(scene)
-    return [pid for worker in scene.system.of("worker") for pid in worker.children()]
+    """List the workers' children; wait for some. A shard may be held by an orphan while all workers start again."""
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < give_up_at:
+        _held(scene)
+        found = [pid for worker in scene.system.of("worker") for pid in worker.children()]
+        if found:
+            return found
+        time.sleep(0.1)
+    raise NothingToDisturb("no worker had children")
 
 
 def wait_until_busy(scene: Scene) -> None:
