@@ -130,6 +130,8 @@ def _resume(connection: Connection, row: Any, now: dt.datetime) -> list[str]:
         "paused_at": None,
         "paused_seconds": row.paused_seconds + _paused_for(row, now),
         "advance_sent_at": None,
+        "advancer": None,  # whoever was about to advance its plan when it paused has not
+        "advancing_until": None,
         "phase": "waiting for a worker",
     }
     version = bump(connection, row.id, **values)

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from jobs.plans.fits import Round
 from jobs.states import JobStatus, ShardStatus
+from store.advances import unadvanced
 from store.commits import Finish, FitCheckpoint, commit
 from store.engine import Database
 from store.errors import Conflict, NotFound
@@ -18,7 +19,7 @@ from store.events import events_after
 from store.fits import get_fit
 from store.jobs import JobState, get_job
 from store.orders import request_cancel, request_pause, request_resume
-from store.rounds import begin_round, finish_job, unadvanced
+from store.rounds import begin_round, finish_job
 from store.shards import claim, release, release_worker, renew
 from store.sweeping import due, mark_sent, reap
 from store.tables import JobRow, ShardRow
