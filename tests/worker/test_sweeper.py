@@ -23,6 +23,7 @@ from tests.rounds import a_job_of_folds, done, take
 from worker.nudge import Nudge
 from worker.queue import make_producer
 from worker.recall import MARKER, Recall
+from worker.settings import WorkerSettings
 from worker.sweeper import sweep
 
 
@@ -44,7 +45,7 @@ class _Sweeper:
 
     def __call__(self) -> int:
         """Sweep; give how many messages wait."""
-        sweep(self._db, *self._held, max_queue_seconds=3600)
+        sweep(self._db, *self._held, WorkerSettings())
         return int(str(self.redis.llen(CPU_QUEUE)))
 
     def age(self, seconds: float) -> None:
