@@ -23,7 +23,7 @@ from store.tables import JobRow
 from tests.api.conftest import StrictClient, settings_for
 from tests.factories import a_job, a_succeeded_job
 
-WITHOUT_DATABASE = {"/metrics", "/healthz", "/v1/techniques", "/v1/limits"}
+WITHOUT_DATABASE = {"/healthz", "/metrics", "/v1/techniques", "/v1/limits"}
 JOB = {"dataset": "iris", "seed": 0, "training": {"max_epochs": 2}}
 
 
