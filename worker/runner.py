@@ -53,18 +53,17 @@ def run_shard(place: Workplace, shard_id: str) -> str:
         if held is None:
             _log.info("shard_not_claimed", shard=shard_id)
             return "not_claimed"
-        structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
         held = replace(held, spec=place.limited(held.spec))
-        structlog.contextvars.bind_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker)
-        place.nudge(held.job_id)
-        with Heartbeat(place, held) as heartbeat:
-            came_of = _Shard(place, held, heartbeat).run()
-        return _go_on(place, held, came_of)
+        with structlog.contextvars.bound_contextvars(job_id=held.job_id, shard_id=shard_id, attempt=held.attempt, worker=held.worker):
+            place.nudge(held.job_id)
+            with Heartbeat(place, held) as heartbeat:
+                came_of = _Shard(place, held, heartbeat).run()
+            return _go_on(place, held, came_of)
     except LeaseLost:
-        _log.warning("lease_lost", shard=shard_id)
+        _log.warning("lease_lost", shard=shard_id, job=None if held is None else held.job_id)
         return "lost"
     except DatabaseUnavailable:  # the sweeper sends it again: its message is lost, or its lease runs out
-        _log.warning("database_lost", shard=shard_id, is_held=held is not None)
+        _log.warning("database_lost", shard=shard_id, job=None if held is None else held.job_id)
         return "lost"
 
 

