@@ -20,6 +20,14 @@ from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 
+_TEXT = {"type": "string"}
+_EVENT = {
+    "type": "object",
+    "description": "Each event of the stream; `data` is JSON. Only the last event of a version has an `id`.",
+    "properties": {"id": _TEXT, "event": _TEXT, "data": {**_TEXT, "contentMediaType": "application/json"}},
+    "required": ["event", "data"],
+}
+
 
 @router.get(
     "/events",
@@ -28,7 +36,7 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
     responses={
         **responses(404, 406, 422, 429),
         200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
             "description": "Events as they come, or with Accept: application/json a page.",
         },
         204: {"description": "The job has ended and everything was read: do not come back."},
@@ -40,8 +48,8 @@ def follow(
     me: Me,
     after_version: Annotated[int | None, Query(ge=0, le=2**62, description="Only what was written after this version.")] = None,
     last_event_id: Annotated[
-        str | None, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")
-    ] = None,
+        str, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")
+    ] = "",
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> EventPageView | Response:
     """Follow changes of status, ends of fits and epochs as server-sent events; the last one is `finished`.

@@ -43,9 +43,16 @@ OPERATIONS = {found.ok().label: found.ok() for found in DOCUMENT.get_all_operati
 BEYOND_SCHEMAS = {
     "POST /v1/jobs", "POST /v1/previews", "POST /v1/datasets",  # a spec must fit its dataset, a schema its file
     "POST /v1/jobs/{job_id}/predictions",  # rows must fit the model
+    "POST /v1/jobs/{job_id}/extend",  # epochs must be more than the job has come to
     "GET /v1/jobs", "GET /v1/datasets",  # a cursor must be one that was given; fields of a job are named in a text
 }  # fmt: skip
 """Operations that may refuse with 422 what their schemas allow."""
+NEVER_DRAWN = {
+    "GET /readyz",  # there is no broker
+    "POST /v1/datasets",  # nobody draws a table; `Ids` uploads one
+    "POST /v1/jobs/{job_id}/extend",  # needs a checkpoint: see test_extending.py
+}
+"""Operations of which no case succeeds."""
 
 
 class Ids:
@@ -173,4 +180,4 @@ def test_an_operation_keeps_what_the_document_says(label: str, api: Served, ids:
         statuses.add(status)
         wrong += found
     assert not wrong, "\n".join(dict.fromkeys(wrong))
-    assert any(status < 300 for status in statuses) or label == "GET /readyz", statuses
+    assert any(status < 300 for status in statuses) or label in NEVER_DRAWN, statuses
