@@ -42,6 +42,7 @@ from worker.runner import run_shard
 from worker.settings import WorkerSettings
 
 _log = structlog.get_logger()
+STRATEGY = "worker.strategy:forgiving"
 settings = WorkerSettings()
 celery_app = make_celery(settings.broker_url)
 celery_app.conf.update(worker_concurrency=settings.concurrency)
@@ -59,7 +60,7 @@ _place: list[Workplace] = []
 """The workplace of this child process; made after the fork."""
 
 
-@celery_app.task(name=TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+@celery_app.task(name=TASK, acks_late=True, ignore_result=True, Strategy=STRATEGY)  # type: ignore[untyped-decorator]
 def train_shard(shard_id: str) -> None:
     """Train the shard of this id, if nobody else does."""
     structlog.contextvars.clear_contextvars()
@@ -67,7 +68,7 @@ def train_shard(shard_id: str) -> None:
     _place[0].counters.add_shard(run_shard(_place[0], shard_id))
 
 
-@celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True)  # type: ignore[untyped-decorator]
+@celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True, Strategy=STRATEGY)  # type: ignore[untyped-decorator]
 def advance_job(job_id: str) -> None:
     """Advance the plan of the job of this id, if it waits for that."""
     structlog.contextvars.clear_contextvars()
