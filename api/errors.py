@@ -162,6 +162,8 @@ _KINDS = {
     **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
 }
 
+_LENGTHS = {"too_long": "must have at most {max_length} characters", "too_short": "must have at least {min_length} characters"}
+
 
 def _message(found: Mapping[str, Any]) -> str:
     if found["type"] == "extra_forbidden":
@@ -170,6 +172,8 @@ def _message(found: Mapping[str, Any]) -> str:
         return f"unknown name; there are {found['ctx']['expected_tags']}"
     if found["type"] == "union_tag_not_found":
         return "needs a name that says which one it is"
+    if found["type"] in _LENGTHS and isinstance(found["input"], str):
+        return _LENGTHS[found["type"]].format(**found["ctx"])
     if found["type"] in _KINDS:
         return _KINDS[found["type"]]
     text = str(found["msg"]).removeprefix("Value error, ").replace(" after validation", "").replace("Tuple ", "List ")

@@ -20,6 +20,7 @@ from api.errors import ProblemDetail, ProblemError
 _FORM = "multipart/form-data"
 _LIMITS = {"predictions": "max_prediction_bytes"}
 _TAIL = 200
+_NO_BODY = (b"", b"{}", b"null")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -130,6 +131,9 @@ class StrictRoute(APIRoute):
                 raise ProblemError(415, "not_json", "send the body as application/json")
             read = _StrictRequest(request.scope, request.receive)
             read.form_fields, read.limit_name = form_fields, limit_name
+            if not takes_body and request.method == "POST" and (await read.body()).strip() not in _NO_BODY:
+                detail = ProblemDetail(pointer="", code="extra_forbidden", message="this takes no body")
+                raise ProblemError(422, "invalid_request", "this takes no body", errors=[detail])
             return await handle(read)
 
         return strict

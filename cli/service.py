@@ -137,7 +137,8 @@ def running(home: Path, port: int) -> Iterator[Service]:
     """
     home = home.absolute()
     logs = home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # everybody's rows, files and logs
+    logs.mkdir(exist_ok=True)
     with _only_one(home):
         _end_left_over(home / "processes")
         _check_port(port)

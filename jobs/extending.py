@@ -14,7 +14,7 @@ from pydantic import Field
 from jobs.plans.extendable import is_extendable, needs_every_fit
 from jobs.plans.fits import PlannedFit
 from jobs.resolve import Resolved
-from jobs.spec import JobSpec, MetadataKey, MetadataValue
+from jobs.spec import JobSpec, MetadataKey, MetadataValue, RunSeconds
 from jobs.states import ACTIVE, FailureKind, FitStatus, JobStatus
 from models.closed import Spec, Text
 from training.records import StopReason
@@ -38,12 +38,14 @@ class Extension(Spec):
     ]
     name: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(None, description="null: as the old job.")
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=32)] | None = Field(None, description="null: as the old job.")
+    time_limit_seconds: RunSeconds | None = Field(None, description="Of the new job alone. Left out: as the old job; null: none.")
 
     def of(self, spec: JobSpec) -> JobSpec:
         """Give the spec of the new job."""
         more = {"training": spec.training.model_copy(update={"max_epochs": self.max_epochs})}
-        named = {} if self.name is None else {"name": self.name}
-        return spec.model_copy(update={**more, **named, **({} if self.metadata is None else {"metadata": self.metadata})})
+        said = {"name": self.name, "metadata": self.metadata}
+        limit = {"time_limit_seconds": self.time_limit_seconds} if "time_limit_seconds" in self.model_fields_set else {}
+        return spec.model_copy(update={**more, **limit, **{name: value for name, value in said.items() if value is not None}})
 
 
 class CannotExtend(Exception):

@@ -15,6 +15,8 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 MetadataKey = Annotated[Text, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[Text, Field(max_length=500)]
 
+RunSeconds = Annotated[float, Field(gt=0, le=30 * 86_400)]
+
 
 class JobSpec(FitSpec):
     """One job: a dataset, a network, how to train it, how to hold rows out, and which fits to run."""
@@ -28,7 +30,7 @@ class JobSpec(FitSpec):
     plan: PlanSpec = FitPlanSpec(name="fit")
     seed: Seed | None = Field(None, description="Everything random is derived from it. null: drawn, stored and echoed. 0 is a real seed.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where the worker has one.")
-    time_limit_seconds: Annotated[float, Field(gt=0, le=30 * 86_400)] | None = Field(
+    time_limit_seconds: RunSeconds | None = Field(
         None, description="Longest running time; the job then ends failed/time_limit with its kept model."
     )
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=32)] = Field(default_factory=dict)

@@ -87,7 +87,7 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     }
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if parsed.database in (None, "", ":memory:"):
             raise ValueError("the database must be a file: processes share it")
         engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": patience.busy_seconds}, **common)

@@ -17,7 +17,7 @@ import structlog
 from structlog.typing import Processor
 
 _URL = re.compile(r"(://[^\s/:@'\"]*:)[^\s'\"]*@")
-_TOKEN = re.compile(r"\bhk_[A-Za-z0-9_.-]+")
+_TOKEN = re.compile(r"hk_[A-Za-z0-9_.-]{4,}")
 _HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _FIELD = re.compile(r"(?i)\b(password|requirepass|sslpassword)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;]+)")
 _MASK = "***"
@@ -66,7 +66,7 @@ def configure_logs(level: str = "INFO", *, secrets: tuple[str, ...] = ()) -> Non
         logging.getLogger(name).setLevel(level if level in {"DEBUG", "ERROR"} else "WARNING")
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "celery", "celery.task", "alembic"):
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [], True
+        logger.handlers, logger.propagate = [], name != "uvicorn.access"  # which tells whole queries; api.access_log has a line of each
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread

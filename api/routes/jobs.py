@@ -103,7 +103,7 @@ def read_page(
 
     Lists inside a plan's `result` (its fits, candidates, rounds) are left out here: read the job, or its result.
     """
-    if metadata is not None:
+    if metadata is not None or "metadata." in request.query_params:
         raise _bad_parameter("metadata", "name a key: metadata.owner=vision")
     chosen = JobFilter(
         statuses=frozenset(status or ()),

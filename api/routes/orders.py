@@ -30,19 +30,19 @@ _OF_THE_SPEC = ("/training", "/plan", "/early_stopping", "/schedule")
 """Where a spec that was accepted is at fault once it has more epochs."""
 
 
-@router.post("/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 422))
+@router.post("/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 413, 422))
 def cancel(job_id: JobId, db: Db) -> JobView:
     """Cancel: a queued job at once, a running one within an epoch. Its epochs and best weights stay. Again is no error."""
     return JobView.of(request_cancel(db, job_id))
 
 
-@router.post("/pause", status_code=202, summary="Pause a job", responses=responses(404, 409, 422))
+@router.post("/pause", status_code=202, summary="Pause a job", responses=responses(404, 409, 413, 422))
 def pause(job_id: JobId, db: Db) -> JobView:
     """Pause: a queued job at once, a running one within an epoch, where it keeps all that it has come to. Again is no error."""
     return JobView.of(request_pause(db, job_id))
 
 
-@router.post("/resume", status_code=202, summary="Resume a paused job", responses=responses(404, 409, 422))
+@router.post("/resume", status_code=202, summary="Resume a paused job", responses=responses(404, 409, 413, 422))
 def resume(job_id: JobId, resources: Everything) -> JobView:
     """Go on where the job paused: its curve is that of a job that was never paused. Again is no error."""
     resumed = request_resume(resources.db, job_id)
@@ -71,7 +71,7 @@ def extend_by(
     409 tells why a job cannot be extended: `job_active`, `cannot_extend` (its plan), `nothing_to_extend`, `rows_changed`,
     `checkpoint_lost`.
     """
-    body_hash = hashlib.sha256(f"{job_id} {extension.model_dump_json()}".encode()).hexdigest()
+    body_hash = hashlib.sha256(f"{job_id} {extension.model_dump_json(exclude_unset=True)}".encode()).hexdigest()
     old = read_ended(resources.db, job_id)
     job = None if idempotency_key is None else job_of_key(resources.db, idempotency_key, body_hash, owner=old.owner)
     if job is None:

@@ -40,6 +40,7 @@ def _limits(resources: Resources) -> LimitsView:
         max_queue_seconds=settings.max_queue_seconds,
         max_run_seconds=settings.max_run_seconds,
         max_requests_per_minute=settings.max_requests_per_minute,
+        max_failed_keys_per_minute=settings.max_failed_keys_per_minute,
         max_event_streams=settings.max_event_streams,
         max_event_streams_per_owner=settings.max_event_streams_per_owner,
     )

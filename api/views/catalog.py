@@ -159,6 +159,7 @@ class LimitsView(View, Limits):
     max_queue_seconds: float = Field(description="How long a job may wait in the queue before it fails with `time_limit`.")
     max_run_seconds: float | None = Field(description="Longest run time of any job, whatever its `time_limit_seconds` says; null is none.")
     max_requests_per_minute: int = Field(description="Requests of one key in a minute, in each API process (429); 0 is no limit.")
+    max_failed_keys_per_minute: int = Field(description="Requests without a valid key from one address in a minute (429); 0 is no limit.")
     max_event_streams: int = Field(description="Event streams that one API process holds open (429).")
     max_event_streams_per_owner: int = Field(description="Those of one owner, where keys are used (429).")
 

@@ -83,3 +83,12 @@ def test_what_the_job_was_made_of_may_be_gone(lite_client: StrictClient, sqlite_
             connection.execute(update(JobRow).where(JobRow.id == old).values(spec={**before.spec, **fields}))
         answer = lite_client.post(f"/v1/jobs/{old}/extend", json={"max_epochs": 9})
         assert (answer.status_code, answer.json()["code"]) == (409, code)
+
+
+def test_the_time_limit_is_the_old_ones_unless_the_body_says_another(
+    lite_client: StrictClient, sqlite_db: Database, tmp_path: Path
+) -> None:
+    old = _trained(sqlite_db, tmp_path, time_limit_seconds=500)
+    bodies: list[dict[str, Any]] = [{}, {"time_limit_seconds": 900}, {"time_limit_seconds": None}]
+    made = [lite_client.post(f"/v1/jobs/{old}/extend", json={"max_epochs": 9, **body}).json() for body in bodies]
+    assert [job["spec"]["time_limit_seconds"] for job in made] == [500, 900, None]

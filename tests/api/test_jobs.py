@@ -16,7 +16,7 @@ from store.jobs import get_job
 from store.sweeping import due
 from store.workers import beat
 from tests.api.conftest import StrictClient, settings_for
-from tests.factories import a_diverged_job, a_succeeded_job
+from tests.factories import a_diverged_job, a_job, a_succeeded_job
 
 SPEC: dict[str, Any] = {"dataset": "iris", "seed": 0, "training": {"max_epochs": 2}}
 UNKNOWN = "job_00000000000000000000000000"
@@ -335,3 +335,22 @@ def test_a_preview_creates_nothing_and_says_everything(lite_client: StrictClient
     assert found["num_parameters"] == sum(layer["num_parameters"] for layer in found["layers"])
     assert "1258 training rows" in found["warnings"][0]
     assert lite_client.get("/v1/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize("order", ["cancel", "pause", "resume"])
+def test_an_order_takes_no_body(lite_client: StrictClient, sqlite_db: Database, order: str) -> None:
+    """B091: what would have no effect is refused; an empty object says nothing."""
+    job_id = a_job(sqlite_db).job.id
+    answer = lite_client.post(f"/v1/jobs/{job_id}/{order}", json={"reason": "tired"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert lite_client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued"
+    assert lite_client.post(f"/v1/jobs/{job_id}/{order}", json={}).status_code == 202
+
+
+def test_lists_are_filtered_by_a_key_that_has_a_name(lite_client: StrictClient) -> None:
+    assert lite_client.get("/v1/jobs?metadata.=x").status_code == 422
+
+
+def test_a_text_that_is_too_long_is_told_in_characters(lite_client: StrictClient) -> None:
+    answer = lite_client.post("/v1/jobs", json={"dataset": "iris", "name": "x" * 201})
+    assert answer.json()["errors"][0]["message"] == "must have at most 200 characters"

@@ -99,6 +99,7 @@ def _environment() -> dict[str, str]:
         ("Authorization: Bearer eyJhbGciOi.J9", "Authorization: Bearer ***"),
         ("no key hk_ab12-CD_ef here", "no key hk_*** here"),
         ("a known one: longsecret!", "a known one: ***"),
+        ("?a=Bearer%20hk_0123456789abcdef_00ff", "?a=Bearer%20hk_***"),
     ],
 )
 def test_secrets_are_masked_and_nothing_else(text: str, masked: str) -> None:
@@ -126,3 +127,10 @@ def test_a_heartbeat_that_fails_names_its_job(sqlite_db: Database, tmp_path: Pat
             while not lines:
                 time.sleep(0.01)
     assert (lines[0]["event"], lines[0]["job_id"], lines[0]["attempt"]) == ("heartbeat_failed", held.job_id, 1)
+
+
+def test_a_line_of_a_request_tells_no_query(tmp_path: Path) -> None:
+    """Uvicorn's own lines would: with a key that somebody put there, in any spelling."""
+    program = "import logging; from store.logs import configure_logs; configure_logs(); logging.getLogger('uvicorn.access').info('GET /?k=%s', 'secret')"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "secret" not in ended.stderr
