@@ -76,6 +76,7 @@ def advance_job(job_id: str) -> None:
     advance(_place[0], job_id)
 
 
+@signals.celeryd_init.connect  # type: ignore[untyped-decorator]  # before Celery warns whoever is root
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _prepare_logs(**_: Any) -> None:
     configure_logs(settings.log_level, secrets=(settings.database_url, settings.broker_url))

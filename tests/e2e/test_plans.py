@@ -13,7 +13,7 @@ from sqlalchemy import event, func, select
 
 from cli.service import Service
 from jobs.states import ShardStatus
-from store.tables import EpochRow, ShardRow
+from store.tables import EpochRow, FitRow, ShardRow
 from tests.system import Client, started, without_clock
 from training.export import load_safetensors
 
@@ -64,9 +64,12 @@ def _curves(client: Client, job_id: str) -> list[dict[str, Any]]:
     return [without_clock(curve) for curve in client.get(f"/v1/jobs/{job_id}/curves?max_points=100000")["fits"]]
 
 
-def _weights(service: Service, job_id: str) -> dict[str, dict[str, bytes]]:
-    files = (service.home / "artifacts" / "jobs" / job_id).glob("*.safetensors")
-    return {file.name: {name: values.tobytes() for name, values in load_safetensors(file.read_bytes()).items()} for file in files}
+def _weights(service: Service, job_id: str) -> dict[int, dict[str, bytes]]:
+    """Read what the fits kept; a worker that died may have left files of earlier attempts beside them."""
+    with service.database.read() as connection:
+        kept = connection.execute(select(FitRow.number, FitRow.weights_url).where(FitRow.job_id == job_id)).all()
+    files = {number: (service.home / "artifacts" / url).read_bytes() for number, url in kept if url is not None}
+    return {number: {name: values.tobytes() for name, values in load_safetensors(content).items()} for number, content in files.items()}
 
 
 def _assert_alike(client: Client, service: Service, one: str, other: str) -> None:
