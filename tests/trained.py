@@ -1,10 +1,12 @@
 """Jobs trained by workers in this process, from their first claim to their end, and all that they leave."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 import worker.runner
@@ -19,6 +21,8 @@ from store.engine import Database
 from store.jobs import Created, create_job, get_job
 from store.tables import EpochRow, FitRow, ShardRow
 from training.export import load_safetensors
+from training.loop import Stack
+from training.records import EpochRecord, TrainingEvent
 from worker.place import Workplace
 from worker.runner import run_shard
 
@@ -27,6 +31,24 @@ def a_place(db: Database, tmp_path: Path, **fields: Any) -> Workplace:
     """Make a workplace of a patient worker."""
     values = {"worker_id": "host/1", "lease_seconds": 20.0, "flush_seconds": 0.02, "nudge": lambda _: None, **fields}
     return Workplace(db=db, artifacts=Artifacts(f"file://{tmp_path}/files"), datasets=BUILTINS, **values)
+
+
+def restless(place: Workplace, monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool]) -> Workplace:
+    """Let a worker be asked to leave between two epochs: `when` is told how many have passed, over all its claims."""
+    train, passed, asked = worker.runner.train, itertools.count(1), [False]
+
+    def watched(stack: Stack) -> Iterator[TrainingEvent]:
+        epoch = -1
+        try:
+            for event in train(stack):
+                if isinstance(event, EpochRecord) and event.epoch != epoch:
+                    epoch, asked[0] = event.epoch, when(next(passed))
+                yield event
+        finally:  # it has left, and comes back to the next claim
+            asked[0] = False
+
+    monkeypatch.setattr(worker.runner, "train", watched)
+    return replace(place, must_leave=lambda: asked[0])
 
 
 def submit(db: Database, body: dict[str, Any], *, workers: int = 2) -> Created:

@@ -1,7 +1,6 @@
 """A job that was extended is, bit for bit, the job that had been submitted with so many epochs: every plan, however it ended, on both databases."""
 
 import datetime as dt
-import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,7 +34,7 @@ from store.shards import claim, release_worker
 from store.sweeping import reap
 from store.tables import FitRow, JobRow, ShardRow
 from tests.plan_bodies import BODIES, body_of
-from tests.trained import Left, a_place, breaking, drain, left_by, submit
+from tests.trained import Left, a_place, breaking, drain, left_by, restless, submit
 from training.schedules.spec import ScheduleSpec
 from worker.failures import OutOfTime
 from worker.place import Workplace
@@ -204,12 +203,13 @@ def test_celerys_time_limit_leaves_the_last_checkpoint(sqlite_db: Database, tmp_
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-def test_a_job_whose_workers_were_lost_goes_on_from_its_last_checkpoint(db: Database, tmp_path: Path, is_cancelled: bool) -> None:
+def test_a_job_whose_workers_were_lost_goes_on_from_its_last_checkpoint(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
     """B009, B010: rows that came after it are left behind."""
     place = a_place(db, tmp_path)
     created = submit(db, body_of("fit", **_epochs(5000)))
-    turns = itertools.count()
-    assert run_shard(replace(place, must_leave=lambda: next(turns) == 3), created.shard_ids[0]) == "handed_back"
+    assert run_shard(restless(place, monkeypatch, lambda epochs: epochs == 4), created.shard_ids[0]) == "handed_back"
     for attempt in range(3):
         held = claim(db, created.shard_ids[0], f"dead/{attempt}", 60)
         assert held is not None

@@ -4,7 +4,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from store.jobs import get_job
 from store.orders import request_cancel, request_pause, request_resume
 from store.shards import release_worker
 from tests.plan_bodies import BODIES, body_of
-from tests.trained import a_place, drain, left_by, submit, waiting
+from tests.trained import a_place, drain, left_by, restless, submit, waiting
 from worker.advance import advance
 from worker.runner import run_shard
 
@@ -127,18 +126,19 @@ def test_two_workers_of_one_job_hand_it_back_and_a_cancellation_still_ends_it(
     assert (job.status, job.fit_counts, job.pause_requested_at) == (JobStatus.CANCELLED, {"cancelled": 4}, None)
 
 
-def test_a_worker_told_to_pause_and_to_cancel_at_once_keeps_the_best_weights(db: Database, tmp_path: Path) -> None:
+def test_a_worker_told_to_pause_and_to_cancel_at_once_keeps_the_best_weights(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """B008, B040: it learns of the cancellation when it is about to hand its shard back."""
     created = submit(db, body_of("fit", training={"max_epochs": 5000}))
-    calls = itertools.count()
 
-    def must_leave() -> bool:
-        if next(calls) < 2:
+    def must_leave(epochs: int) -> bool:
+        if epochs < 3:
             return False
         request_cancel(db, created.job.id)
         return True
 
-    place = replace(a_place(db, tmp_path, flush_seconds=60.0), must_leave=must_leave)
+    place = restless(a_place(db, tmp_path, flush_seconds=60.0), monkeypatch, must_leave)
     assert run_shard(place, created.shard_ids[0]) == "cancelled"
     [fit] = list_fits(db, created.job.id)
     assert (fit.status.value, fit.weights_url is not None, fit.last_epoch) == ("cancelled", True, 2)
