@@ -54,10 +54,11 @@ class Recall:
             asked.llen(queue)
         asked.hlen(_UNACKNOWLEDGED)
         marker, server, *lengths, handed_out = asked.execute()
-        self._next_run, since_start = str(server.get("run_id")), float(server.get("uptime_in_seconds", 0))
+        self._next_run = str(server.get("run_id"))
+        since_start = float(server.get("uptime_in_seconds", 0))  # of whole seconds' difference: up to one too many
         return Recalled(
             has_forgotten=marker is None or self._marker not in (None, marker),
-            lost_within=None if self._next_run == self._run else (since_start + _UNSAVED_SECONDS, since_start),
+            lost_within=None if self._next_run == self._run else (since_start + _UNSAVED_SECONDS, max(0.0, since_start - 1)),
             empty_queues=frozenset(queue for queue, length in zip(queues, lengths, strict=True) if length == 0),
             num_messages=sum(lengths) + handed_out,
         )

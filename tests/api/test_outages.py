@@ -53,6 +53,8 @@ def _requests(client: StrictClient, job_id: str) -> Iterator[tuple[str, Callable
                 options = {"files": {"file": ("a.csv", b"a,y\n" + b"1,0\n2,1\n3,0\n4,1\n" * 9)}, "data": {"spec": '{"target": "y"}'}}
             elif route.path.endswith("predictions"):
                 options = {"json": {"rows": [[5.1, 3.5, 1.4, 0.2]]}}
+            elif route.path.endswith("extend"):
+                options = {"json": {"max_epochs": 1000}}
             elif method == "POST" and route.path in {"/v1/jobs", "/v1/previews"}:
                 options = {"json": {**JOB, "dataset": "ds_01m8bbqe7n3eqk7gks4k1te5d5"} if "previews" in route.path else JOB}
             yield f"{method} {route.path}", lambda m=method, p=path, o=options: client.request(m, p, **o).status_code  # type: ignore[misc]
