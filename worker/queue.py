@@ -21,6 +21,7 @@ def make_celery(broker_url: str) -> Celery:
         accept_content=["json"],
         result_accept_content=["json"],
         task_default_queue=CPU_QUEUE,
+        worker_pool="worker.pool:Children",
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

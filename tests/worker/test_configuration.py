@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery.concurrency import get_implementation
 from kombu import Connection, Exchange, Producer
 from kombu import Queue as KombuQueue
 
@@ -30,6 +31,14 @@ def test_there_is_no_result_backend_to_read_states_from() -> None:
     """B101."""
     assert celery_app.conf.result_backend is None
     assert celery_app.conf.task_ignore_result
+
+
+def test_dead_children_are_looked_for_twice_a_second() -> None:
+    """Celery alone looks every five seconds where a child's pipe closed a moment before the child could be waited for."""
+    pool = get_implementation(celery_app.conf.worker_pool).Pool
+    timers = pool.__new__(pool).timers
+    assert {look.__name__ for look in timers} == {"maintain_pool"}
+    assert set(timers.values()) == {0.5}
 
 
 def test_only_json_is_accepted() -> None:
