@@ -225,7 +225,7 @@ async def _unchanged(port: int, service: Service, database_url: str) -> Table:
 
 def _statements(service: Service, database_url: str, path: str, tag: str) -> int:
     """Count the SELECTs of one request, in an application of this process on the same database."""
-    settings = ApiSettings(home=service.home, database_url=database_url, broker_url=service.broker.url)
+    settings = ApiSettings(home=service.home, database_url=database_url, broker_url=service.broker.url, log_level="WARNING")
     app = create_app(settings)
     heard: list[str] = []
     event.listen(app.state.resources.db.engine, "before_cursor_execute", lambda *found: heard.append(found[2]))

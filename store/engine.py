@@ -19,10 +19,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from store.errors import DatabaseUnavailable, TransactionLost
+from store.turns import Turns
 
 _IDLE_SECONDS = 5
 """A process that is frozen within a transaction, with its machine perhaps, must not keep a job's row for ever: shorter than workers wait for it."""
 _WRITES = "holdout_writes"
+_BUSY_SECONDS = "holdout_busy_seconds"
+_LEAST_BUSY_SECONDS = 0.5
 _NO_TABLE = "42P01"
 _UNDONE = frozenset({"40001", "40P01"})
 """What PostgreSQL says of a transaction that it undid for the sake of another: a conflict, or a deadlock."""
@@ -90,7 +93,8 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
             Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if parsed.database in (None, "", ":memory:"):
             raise ValueError("the database must be a file: processes share it")
-        engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": patience.busy_seconds}, **common)
+        timeouts = {"timeout": patience.busy_seconds}
+        engine = sqlalchemy_create_engine(parsed, connect_args=timeouts, execution_options={_BUSY_SECONDS: patience.busy_seconds}, **common)
         event.listen(engine, "connect", partial(_prepare_sqlite, patience))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -99,8 +103,8 @@ def create_engine(url: str, patience: Patience = WORKER_PATIENCE) -> Engine:
     parsed = parsed.set(drivername="postgresql+psycopg")
     limits = {"statement": 30, "lock": patience.busy_seconds, "idle_in_transaction_session": _IDLE_SECONDS}
     options = " ".join([*(f"-c {name}_timeout={seconds * 1000:.0f}" for name, seconds in limits.items()), "-c timezone=UTC"])
-    timeouts = {"connect_timeout": 2, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
-    engine = sqlalchemy_create_engine(parsed, pool_pre_ping=True, connect_args={"options": options, **timeouts}, **common)
+    keeping = {"connect_timeout": 2, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+    engine = sqlalchemy_create_engine(parsed, pool_pre_ping=True, connect_args={"options": options, **keeping}, **common)
     event.listen(engine, "do_connect", _connect_bounded)
     # A connection is asked whether it lives between the two, and must say so soon.
     event.listen(engine, "checkin", partial(_set_patience, _PING_SECONDS))
@@ -130,6 +134,7 @@ class Database:
         """Wrap an engine; nothing is opened yet."""
         self.engine = engine
         self._writer = engine.execution_options(**{_WRITES: True})
+        self._turns = Turns()
         # Several queries of one read must see one state. SQLite's transactions do anyway.
         self._reader = engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
 
@@ -152,8 +157,28 @@ class Database:
         Raises:
             DatabaseUnavailable: the database cannot be reached.
         """
-        with _translated(), self._writer.connect() as connection, connection.begin():
-            yield connection
+        with _translated(), self._turn_to_write() as waits, self._writer.connect() as opened:
+            connection = opened.execution_options(**waits)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[dict[str, float]]:
+        """Let this process's threads write to SQLite one after another; give how long there is left to wait for other processes.
+
+        SQLite has no queue: who finds the file locked sleeps and looks again, and among many threads one may look in vain for seconds.
+        """
+        patience = self.engine.get_execution_options().get(_BUSY_SECONDS)
+        if patience is None:
+            yield {}
+            return
+        began = time.monotonic()
+        if not self._turns.take(patience):
+            raise DatabaseUnavailable("the database is too busy")
+        try:
+            yield {_BUSY_SECONDS: max(_LEAST_BUSY_SECONDS, patience - (time.monotonic() - began))}
+        finally:
+            self._turns.hand_on()
 
     def now(self, connection: Connection) -> dt.datetime:
         """Read the database's clock (an embedded database has the machine's)."""
@@ -216,4 +241,9 @@ def _prepare_sqlite(patience: Patience, connection: Any, _record: object) -> Non
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(_WRITES):
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={options[_BUSY_SECONDS] * 1000:.0f}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
