@@ -163,7 +163,7 @@ def main() -> None:
         console.print(table)
         jobs, posts, took = _without_queue(system, options.outage)
         console.print(
-            f"queue down for {options.outage:.0f} s: {len(jobs)} of {len(jobs)} submissions accepted, median {statistics.median(posts) * 1e3:.0f} ms, "
+            f"queue down for {options.outage:.0f} s: all {len(jobs)} submissions accepted, median {statistics.median(posts) * 1e3:.0f} ms, "
             f"slowest {max(posts) * 1e3:.0f} ms; all succeeded {took:.1f} s after it was back"
         )
 
