@@ -15,7 +15,7 @@ from training.averaging import Average
 from training.checkpoint import load, save
 from training.evaluation import measure
 from training.figures import RowFigures
-from training.members import Member, Shelf
+from training.members import Shelf
 from training.monitors import monitored
 from training.optimizers.build import build as build_optimizer
 from training.records import EpochRecord, Fit, TrainingEvent

@@ -45,7 +45,9 @@ class _Epoch:
 class Stepper:
     """Trains the fits of a stack as long as they are the same: what their steps need over and over is made once."""
 
-    def __init__(self, members: Sequence[Member], weights: Weights, optimizer: Optimizer, penalties: Penalties, average: Average | None) -> None:
+    def __init__(
+        self, members: Sequence[Member], weights: Weights, optimizer: Optimizer, penalties: Penalties, average: Average | None
+    ) -> None:
         """Take the live fits and their matrices, which are changed in place."""
         self._members = members
         self._weights = weights
@@ -56,6 +58,9 @@ class Stepper:
         self._rows = EpochRows.of(members, weights.network)
         self._passes: dict[tuple[int, int, int], Pass] = {}
         self._has_weight_noise = any(member.fit.spec.regularization.weight_noise > 0 for member in members)
+        self._has_work_on_gradients = any(
+            penalties.acts_on(i) or member.fit.spec.training.gradient_clip_norm is not None for i, member in enumerate(members)
+        )
         self._has_max_norm = any(member.fit.spec.regularization.max_norm is not None for member in members)
 
     @torch.no_grad()
@@ -139,15 +144,7 @@ class Stepper:
 
     def _close(self, rows: slice, slots: Sequence[Slot], epoch: _Epoch) -> None:
         """Check what came of the batch and update the fits whose update it closes."""
-        due = []
-        sums = self._weights.gradient[rows].sum(1).tolist()
-        for k, slot in enumerate(slots):
-            i = rows.start + k
-            if slot.closes:
-                if self._finish_gradient(i, slot, epoch, sums[k]):
-                    due.append(i)
-            elif not math.isfinite(epoch.tallies[i].objective):
-                self._diverged(i, "objective", epoch)
+        due = self._due(rows, slots, epoch)
         if len(due) == len(slots):
             self._optimizer.update(self._weights.parameters, self._weights.gradient, epoch.rates[rows], rows)
         else:
@@ -160,6 +157,23 @@ class Stepper:
                 limit_norms(self._weights.network, self._weights.layout, self._weights.parameters[i : i + 1], limit)
             if self._average is not None:
                 self._average.follow(i, self._weights)
+
+    def _due(self, rows: slice, slots: Sequence[Slot], epoch: _Epoch) -> Sequence[int]:
+        """Give the fits that this batch updates: their gradients are finished and finite."""
+        sums = self._weights.gradient[rows].sum(1).tolist()
+        tallies = epoch.tallies[rows]
+        is_plain = not self._has_work_on_gradients and all(slot.closes for slot in slots)
+        if is_plain and all(map(math.isfinite, sums)) and all(math.isfinite(tally.objective) for tally in tallies):
+            return range(rows.start, rows.stop)
+        due = []
+        for k, slot in enumerate(slots):
+            i = rows.start + k
+            if slot.closes:
+                if self._finish_gradient(i, slot, epoch, sums[k]):
+                    due.append(i)
+            elif not math.isfinite(tallies[k].objective):
+                self._diverged(i, "objective", epoch)
+        return due
 
     def _finish_gradient(self, i: int, slot: Slot, epoch: _Epoch, total: float) -> bool:
         """Add penalties, check, clip. A fit whose objective or gradient is not finite takes no step and has diverged.

@@ -11,6 +11,8 @@ from models.activations.spec import ActivationName
 
 _functional = torch.nn.functional
 _aten = torch.ops.aten
+_IS_RESULT = False
+"""Kernels of derivatives are given inputs, not outputs."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ def written(name: ActivationName) -> Written:
         case "relu":
             return Written(torch.relu_, lambda gradient, _, h: _aten.threshold_backward.default(gradient, h, 0))
         case "leaky_relu":
-            return Written(_functional.leaky_relu, lambda gradient, z, _: _aten.leaky_relu_backward.default(gradient, z, 0.01, False))
+            return Written(_functional.leaky_relu, lambda gradient, z, _: _aten.leaky_relu_backward.default(gradient, z, 0.01, _IS_RESULT))
         case "elu":
-            return Written(_functional.elu, lambda gradient, z, _: _aten.elu_backward.default(gradient, 1, 1, 1, False, z))
+            return Written(_functional.elu, lambda gradient, z, _: _aten.elu_backward.default(gradient, 1, 1, 1, _IS_RESULT, z))
         case "gelu":
             return Written(_functional.gelu, lambda gradient, z, _: _aten.gelu_backward.default(gradient, z))
         case "silu":

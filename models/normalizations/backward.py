@@ -11,6 +11,7 @@ from models.normalizations.spec import BatchNormSpec, GroupNormSpec, InstanceNor
 
 _aten = torch.ops.aten
 _ALL = [True, True, True]
+_TRAINS = True
 
 
 @dataclass
@@ -44,7 +45,7 @@ class WrittenNorm:
         match spec:
             case BatchNormSpec():
                 mean, variance = self.running or (None, None)
-                found = _aten.native_batch_norm.default(x, self.gamma, self.beta, mean, variance, True, spec.momentum, spec.epsilon)
+                found = _aten.native_batch_norm.default(x, self.gamma, self.beta, mean, variance, _TRAINS, spec.momentum, spec.epsilon)
             case LayerNormSpec():
                 found = _aten.native_layer_norm.default(x, self.gamma.shape, self.gamma, self.beta, spec.epsilon)
             case GroupNormSpec():
@@ -65,7 +66,7 @@ class WrittenNorm:
         match spec:
             case BatchNormSpec():
                 found = _aten.native_batch_norm_backward.default(
-                    gradient, x, self.gamma, *(self.running or (None, None)), mean, scale, True, spec.epsilon, _ALL
+                    gradient, x, self.gamma, *(self.running or (None, None)), mean, scale, _TRAINS, spec.epsilon, _ALL
                 )
             case LayerNormSpec():
                 found = _aten.native_layer_norm_backward.default(gradient, x, self.gamma.shape, mean, scale, self.gamma, self.beta, _ALL)

@@ -27,16 +27,12 @@ def row_losses_and_gradient(spec: LossSpec, outputs: Tensor, targets: Tensor) ->
         case CrossEntropySpec():
             logs, chosen = torch.log_softmax(outputs, 2), targets.unsqueeze(2)
             losses = logs.gather(2, chosen).squeeze(2).neg_()
-            return losses, logs.exp_().scatter_add_(2, chosen, _minus_one(logs).expand(chosen.shape))
+            return losses, logs.exp_().scatter_(2, chosen, -1.0, reduce="add")
         case SquaredErrorSpec():
             difference = outputs.squeeze(2) - targets
             return difference * difference, (2 * difference).unsqueeze(2)
         case _:
             assert_never(spec)
-
-
-def _minus_one(like: Tensor) -> Tensor:
-    return like.new_full((1, 1, 1), -1.0)
 
 
 def smoothed_row_losses(spec: LossSpec, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
