@@ -176,7 +176,7 @@ def _lengthened(db: Database, job_id: str, epochs: int) -> int:
 
 
 def _long_curve(service: Service, port: int, fits: int, epochs: int) -> dict[str, Any]:
-    """A job of many fits with curves of many epochs: bytes a row, and what reading costs."""
+    """Give what a job of many fits with curves of many epochs takes: bytes a row, and what reading it costs."""
     plan = {"split": {"name": "holdout"}, "plan": {"name": "bagging", "members": fits}}
     spec = {"dataset": "iris", "network": {"name": "mlp", "hidden_units": [4]}, "training": {"max_epochs": 1}, "seed": 0, **plan}
     job_id = asyncio.run(_ended(port, spec))
@@ -194,7 +194,7 @@ def _long_curve(service: Service, port: int, fits: int, epochs: int) -> dict[str
 
 
 def _queue(service: Service, port: int, jobs: int) -> dict[str, Any]:
-    """Submit many jobs; what do the last ones cost, and the list while they wait?"""
+    """Submit many jobs; give what the last ones cost, and the list while they wait."""
     began = time.monotonic()
     _, seconds = asyncio.run(_submitted(port, 1, jobs))
     rate, fifth = jobs / (time.monotonic() - began), max(1, jobs // 5)
