@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from training.transfer import sent
 from training.weights import Weights
 
 _WARM = 10
@@ -18,6 +20,7 @@ class Average:
         self.weights = weights.copy()
         self._decays = list(decays)
         self.updates = [0] * len(self._decays)
+        self._column: Tensor | None = None
 
     @torch.no_grad()
     def follow(self, i: int, weights: Weights) -> None:
@@ -28,8 +31,24 @@ class Average:
         self.weights.parameters[i].lerp_(weights.parameters[i], share)
         self.weights.buffers[i].lerp_(weights.buffers[i], share)
 
+    @torch.no_grad()
+    def follow_together(self, rows: slice, weights: Weights, updates: Tensor, alive: Tensor) -> None:
+        """Take the weights of the fits `rows` after an update, as `follow` does, by one call; those that are not `alive` [k, 1] stay.
+
+        `updates` [k, 1], float64, counts this one. What `self.updates` counts is left to who reads the epoch.
+        """
+        if self._column is None:
+            self._column = sent(torch.tensor(self._decays, dtype=torch.float64).unsqueeze(1), updates.device)
+        shares = 1 - torch.minimum(self._column[rows], (1 + updates) / (_WARM + updates))
+        for average, current in (
+            (self.weights.parameters[rows], weights.parameters[rows]),
+            (self.weights.buffers[rows], weights.buffers[rows]),
+        ):
+            average.add_(torch.where(alive, (current - average).mul_(shares.to(average.dtype)), 0))
+
     def keep(self, live: Sequence[int]) -> None:
         """Drop the fits that are not in `live`."""
         self.weights.keep(live)
         self._decays = [self._decays[i] for i in live]
+        self._column = None
         self.updates = [self.updates[i] for i in live]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from training.derivation import derive
 from training.seeding import generator, keep_mask
+from training.transfer import sent
 
 
 class EpochDraws:
@@ -38,10 +39,16 @@ class EpochDraws:
 
     def normals(self, fit: int, purpose: str, shape: Sequence[int]) -> Tensor:
         """Draw standard normal numbers, in float32 whatever the precision of training: precision changes rounding, not draws."""
-        return torch.randn(list(shape), generator=self.source(fit, purpose)).to(self._device, self._dtype)
+        return sent(self._drawn_normals(fit, purpose, shape), self._device)
 
     def mask(self, fit: int, layer: str, shape: tuple[int, ...], probability: float) -> Tensor:
         """Draw a dropout mask (see training.seeding.keep_mask)."""
         if probability == 0:
             return torch.ones(shape, dtype=self._dtype, device=self._device)
-        return keep_mask(self.source(fit, "dropout", layer), shape, probability, self._dtype).to(self._device)
+        return sent(self._drawn_mask(fit, layer, shape, probability), self._device)
+
+    def _drawn_normals(self, fit: int, purpose: str, shape: Sequence[int]) -> Tensor:
+        return torch.randn(list(shape), generator=self.source(fit, purpose)).to(self._dtype)
+
+    def _drawn_mask(self, fit: int, layer: str, shape: tuple[int, ...], probability: float) -> Tensor:
+        return keep_mask(self.source(fit, "dropout", layer), shape, probability, self._dtype)

@@ -12,6 +12,12 @@ def devices() -> list[str]:
     return ["cpu", "cuda"] if torch.cuda.device_count() > 0 else ["cpu"]
 
 
+def use_full_precision() -> None:
+    """Keep GPUs from rounding the factors of float32 products to TF32 (10 bits), as cuDNN does unless told; no spec asks for it."""
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+
+
 def environment(device: str) -> dict[str, Any]:
     """Describe software and device, JSON-ready."""
     return {

@@ -15,9 +15,12 @@ from training.draws import EpochDraws
 from training.members import Member, Slot
 from training.mixing import Mix, mixed
 from training.seeding import row_order
+from training.transfer import sent
 
 _ARRANGED_BYTES = 64e6
-"""Rows of an epoch that are put into order at once: beyond it batches are picked one by one, while they are in the cache."""
+"""Rows of an epoch that are put into order at once on CPUs: beyond it batches are picked one by one, while they are in the cache."""
+_ROOM_SHARE = 0.25
+"""Of a GPU's free memory: once for rows in order, once for draws."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +45,48 @@ def order_of(member: Member, epoch: int) -> Tensor:
     return row_order(member.fit.seed, epoch, len(member.train))
 
 
-class EpochRows:
-    """All rows of K fits in the order of an epoch, [K, n, F]: batches are views of them. For dense networks on rows that are trained as they are."""
+def orders_of(members: Sequence[Member], epoch: int, device: torch.device) -> list[Tensor]:
+    """Draw the orders of all fits and send them to `device` in one piece."""
+    orders = [order_of(member, epoch) for member in members]
+    return orders if device.type == "cpu" else list(sent(torch.cat(orders), device).split([len(order) for order in orders]))
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        """Make room; every fit's rows begin on a boundary (see models.base.ALIGNMENT)."""
+
+def room(device: torch.device) -> float:
+    """Give how many bytes of rows, or of draws, may lie on `device` for an epoch."""
+    if device.type != "cuda":
+        return _ARRANGED_BYTES
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return _ROOM_SHARE * (torch.cuda.mem_get_info(device)[0] + kept)
+
+
+class EpochRows:
+    """All rows of K fits in the order of an epoch, [K, n, F] or [K, n, *input_shape]: batches are views of them. For rows that are trained as they are."""
+
+    def __init__(self, members: Sequence[Member], shape: Sequence[int]) -> None:
+        """Make room for rows of `shape`; every fit's rows begin on a boundary (see models.base.ALIGNMENT)."""
         first, most = members[0].train, max(len(member.train) for member in members)
         rows = -(-most // ALIGNMENT) * ALIGNMENT
         self._members = members
-        self._x = first.x.new_empty(len(members), rows, math.prod(first.x.shape[1:]))
+        self._x = first.x.new_empty(len(members), rows, *shape)
         self._y = first.y.new_empty(len(members), rows)
         self._weights = None if all(member.row_weights is None for member in members) else first.x.new_ones(len(members), rows)
         self._no_mixes = [None] * len(members)
 
     @classmethod
     def of(cls, members: Sequence[Member], network: Network) -> Self | None:
-        """Make them where they serve: else None."""
-        values = sum(member.train.x.numel() for member in members)
-        is_small = values * members[0].train.x.element_size() <= _ARRANGED_BYTES
-        if not isinstance(network, Mlp) or not is_small or any(member.changes_inputs for member in members):
+        """Make them where they serve: else None. On CPUs they serve dense networks, whose batches cost little beside picking them."""
+        x = members[0].train.x
+        size = sum(member.train.x.numel() for member in members) * x.element_size()
+        is_dense, is_on_cpu = isinstance(network, Mlp), x.device.type == "cpu"
+        if size > room(x.device) or any(member.changes_inputs for member in members) or (is_on_cpu and not is_dense):
             return None
-        return cls(members)
+        return cls(members, [math.prod(x.shape[1:])] if is_dense else x.shape[1:])
 
     def arranged(self, epoch: int) -> Self:
         """Put the rows into the order of `epoch`."""
-        for k, member in enumerate(self._members):
-            order, rows = order_of(member, epoch).to(self._x.device), slice(0, len(member.train))
-            torch.index_select(member.train.x.flatten(1), 0, order, out=self._x[k, rows])
+        for k, (member, order) in enumerate(zip(self._members, orders_of(self._members, epoch, self._x.device), strict=True)):
+            rows = slice(0, len(order))
+            torch.index_select(member.train.x.reshape(len(member.train), *self._x.shape[2:]), 0, order, out=self._x[k, rows])
             torch.index_select(member.train.y, 0, order, out=self._y[k, rows])
             if self._weights is not None and member.row_weights is not None:
                 torch.index_select(member.row_weights, 0, order, out=self._weights[k, rows])

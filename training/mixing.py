@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from training.regularizers.spec import RegularizationSpec
+from training.transfer import sent
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ def mixed(spec: RegularizationSpec, x: Tensor, numbers: np.random.Generator, ord
     if alpha == 0 or len(x) == 1:
         return x, None
     share = float(numbers.beta(alpha, alpha))
-    partner = torch.randperm(len(x), generator=order).to(x.device)
+    partner = sent(torch.randperm(len(x), generator=order), x.device)
     if spec.mixup_alpha > 0:
         return torch.lerp(x[partner], x, share), Mix(partner, share)
     rows, columns, share = _rectangle(tuple(x.shape[2:]), share, numbers)

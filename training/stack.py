@@ -13,6 +13,8 @@ from torch import Tensor
 from models.build import build
 from training.averaging import Average
 from training.checkpoint import load, save
+from training.device_stepping import DeviceStepper
+from training.environment import use_full_precision
 from training.evaluation import measure
 from training.figures import RowFigures
 from training.members import Shelf
@@ -31,8 +33,8 @@ class Stack:
     `unread` are the events that came about and were not taken from the loop yet: an epoch is whole or has not been.
     """
 
-    def __init__(self, fits: Sequence[Fit], device: str = "cpu") -> None:
-        """Set the fits up, untrained.
+    def __init__(self, fits: Sequence[Fit], device: str = "cpu", steps: type[Stepper] | None = None) -> None:
+        """Set the fits up, untrained. `steps` is how they are trained: None chooses by `device`.
 
         Raises:
             ValueError: no fits, or fits that cannot share a network.
@@ -42,6 +44,8 @@ class Stack:
             raise ValueError("a stack needs fits of one structure: network, loss, optimizer, batches, precision and kind of weights kept")
         [self._structure] = structures
         self.device = torch.device(device)
+        use_full_precision()
+        self._steps = steps or (Stepper if self.device.type == "cpu" else DeviceStepper)
         first = fits[0]
         self._dtype = torch.float64 if first.spec.training.precision == "float64" else torch.float32
         shelf = Shelf(self._dtype, self.device)
@@ -64,7 +68,7 @@ class Stack:
     def train_epoch(self, number: int) -> Sequence[Tally]:
         """Let every live fit pass once over its training rows. A fit that diverges is marked and takes no further step."""
         if self._stepper is None:
-            self._stepper = Stepper(self.members, self.weights, self._optimizer, self._penalties, self._average)
+            self._stepper = self._steps(self.members, self.weights, self._optimizer, self._penalties, self._average)
         return self._stepper.train_epoch(number)
 
     def figures(self) -> list[tuple[RowFigures, RowFigures | None]]:

@@ -1,4 +1,4 @@
-"""The steps of an epoch: batches, passes and updates of the fits of a stack."""
+"""The steps of an epoch on CPUs: batches, passes and updates of the fits of a stack. Numbers are read as they come about, which costs nothing there."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from models.base import WIDE_ROWS, Masks
 from models.passes import Pass, training_pass
 from training.averaging import Average
 from training.draws import EpochDraws
-from training.inputs import Batch, EpochRows, order_of, pick
+from training.inputs import Batch, EpochRows, orders_of, pick
 from training.members import Member, Slot
 from training.objective import objective
 from training.optimizers.build import Optimizer
@@ -85,7 +85,7 @@ class Stepper:
         members = self._members
         if self._rows is not None:
             return self._rows.arranged(number).batch
-        orders = [order_of(member, number).to(self._device) for member in members]
+        orders = orders_of(members, number, self._device)
 
         def batch(rows: slice, slots: Sequence[Slot]) -> Batch:
             chosen = [orders[rows.start + k][slot.start : slot.stop] for k, slot in enumerate(slots)]
@@ -96,7 +96,7 @@ class Stepper:
     def _groups(self, step: int) -> Iterator[slice]:
         """Give the fits that take this step together: all where shared operations are exact, else one by one."""
         sizes = [len(member.slots[step]) if step < len(member.slots) else 0 for member in self._members]
-        is_shared = len(set(sizes)) == 1 and sizes[0] > 0 and (sizes[0] % WIDE_ROWS == 0 or self._device.type != "cpu")
+        is_shared = len(set(sizes)) == 1 and sizes[0] > 0 and sizes[0] % WIDE_ROWS == 0
         if is_shared and all(member.ended is None for member in self._members):
             yield slice(0, len(sizes))
             return
@@ -172,7 +172,7 @@ class Stepper:
                 if self._finish_gradient(i, slot, epoch, sums[k]):
                     due.append(i)
             elif not math.isfinite(tallies[k].objective):
-                self._diverged(i, "objective", epoch)
+                self._diverged(i, "objective", epoch.number, epoch.tallies[i].steps)
         return due
 
     def _finish_gradient(self, i: int, slot: Slot, epoch: _Epoch, total: float) -> bool:
@@ -187,19 +187,20 @@ class Stepper:
             tally.objective += self._penalties.add(i, self._weights.parameters[i], gradient) * slot.update_rows
             total = math.nan
         if not math.isfinite(tally.objective):
-            self._diverged(i, "objective", epoch)
+            self._diverged(i, "objective", epoch.number, epoch.tallies[i].steps)
             return False
         if not math.isfinite(total) and not _is_finite(self._weights.gradient[i]):
-            self._diverged(i, "gradient", epoch)
+            self._diverged(i, "gradient", epoch.number, epoch.tallies[i].steps)
             return False
         if spec.training.gradient_clip_norm is not None:
             clip_by_norm(self._weights.gradient[i], spec.training.gradient_clip_norm)
         return True
 
-    def _diverged(self, i: int, what: str, epoch: _Epoch) -> None:
+    def _diverged(self, i: int, what: str, number: int, steps: int) -> None:
+        """Mark a fit that took `steps` updates in epoch `number` and no more."""
         member = self._members[i]
         member.ended = StopReason.DIVERGED
-        member.message = f"the {what} was no longer finite in epoch {epoch.number}, update {epoch.tallies[i].steps + 1}"
+        member.message = f"the {what} was no longer finite in epoch {number}, update {steps + 1}"
 
 
 def _shares(slots: Sequence[Slot], like: Tensor) -> Tensor | float:

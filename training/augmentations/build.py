@@ -25,6 +25,7 @@ from training.augmentations.spec import (
     TranslateSpec,
     axis_of,
 )
+from training.transfer import sent
 
 _GRAY = 1 / math.sqrt(3)
 _MIN_ASPECT = 0.3
@@ -37,7 +38,7 @@ def augment(specs: Sequence[AugmentationSpec], x: Tensor, source: torch.Generato
         if len(chosen) == len(x):
             x = _changed(spec, x, source)
         elif len(chosen) > 0:
-            picked = chosen.to(x.device)
+            picked = sent(chosen, x.device)
             x = x.index_copy(0, picked, _changed(spec, x.index_select(0, picked), source))
     return x
 
@@ -71,13 +72,13 @@ def _changed(spec: AugmentationSpec, x: Tensor, source: torch.Generator) -> Tens
             most = round(spec.fraction * x.shape[2])
             start = torch.randint(-most, most + 1, (len(x),), generator=source)
             positions = (torch.arange(x.shape[2]) - start[:, None]) % x.shape[2]
-            return x.gather(2, positions[:, None, :].expand(x.shape).to(x.device))
+            return x.gather(2, sent(positions[:, None, :], x.device).expand(x.shape))
         case _:
             assert_never(spec)
 
 
 def _drawn(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like.device, like.dtype)
+    return sent(values, like.device, like.dtype)
 
 
 def _uniform(x: Tensor, source: torch.Generator, low: float, high: float) -> Tensor:
@@ -90,7 +91,7 @@ def _cropped(x: Tensor, padding: int, source: torch.Generator) -> Tensor:
     windows = torch.nn.functional.pad(x, [padding, padding] * axes)
     for axis in range(axes):
         windows = windows.unfold(2 + axis, x.shape[2 + axis], 1)
-    starts = [torch.randint(0, 2 * padding + 1, (len(x),), generator=source).to(x.device) for _ in range(axes)]
+    starts = [sent(torch.randint(0, 2 * padding + 1, (len(x),), generator=source), x.device) for _ in range(axes)]
     places: tuple[Tensor | slice, ...] = (torch.arange(len(x), device=x.device), slice(None), *starts)
     return windows[places]
 
@@ -125,7 +126,7 @@ def _recolored(x: Tensor, spec: HsvSpec, source: torch.Generator) -> Tensor:
     value = _uniform(x, source, 1 - spec.value, 1 + spec.value)
     along = torch.full((3, 3), 1 / 3, dtype=x.dtype, device=x.device)
     across = torch.eye(3, dtype=x.dtype, device=x.device) - along
-    turn = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]], dtype=x.dtype, device=x.device) * _GRAY
+    turn = sent(torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]), x.device, x.dtype) * _GRAY
     cos, sin, stretch, gain = (one.view(-1, 1, 1) for one in (angle.cos(), angle.sin(), saturation, value))
     matrix = gain * (along + stretch * (cos * across + sin * turn))
     return (matrix @ x.flatten(2)).view(x.shape).clamp(0, 1)
