@@ -1,6 +1,7 @@
 """How a round's fits are grouped: which share a stack, and so which worker trains them. No number depends on it.
 
-Small networks are overhead, and a stack shares it; large ones and convolutions on CPUs are arithmetic, and gain nothing.
+Small networks are overhead, and a stack shares it; large ones and convolutions on CPUs are arithmetic, and gain nothing. Jobs that
+ask for a GPU by name have larger stacks; `auto` is planned for CPUs, for it is not known yet who trains it.
 A shard is one stack. Shards are never so large that a worker would be left idle.
 """
 
@@ -20,6 +21,10 @@ _LARGE_STEP = 50e6
 _STACK_BYTES = 4e6
 """Parameters, gradient and two moments of a stack: beyond it falls out of cache."""
 _BETWEEN = 4
+_DEVICE_STEP = 10e9
+"""Of a whole stack on a GPU: its kernels then take longer than to launch them. Of data sheets; not measured yet."""
+_DEVICE_BYTES = 1e9
+_MOST_ON_DEVICE = 512
 _MOST = 64
 _SHARD_BYTES = 2e9
 """Prepared rows of a shard: fits that see the same rows share them, resamples do not."""
@@ -43,7 +48,11 @@ def shards_of(fits: Sequence[PlannedFit], info: DatasetInfo, workers: int) -> li
 def stack_size(fit: PlannedFit) -> int:
     """Give how many fits like this one train fastest together."""
     flops = step_flops(fit)
-    if isinstance(fit.spec.network, CnnSpec) or flops > _LARGE_STEP:
+    if isinstance(fit.spec.network, CnnSpec):
+        return 1
+    if fit.spec.device == "cuda":
+        return max(1, min(_MOST_ON_DEVICE, int(_DEVICE_STEP / flops), int(_DEVICE_BYTES / (16 * fit.num_parameters))))
+    if flops > _LARGE_STEP:
         return 1
     if flops > _SMALL_STEP:
         return _BETWEEN

@@ -15,7 +15,7 @@ def devices() -> list[str]:
 def use_full_precision() -> None:
     """Keep GPUs from rounding the factors of float32 products to TF32 (10 bits), as cuDNN does unless told; no spec asks for it."""
     torch.backends.cuda.matmul.fp32_precision = "ieee"
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # set on the module's stand-in, which has no stub
 
 
 def environment(device: str) -> dict[str, Any]:

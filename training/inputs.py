@@ -48,7 +48,7 @@ def order_of(member: Member, epoch: int) -> Tensor:
 def orders_of(members: Sequence[Member], epoch: int, device: torch.device) -> list[Tensor]:
     """Draw the orders of all fits and send them to `device` in one piece."""
     orders = [order_of(member, epoch) for member in members]
-    return orders if device.type == "cpu" else list(sent(torch.cat(orders), device).split([len(order) for order in orders]))
+    return orders if device.type == "cpu" else list(torch.split(sent(torch.cat(orders), device), [len(order) for order in orders]))
 
 
 def room(device: torch.device) -> float:

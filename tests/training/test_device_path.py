@@ -190,10 +190,22 @@ def test_every_regularizer_has_the_curve_of_the_cpu(name: str) -> None:
     _assert_same(_regularized(name))
 
 
+def _stepper(stack: Stack) -> DeviceStepper:
+    return DeviceStepper(stack.members, stack.weights, stack._optimizer, stack._penalties, stack._average)
+
+
+@pytest.mark.parametrize("fits", [*map(_five, DIFFERENT), *map(_regularized, REGULARIZERS)], ids=[*DIFFERENT, *REGULARIZERS])
+def test_an_epoch_can_be_asked_of_a_device_that_has_no_numbers(fits: list[Fit]) -> None:
+    """Tensors of `meta` have shapes alone: what reads one fails, and so do many operations on a tensor that was not sent there."""
+    tally = _stepper(Stack(fits, "meta")).queue_epoch(1)
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        tally.read()
+
+
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_no_number_is_read_within_an_epoch_of_any_regularizer(name: str) -> None:
     stack = Stack(_regularized(name))
-    stepper = DeviceStepper(stack.members, stack.weights, stack._optimizer, stack._penalties, stack._average)
+    stepper = _stepper(stack)
     has_augmentations = "augmentations" in REGULARIZERS[name]  # rows to change are drawn and found on the CPU
     with _Reads(allows_drawn_places=has_augmentations):
         stepper.queue_epoch(1)
@@ -202,27 +214,24 @@ def test_no_number_is_read_within_an_epoch_of_any_regularizer(name: str) -> None
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_no_number_is_read_within_an_epoch_of_any_optimizer(name: str) -> None:
     stack = Stack(_five(name))
-    stepper = DeviceStepper(stack.members, stack.weights, stack._optimizer, stack._penalties, stack._average)
+    stepper = _stepper(stack)
     with _Reads():
         tally = stepper.queue_epoch(1)
     assert all(is_alive for _, _, is_alive, _ in tally.read())
 
 
 @pytest.mark.parametrize(("kind", "augmentation"), [(kind, one) for kind, listed in AUGMENTATIONS.items() for one in listed], ids=str)
-def test_no_number_is_read_by_any_augmentation(kind: str, augmentation: dict[str, Any]) -> None:
+def test_no_augmentation_needs_numbers_of_the_device(kind: str, augmentation: dict[str, Any]) -> None:
     network = {"name": "cnn", "blocks": [{"channels": 4, "pool": 2}], "normalization": {"name": "batch_norm"}, "dropout": 0.1}
     fit = a_fit(shape=INPUTS[kind], train_rows=40, network=network, regularization={"augmentations": [{**augmentation, "p": 0.5}]})
-    stack = Stack([fit])
-    stepper = DeviceStepper(stack.members, stack.weights, stack._optimizer, stack._penalties, stack._average)
-    with _Reads(allows_drawn_places=True):
-        stepper.queue_epoch(1)
+    _stepper(Stack([fit], "meta")).queue_epoch(1)
 
 
-def test_the_cpus_own_path_would_be_found_reading() -> None:
-    stack = Stack([a_fit(network=MLP)])
-    stack.train_epoch(1)
+def test_the_path_for_cpus_is_found_reading() -> None:
+    """The probe of the tests above finds what it is for."""
+    stack = Stack([a_fit(network=MLP, regularization={"l2": 0.1})])
     with pytest.raises(AssertionError, match="waits for the device"), _Reads():
-        stack.weights.gradient.sum().item()
+        stack.train_epoch(1)
 
 
 @pytest.mark.parametrize("most_bytes", [0, 4_000, 1e9])
@@ -319,7 +328,7 @@ def test_a_dead_fit_has_what_it_had_before_the_bad_batch(name: str, regularizati
 
 def test_a_gradient_that_is_not_finite_is_named() -> None:
     stack = Stack(_diverging(training={"batch_size": 35}), steps=DeviceStepper)
-    tally = DeviceStepper(stack.members, stack.weights, stack._optimizer, stack._penalties, stack._average).queue_epoch(1)
+    tally = _stepper(stack).queue_epoch(1)
     tally.alive.fill_(value=True)
     tally.by_gradient.zero_()
     gradient = torch.zeros(3, 8)

@@ -38,11 +38,13 @@ class Penalties:
 
     def add_together(self, rows: slice, weights: Tensor, gradient: Tensor) -> Tensor:
         """Add the penalty gradients of the fits `rows` in place by one call; both are their rows [k, P]. Give the penalties' values [k], float64."""
-        l1, l2 = self._lambdas(weights.device)[:, rows]
+        lambdas = self._lambdas(weights.device)
+        l1, l2 = lambdas[0, rows], lambdas[1, rows]
         acts = (l1 + l2) > 0
         penalised = torch.where(acts, weights * self._mask, 0)  # a fit without penalties may hold numbers that are not finite
         gradient.add_(penalised * l2.to(weights.dtype)).add_(penalised.sign().mul_(l1.to(weights.dtype)))
-        squares, sizes = ((one.sum(1, keepdim=True, dtype=torch.float64)) for one in (penalised * penalised, penalised.abs()))
+        squares = (penalised * penalised).sum(1, keepdim=True, dtype=torch.float64)
+        sizes = penalised.abs().sum(1, keepdim=True, dtype=torch.float64)
         return (l2 / 2 * squares + l1 * sizes).squeeze(1)
 
     def _lambdas(self, device: torch.device) -> Tensor:
