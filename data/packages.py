@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from sklearn import datasets as sklearn_datasets
 
 from data.dataset import Array
+from data.later import Later
 
+sklearn_datasets = Later("sklearn.datasets")
 PHOTO_LABELS = ("temple", "flower")
 PHOTO_LICENCE = "CC BY 2.0"
 PHOTO_SOURCE = (

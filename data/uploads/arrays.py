@@ -13,7 +13,7 @@ from data.uploads.ingested import ColumnProfile, Ingested, Profile
 from data.uploads.limits import UploadLimits
 from data.uploads.npz import Entry, entries_of
 from data.uploads.problems import UploadProblem, shown
-from data.uploads.scan import number_label
+from data.uploads.labels import number_label
 from data.uploads.spec import UploadSpec
 from data.uploads.table import PARTS
 from data.uploads.target import check_classes, check_numbers, class_order, class_warnings, task_of

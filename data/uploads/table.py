@@ -16,7 +16,8 @@ from data.uploads.findings import Findings
 from data.uploads.ingested import Ingested, Profile
 from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem, column_pointer, shown
-from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, number_label, numbers, positions
+from data.uploads.labels import number_label
+from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, numbers, positions
 from data.uploads.source import TableSource
 from data.uploads.spec import Decimal, OrdinalSpec, UploadSpec
 from data.uploads.target import check_classes, check_numbers, class_warnings, task_of
