@@ -16,6 +16,7 @@ from api.errors import install
 from api.headers import NamedOrigins, SecurityHeaders
 from api.routes import curves, datasets, events, fits, health, jobs, models, orders, previews, report, techniques
 from api.settings import ApiSettings
+from api.shortcuts import Shortcut
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
 from store.engine import API_PATIENCE, Database, create_engine
@@ -57,6 +58,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     )
     resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
     app.state.resources = resources
+    app.add_middleware(Shortcut, shortcuts=resources.shortcuts)  # the innermost: behind the door
     app.add_middleware(Access, origins=resolved.cors_origins)
     if resolved.cors_origins:
         app.add_middleware(NamedOrigins, origins=resolved.cors_origins)

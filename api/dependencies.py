@@ -15,6 +15,8 @@ from api.nudges import Nudges
 from api.queue import Queue
 from api.readiness import Checks
 from api.settings import ApiSettings
+from api.shortcuts import Shortcuts
+from api.versions import Versions
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
 from store.artifacts import Artifacts
@@ -41,6 +43,9 @@ class Resources:
         self.checks = Checks(db, settings.broker_url, self.artifacts)
         self.measures = Measures(lambda: self.nudges.listeners)
         self.bodies = Bodies()
+        self.listed = Bodies()
+        self.shortcuts = Shortcuts()
+        self.versions = Versions(db)
         self.guard = Guard(settings, db)
         self.rates = Rates(settings)
         self.streams = Streams(settings)

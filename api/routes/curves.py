@@ -1,9 +1,11 @@
 """Curves: JSON or CSV, whole or only what is new."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from api.accept import preferred
 from api.curves import as_csv, chosen_points, picked, smoothed
@@ -14,7 +16,6 @@ from api.strict import StrictRoute
 from api.views.fits import CurvesView, CurveView
 from store.engine import Database
 from store.epochs import FitCurve, curves
-from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 
@@ -64,9 +65,10 @@ class _Asked:
         200: {"content": {_CSV: {"schema": {"type": "string"}}}, "description": "Columns, or with `Accept: text/csv` rows."},
     },
 )
-def read(
+async def read(
     job_id: JobId,
     resources: Everything,
+    request: Request,
     fits: Fits = None,
     after_version: AfterVersion = None,
     max_points: MaxPoints = None,
@@ -84,7 +86,7 @@ def read(
     asked = _Asked(job_id=job_id, kind=kind, fits=_numbers(fits), after_version=after_version)
     if kind == _JSON:
         asked = replace(asked, max_points=max_points, smoothing=smoothing)
-    return _answer(asked, resources, if_none_match)
+    return await _read(asked, resources, request, if_none_match)
 
 
 @router.get(
@@ -93,21 +95,35 @@ def read(
     response_class=Response,
     responses={**responses(404, 422), **UNCHANGED, 200: {"content": {_CSV: {}}, "description": "A row for each fit and epoch."}},
 )
-def read_csv(
-    job_id: JobId, resources: Everything, fits: Fits = None, after_version: AfterVersion = None, if_none_match: IfNoneMatch = None
+async def read_csv(
+    job_id: JobId,
+    resources: Everything,
+    request: Request,
+    fits: Fits = None,
+    after_version: AfterVersion = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Download every epoch's figures as CSV."""
-    return _answer(_Asked(job_id=job_id, kind=_CSV, fits=_numbers(fits), after_version=after_version), resources, if_none_match)
+    asked = _Asked(job_id=job_id, kind=_CSV, fits=_numbers(fits), after_version=after_version)
+    return await _read(asked, resources, request, if_none_match)
 
 
-def _answer(asked: _Asked, resources: Resources, if_none_match: str | None) -> Response:
+async def _read(asked: _Asked, resources: Resources, request: Request, if_none_match: str | None) -> Response:
+    """Answer, and answer so again."""
+    answer = partial(_answer, asked, resources)
+    response = await answer(if_none_match)
+    resources.shortcuts.remember(request.scope, answer)
+    return response
+
+
+async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None) -> Response:
     """Answer 304, or with bytes made before, or anew."""
-    version, _ = job_version(resources.db, asked.job_id)
+    version, _ = await resources.versions.of(asked.job_id)
     if if_none_match is not None and is_current(if_none_match, version, asked.variant):
         return unchanged(version, asked.variant)
     body = resources.bodies.get(asked, version)
     if body is None:
-        version, body = _made(asked, resources.db)
+        version, body = await run_in_threadpool(_made, asked, resources.db)
         if asked.after_version is None:  # what is new is asked for once
             resources.bodies.put(asked, version, body)
     told = headers(version, asked.variant)
