@@ -54,6 +54,7 @@ class Figure:
     what: str
     rates: list[float] = field(default_factory=list)
     medians_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
     num_bytes: int = 0
 
     @property
@@ -75,8 +76,8 @@ class Client:
         script = Path(__file__).with_name("pressing.py")
         self._process = subprocess.Popen([sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self, figure: Figure, port: int, requests: list[bytes], seconds: float, status: int = 200) -> None:
-        """Press for some seconds and note what came of it; any other status is an error."""
+    def ask(self, figure: Figure, port: int, requests: list[bytes], seconds: float, status: int = 200) -> int:
+        """Press for some seconds, note what came of it, and count the answers; any other status is an error."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         texts = [request.decode("latin-1") for request in requests]
@@ -90,6 +91,7 @@ class Client:
         figure.rates.append(found["rate"])
         figure.medians_ms.append(found["median_ms"])
         figure.num_bytes = found["bytes"]
+        return int(found["statuses"][str(status)])
 
     def close(self) -> None:
         """End it."""
@@ -346,7 +348,7 @@ class Found:
         """Give all of it, for whoever puts tables together."""
         rows = {
             name: {
-                kind: {"what": one.what, "per_second": one.rates, "median_ms": one.medians_ms, "bytes": one.num_bytes}
+                kind: {"what": one.what, "per_second": one.rates, "median_ms": one.medians_ms, "cpu_ms": one.cpu_ms, "bytes": one.num_bytes}
                 for kind, one in figures.items()
             }
             for name, figures in (("holdout", self.ours), ("mlflow", self.theirs))
@@ -370,7 +372,10 @@ def measure(*, mlflow: str | None, rounds: int, seconds: float) -> Found:
             stack.callback(theirs.close)
         for _ in range(rounds):
             for kind, (asked, status) in ours.requests().items():
-                client.ask(found.ours.setdefault(kind, Figure(_WHAT[kind])), ours.port, [asked], seconds, status)
+                one = found.ours.setdefault(kind, Figure(_WHAT[kind]))
+                before = ours.cpu_seconds()
+                count = client.ask(one, ours.port, [asked], seconds, status)
+                one.cpu_ms.append(1000 * (ours.cpu_seconds() - before) / count)
             ours.store(found.ours.setdefault("store", Figure(_WHAT["store"])), seconds, _FLUSHED)
             ours.store(found.ours.setdefault("store_single", Figure(_WHAT["store_single"])), seconds, 1)
             if theirs is None:
@@ -387,7 +392,7 @@ def measure(*, mlflow: str | None, rounds: int, seconds: float) -> Found:
 def show(found: Found, console: Console) -> None:
     """Print the tables."""
     table = Table(title=f"Reading, {CONNECTIONS} connections, one API process, SQLite (medians of rounds)")
-    for heading in ("what", "per s", "spread", "ms", "bytes", "MLflow per s", "ratio", "target"):
+    for heading in ("what", "per s", "spread", "ms", "CPU ms", "bytes", "MLflow per s", "ratio", "target"):
         table.add_column(heading)
     for kind, one in found.ours.items():
         ratio, target = found.ratio(kind), TARGETS.get(kind)
@@ -397,13 +402,14 @@ def show(found: Found, console: Console) -> None:
             f"{one.rate:.0f}",
             f"{min(one.rates):.0f}-{max(one.rates):.0f}",
             f"{one.median_ms:.1f}",
+            f"{statistics.median(one.cpu_ms):.2f}" if one.cpu_ms else "",
             str(one.num_bytes),
             "" if beside is None else f"{beside.rate:.1f}",
             "" if ratio is None else f"{ratio:.0f}",
             "" if target is None else f">= {target:.0f}",
         )
     if "bulk" in found.theirs:
-        table.add_row(_WHAT["bulk"], "", "", "", str(found.theirs["bulk"].num_bytes), f"{found.theirs['bulk'].rate:.1f}", "", "")
+        table.add_row(_WHAT["bulk"], "", "", "", "", str(found.theirs["bulk"].num_bytes), f"{found.theirs['bulk'].rate:.1f}", "", "")
     console.print(table)
     for name, size in found.memory.items():
         console.print(f"{name}: {size:.0f} MB resident" + (f" (target at most {MOST_MB:.0f})" if name.startswith("holdout") else ""))

@@ -19,6 +19,7 @@ from store.tables import JobRow, MetadataRow, table
 
 _JOBS = table(JobRow)
 _WHOLE = select(_JOBS).where(_JOBS.c.id.in_(bindparam("job_ids", expanding=True)))
+_PLACE = select(_JOBS.c.id, _JOBS.c.created_at).where(_JOBS.c.id == bindparam("job_id"))
 _ID = re.compile(r"[a-z0-9_]{1,40}")
 Sort = Literal["created_at", "-created_at"]
 
@@ -72,7 +73,7 @@ def page_query(chosen: JobFilter, *, owner: str | None, sort: Sort, cursor: str 
         BadCursor: as `list_jobs`.
     """
     is_falling = sort.startswith("-")
-    query: Select[Any] = select(_JOBS.c.id, _JOBS.c.version, _JOBS.c.created_at).where(*_conditions(chosen))
+    query: Select[Any] = select(_JOBS.c.id, _JOBS.c.version).where(*_conditions(chosen))
     if owner is not None:
         query = query.where(_JOBS.c.owner == owner)
     if cursor is not None:
@@ -95,11 +96,13 @@ def read_page(db: Database, query: PageQuery, is_known: Callable[[str, int], boo
         shown = rows[: query.limit]
         unknown = [row.id for row in shown if not is_known(row.id, row.version)]
         items = states(connection, connection.execute(_WHOLE, {"job_ids": unknown}).all()) if unknown else []
+        has_more = len(rows) > query.limit
+        last = connection.execute(_PLACE, {"job_id": shown[-1].id}).one() if has_more else None
     place = {row.id: i for i, row in enumerate(shown)}
     return Page(
         job_ids=list(place),
         items=sorted(items, key=lambda job: place[job.id]),
-        next_cursor=_encode(shown[-1], query.sort) if len(rows) > query.limit else None,
+        next_cursor=None if last is None else _encode(last, query.sort),
     )
 
 

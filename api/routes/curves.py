@@ -118,7 +118,7 @@ async def _read(asked: _Asked, resources: Resources, request: Request, if_none_m
 
 async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None) -> Response:
     """Answer 304, or with bytes made before, or anew."""
-    version, _ = await resources.versions.of(asked.job_id)
+    version, _ = await resources.version_of(asked.job_id)
     if if_none_match is not None and is_current(if_none_match, version, asked.variant):
         return unchanged(version, asked.variant)
     body = resources.bodies.get(asked, version)

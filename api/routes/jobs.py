@@ -5,6 +5,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
@@ -120,18 +121,18 @@ async def read_page(
     )
     _check_text(request)
     query = page_query(chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
-    answer = partial(_page, query, _wanted(fields), resources)
+    answer = partial(_answer_page, partial(_page, query, _wanted(fields), resources), resources)
     response = await answer(None)
     resources.shortcuts.remember(request.scope, answer)
     return response
 
 
-async def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources, _if_none_match: str | None) -> Response:
-    """Answer with the parts that were written before, and those that were not."""
-    return Response(await run_in_threadpool(_written_page, query, wanted, resources), media_type="application/json")
+async def _answer_page(page: Callable[[], bytes], resources: Resources, _if_none_match: str | None) -> Response:
+    return Response(await resources.read(page), media_type="application/json")
 
 
-def _written_page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources) -> bytes:
+def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources) -> bytes:
+    """Put a page together from jobs that were written down before, as of their version now, and those that were not."""
     kept: dict[str, bytes] = {}
 
     def is_kept(job_id: str, version: int) -> bool:
@@ -159,7 +160,7 @@ async def read(job_id: JobId, resources: Everything, request: Request, if_none_m
 
 async def _answer(job_id: str, resources: Resources, if_none_match: str | None) -> Response:
     """Answer 304, or with bytes made before, or anew."""
-    version, status = await resources.versions.of(job_id)
+    version, status = await resources.version_of(job_id)
     if if_none_match is not None and is_current(if_none_match, version):
         return Response(status_code=304, headers=_poll_headers(version, status))
     body = resources.bodies.get(job_id, version)
