@@ -81,9 +81,7 @@ class Client:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         texts = [request.decode("latin-1") for request in requests]
-        self._process.stdin.write(
-            json.dumps({"port": port, "requests": texts, "connections": CONNECTIONS, "seconds": seconds}) + "\n"
-        )
+        self._process.stdin.write(json.dumps({"port": port, "requests": texts, "connections": CONNECTIONS, "seconds": seconds}) + "\n")
         self._process.stdin.flush()
         found = json.loads(self._process.stdout.readline())
         if list(found["statuses"]) != [str(status)]:
@@ -327,7 +325,15 @@ _WHAT = {
     "store": "epochs stored",
     "store_single": "epochs stored, one in a transaction",
 }
-_BESIDE = {"curve": "curve", "bulk": "bulk", "list": "list", "poll": "curve", "poll_long": "curve", "store": "store", "store_single": "store"}
+_BESIDE = {
+    "curve": "curve",
+    "bulk": "bulk",
+    "list": "list",
+    "poll": "curve",
+    "poll_long": "curve",
+    "store": "store",
+    "store_single": "store",
+}
 """What of MLflow's each of ours is compared with: it has no answer for what is unchanged."""
 
 

@@ -146,7 +146,9 @@ def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources)
         kept[job.id] = JobView.of(job).without_lists().model_dump_json(include=wanted).encode()
         resources.listed.put((job.id, wanted), job.version, kept[job.id])
     end = {"next_cursor": page.next_cursor, "has_more": page.next_cursor is not None}
-    return b'{"items":[' + b",".join([kept[job_id] for job_id in page.job_ids]) + b"]," + json.dumps(end, separators=(",", ":")).encode()[1:]
+    return (
+        b'{"items":[' + b",".join([kept[job_id] for job_id in page.job_ids]) + b"]," + json.dumps(end, separators=(",", ":")).encode()[1:]
+    )
 
 
 @router.get("/{job_id}", summary="Read a job", response_model=JobView, responses={**responses(404, 422), **UNCHANGED})

@@ -55,7 +55,9 @@ class Cutter:
         strata = None if self._labels is None else self._labels[rows]
         if strata is not None:
             _check_strata(strata, num_out, pointer, self._names, self._unstratified)
-        kept, drawn = model_selection.train_test_split(rows, test_size=num_out, train_size=len(rows) - num_out, random_state=self._seed, stratify=strata)
+        kept, drawn = model_selection.train_test_split(
+            rows, test_size=num_out, train_size=len(rows) - num_out, random_state=self._seed, stratify=strata
+        )
         return kept, drawn
 
     def _cut_groups(self, rows: Array, fraction: float, pointer: str) -> tuple[Array, Array]:
