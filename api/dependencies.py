@@ -27,6 +27,8 @@ from store.engine import Database
 from store.errors import NotFound
 from store.jobs import job_versions
 
+_LISTED_BYTES = 16_000_000
+"""What jobs as they stand in lists may take: those of fifty pages."""
 _MANY_ROWS = 500_000
 """Rows from which on what a division took is handed back, and made again when it is asked for again."""
 
@@ -46,7 +48,7 @@ class Resources:
         self.checks = Checks(db, settings.broker_url, self.artifacts)
         self.measures = Measures(lambda: self.nudges.listeners)
         self.bodies = Bodies()
-        self.listed = Bodies()
+        self.listed = Bodies(_LISTED_BYTES)
         self.shortcuts = Shortcuts()
         self._versions = Together[str, tuple[int, JobStatus]](lambda job_ids: job_versions(db, job_ids))
         self._reads = Together[Callable[[], bytes], bytes](lambda asked: {read: read() for read in asked})

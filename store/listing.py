@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, bindparam, exists, func, or_, select, type_coerce
 
 from jobs.states import JobStatus
 from store.engine import Database
@@ -19,7 +19,8 @@ from store.tables import JobRow, MetadataRow, table
 
 _JOBS = table(JobRow)
 _WHOLE = select(_JOBS).where(_JOBS.c.id.in_(bindparam("job_ids", expanding=True)))
-_PLACE = select(_JOBS.c.id, _JOBS.c.created_at).where(_JOBS.c.id == bindparam("job_id"))
+_AT = type_coerce(_JOBS.c.created_at, String).label("at")
+"""As the driver gives it: of a page's instants one is read, that of its end."""
 _ID = re.compile(r"[a-z0-9_]{1,40}")
 Sort = Literal["created_at", "-created_at"]
 
@@ -73,14 +74,16 @@ def page_query(chosen: JobFilter, *, owner: str | None, sort: Sort, cursor: str 
         BadCursor: as `list_jobs`.
     """
     is_falling = sort.startswith("-")
-    query: Select[Any] = select(_JOBS.c.id, _JOBS.c.version).where(*_conditions(chosen))
+    query: Select[Any] = select(_JOBS.c.id, _JOBS.c.version, _AT).where(*_conditions(chosen))
     if owner is not None:
         query = query.where(_JOBS.c.owner == owner)
     if cursor is not None:
         created_at, job_id = _decode(cursor, sort)
         same = and_(_JOBS.c.created_at == created_at, _JOBS.c.id < job_id if is_falling else _JOBS.c.id > job_id)
         further = _JOBS.c.created_at < created_at if is_falling else _JOBS.c.created_at > created_at
-        query = query.where(or_(further, same))
+        # The bound alone would do for neither instant; beside the rest it is where the index is entered.
+        bound = _JOBS.c.created_at <= created_at if is_falling else _JOBS.c.created_at >= created_at
+        query = query.where(bound, or_(further, same))
     order = [_JOBS.c.created_at.desc(), _JOBS.c.id.desc()] if is_falling else [_JOBS.c.created_at, _JOBS.c.id]
     return PageQuery(statement=query.order_by(*order).limit(limit + 1), sort=sort, limit=limit)
 
@@ -96,13 +99,11 @@ def read_page(db: Database, query: PageQuery, is_known: Callable[[str, int], boo
         shown = rows[: query.limit]
         unknown = [row.id for row in shown if not is_known(row.id, row.version)]
         items = states(connection, connection.execute(_WHOLE, {"job_ids": unknown}).all()) if unknown else []
-        has_more = len(rows) > query.limit
-        last = connection.execute(_PLACE, {"job_id": shown[-1].id}).one() if has_more else None
     place = {row.id: i for i, row in enumerate(shown)}
     return Page(
         job_ids=list(place),
         items=sorted(items, key=lambda job: place[job.id]),
-        next_cursor=None if last is None else _encode(last, query.sort),
+        next_cursor=_encode(shown[-1].id, _instant(shown[-1].at), query.sort) if len(rows) > query.limit else None,
     )
 
 
@@ -127,8 +128,14 @@ def _has(key: str, value: str) -> ColumnElement[bool]:
     return exists().where(MetadataRow.job_id == _JOBS.c.id, MetadataRow.key == key, MetadataRow.value == value)
 
 
-def _encode(last: Any, sort: Sort) -> str:
-    text = json.dumps([sort, last.created_at.isoformat(), last.id])
+def _instant(at: str | dt.datetime) -> dt.datetime:
+    """Read an instant as drivers give it: SQLite's text has no zone."""
+    found = dt.datetime.fromisoformat(at) if isinstance(at, str) else at
+    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
+
+
+def _encode(job_id: str, created_at: dt.datetime, sort: Sort) -> str:
+    text = json.dumps([sort, created_at.isoformat(), job_id])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

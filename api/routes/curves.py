@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from api.accept import preferred
@@ -13,7 +14,7 @@ from api.dependencies import Everything, JobId, Resources
 from api.errors import ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.strict import StrictRoute
-from api.views.fits import CurvesView, CurveView
+from api.views.fits import CurvesView
 from store.engine import Database
 from store.epochs import FitCurve, curves
 
@@ -123,9 +124,10 @@ async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None
         return unchanged(version, asked.variant)
     body = resources.bodies.get(asked, version)
     if body is None:
-        version, body = await run_in_threadpool(_made, asked, resources.db)
+        version, made = await run_in_threadpool(_made, asked, resources.db)
         if asked.after_version is None:  # what is new is asked for once
-            resources.bodies.put(asked, version, body)
+            resources.bodies.put(asked, version, made)
+        body = made
     told = headers(version, asked.variant)
     if asked.kind == _CSV:
         told["Content-Disposition"] = f'attachment; filename="{asked.job_id}.csv"'
@@ -140,9 +142,10 @@ def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
     is_tail = asked.after_version is not None and asked.smoothing > 0
     whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits
     most = asked.max_points or max(3, min(_POINTS, _POINTS_OF_ALL // max(1, len(found.fits))))
-    views = [_view(curve, full, most, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
-    is_sampled = any(len(view.epoch) < len(curve.epoch) for view, curve in zip(views, found.fits, strict=True))
-    return found.version, CurvesView.of(found, views, sampled=is_sampled).model_dump_json(exclude_unset=True).encode()
+    shown = [_shown(curve, full, most, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
+    is_sampled = any(len(one["epoch"]) < len(curve.epoch) for one, curve in zip(shown, found.fits, strict=True))
+    # Straight to bytes: the columns come from a typed table, and a thousand numbers are not looked at one by one.
+    return found.version, to_json({"fits": shown, "version": found.version, "sampled": is_sampled}, inf_nan_mode="null")
 
 
 def _numbers(fits: str | None) -> tuple[int, ...] | None:
@@ -151,8 +154,8 @@ def _numbers(fits: str | None) -> tuple[int, ...] | None:
     return tuple(sorted({int(number) for number in fits.split(",")}))
 
 
-def _view(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> CurveView:
-    """Smooth over all epochs, then thin out."""
+def _shown(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> dict[str, Any]:
+    """Smooth over all epochs, then thin out; give what `CurveView` describes."""
     averages = None
     if smoothing > 0:
         # The two were read one after the other: an epoch of the first may be gone from the second.
@@ -167,4 +170,6 @@ def _view(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -
         columns = {name: picked(values, chosen) for name, values in curve.columns.items()}
         curve = replace(curve, epoch=[curve.epoch[i] for i in chosen], columns=columns)
         averages = None if averages is None else {name: picked(values, chosen) for name, values in averages.items()}
-    return CurveView.of(curve, averages)
+    rest = {} if averages is None else {"smoothed": averages}
+    ends = {"best_epoch": curve.best_epoch, "last_epoch": curve.last_epoch}
+    return {"number": curve.number, "label": curve.label, "epoch": curve.epoch, **curve.columns, **rest, **ends}

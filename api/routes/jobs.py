@@ -143,7 +143,7 @@ def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources)
 
     page = read_page_of(resources.db, query, is_kept)
     for job in page.items:
-        kept[job.id] = JobView.of(job).without_lists().model_dump_json(include=wanted).encode()
+        kept[job.id] = JobView.of(job).without_lists().model_dump_json(include=None if wanted is None else set(wanted)).encode()
         resources.listed.put((job.id, wanted), job.version, kept[job.id])
     end = {"next_cursor": page.next_cursor, "has_more": page.next_cursor is not None}
     return (
@@ -167,8 +167,9 @@ async def _answer(job_id: str, resources: Resources, if_none_match: str | None) 
         return Response(status_code=304, headers=_poll_headers(version, status))
     body = resources.bodies.get(job_id, version)
     if body is None:
-        version, status, body = await run_in_threadpool(_made, job_id, resources.db)
-        resources.bodies.put(job_id, version, body)
+        version, status, made = await run_in_threadpool(_made, job_id, resources.db)
+        resources.bodies.put(job_id, version, made)
+        body = made
     return Response(body, media_type="application/json", headers=_poll_headers(version, status))
 
 
