@@ -2,17 +2,15 @@
 
 import numpy as np
 
+from data import bundled
 from data.dataset import Array
-from data.later import Later
 
-sklearn_datasets = Later("sklearn.datasets")
 _SEED = 0
 
 
 def moons(rows: int = 1000, noise: float = 0.25) -> tuple[Array, Array]:
     """Two interleaved half circles with Gaussian noise: x [rows, 2], y 0 or 1."""
-    x, y = sklearn_datasets.make_moons(n_samples=rows, noise=noise, random_state=_SEED)
-    return np.asarray(x), np.asarray(y, dtype=np.int64)
+    return bundled.moons(rows, noise)
 
 
 def spirals(rows: int = 1000, turns: float = 1.5, noise: float = 0.05) -> tuple[Array, Array]:

@@ -1,6 +1,6 @@
 """Curves, column by column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -47,8 +47,8 @@ class FitCurve:
     label: str
     best_epoch: int | None
     last_epoch: int | None
-    epoch: Sequence[int]
-    columns: Mapping[str, Sequence[float | None]]
+    epoch: list[int]
+    columns: dict[str, list[float | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +82,14 @@ def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, afte
         if after_version is not None:
             query, values["after_version"] = query.where(_LATER), after_version
         rows = connection.execute(query, values).all()
-    parts = {number: tuple(zip(*points, strict=True)) for number, points in groupby(rows, key=itemgetter(0))}
+    parts = {number: [list(column) for column in zip(*points, strict=True)] for number, points in groupby(rows, key=itemgetter(0))}
     return Curves(version=version, fits=[_curve(fit, parts.get(fit.number, ())) for fit in wanted])
 
 
-def _curve(fit: Any, part: Sequence[Sequence[Any]]) -> FitCurve:
+def _curve(fit: Any, part: Sequence[list[Any]]) -> FitCurve:
     """Make a curve of its columns: fit number, epoch and figures; none where there are no rows."""
-    epoch, *figures = part[1:] if part else [()] * (1 + len(FIGURES))
-    columns: dict[str, Sequence[float | None]] = {
+    epoch, *figures = part[1:] if part else [[] for _ in range(1 + len(FIGURES))]
+    columns: dict[str, list[float | None]] = {
         name: values
         for name, values in zip(FIGURES, figures, strict=True)
         if name in {"train_loss", "seconds"} or values.count(None) < len(values)

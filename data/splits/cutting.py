@@ -9,6 +9,7 @@ import numpy as np
 from data.dataset import Array, Dataset
 from data.later import Later
 from data.splits.division import SplitProblem
+from data.splits.draws import parts, stratified_parts
 from data.splits.grain import grain, stratifies
 from data.splits.spec import KFoldSpec, SplitSpec
 
@@ -55,10 +56,8 @@ class Cutter:
         strata = None if self._labels is None else self._labels[rows]
         if strata is not None:
             _check_strata(strata, num_out, pointer, self._names, self._unstratified)
-        kept, drawn = model_selection.train_test_split(
-            rows, test_size=num_out, train_size=len(rows) - num_out, random_state=self._seed, stratify=strata
-        )
-        return kept, drawn
+        kept, drawn = parts(len(rows), num_out, self._seed) if strata is None else stratified_parts(strata, num_out, self._seed)
+        return rows[kept], rows[drawn]
 
     def _cut_groups(self, rows: Array, fraction: float, pointer: str) -> tuple[Array, Array]:
         assert self._groups is not None

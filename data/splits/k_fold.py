@@ -9,6 +9,7 @@ import numpy as np
 from data.dataset import Array, Dataset
 from data.later import Later
 from data.quiet import QUIET
+from data.splits import draws
 from data.splits.clusters import clusters_of
 from data.splits.cutting import Cutter
 from data.splits.division import Division, Features, SplitProblem, check_room
@@ -131,9 +132,11 @@ def _cuts(spec: KFoldSpec, folds: int, labels: Array, units: Array | None, seed:
     splitter: Any
     match spec.by:
         case "random":
-            splitter = model_selection.KFold(folds, shuffle=spec.shuffle, random_state=state)
-        case "stratified":
-            splitter = model_selection.StratifiedKFold(folds, shuffle=spec.shuffle, random_state=state)
+            yield from draws.folds(len(labels), folds, state)
+            return
+        case "stratified":  # classes with fewer rows than folds are named in `split_remarks`
+            yield from draws.stratified_folds(labels, folds, state)
+            return
         case "group" | "cluster":
             splitter = model_selection.GroupKFold(folds, shuffle=True, random_state=state)
         case "stratified_group":

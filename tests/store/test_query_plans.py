@@ -37,7 +37,7 @@ READS: dict[str, Read] = {
     "streams that look": lambda db, job_id: newest_versions(db, [job_id]),
     "whose a job is": lambda db, job_id: owns_job(db, "local", job_id),
     "a job": get_job,
-    "curves": lambda db, job_id: curves(db, job_id),
+    "curves": curves,
     "curves of a fit": lambda db, job_id: curves(db, job_id, fits=[1]),
     "what is new of curves": lambda db, job_id: curves(db, job_id, after_version=1),
     "a page": _page(),
