@@ -14,11 +14,13 @@ from api.access_log import AccessLog
 from api.dependencies import Resources
 from api.errors import install
 from api.headers import NamedOrigins, SecurityHeaders
+from api.memory import hand_back
 from api.routes import curves, datasets, events, fits, health, jobs, models, orders, previews, report, techniques
 from api.settings import ApiSettings
 from api.shortcuts import Shortcut
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
+from data.builtin import catalog
 from store.engine import API_PATIENCE, Database, create_engine
 from store.logs import configure_logs
 
@@ -79,6 +81,8 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     resources: Resources = app.state.resources
     sweep_scratch()
+    catalog()  # read built-in rows now, not in somebody's first request
+    hand_back()
     listening = asyncio.create_task(resources.nudges.run())
     try:
         yield
