@@ -18,7 +18,7 @@ from store.errors import DatabaseUnavailable, NotFound
 
 Answer = Callable[[str | None], Awaitable[Response]]
 """Answers a read, given its If-None-Match."""
-_MOST = 10_000
+_MOST = 4000
 _LONGEST = 1000
 """Bytes of an address and its Accept that are remembered."""
 _Key = tuple[str | None, str, bytes, bytes | None]

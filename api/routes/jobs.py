@@ -123,7 +123,8 @@ async def read_page(
     query = page_query(chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
     answer = partial(_answer_page, partial(_page, query, _wanted(fields), resources), resources)
     response = await answer(None)
-    resources.shortcuts.remember(request.scope, answer)
+    if cursor is None:  # what is polled is the first page
+        resources.shortcuts.remember(request.scope, answer)
     return response
 
 
