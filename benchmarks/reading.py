@@ -240,6 +240,14 @@ class Mlflow:
             stderr=self.log,
             cwd=home,
         )
+        try:
+            self._fill()
+        except BaseException:
+            self.close()
+            raise
+        self._step = 0
+
+    def _fill(self) -> None:
         wait_for(f"{self.url}/health")
         with httpx2.Client(base_url=self.url, timeout=60) as client:
             self.run = self._run(client)
@@ -248,7 +256,6 @@ class Mlflow:
             for _ in range(JOBS):
                 self._log(client, self._run(client), range(1))
             self.written = self._run(client)
-        self._step = 0
 
     def requests(self) -> dict[str, tuple[bytes, int]]:
         """Give each kind of request and the status of its answers."""
@@ -275,9 +282,10 @@ class Mlflow:
 
     def close(self) -> None:
         """Stop."""
-        for one in [*psutil.Process(self._process.pid).children(recursive=True), self._process]:
+        root = psutil.Process(self._process.pid)
+        for one in [*root.children(recursive=True), root]:  # it may take a minute to stop by itself, and nothing of it is needed
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.terminate()
+                one.kill()
         self._process.wait(30)
         self.log.close()
 
