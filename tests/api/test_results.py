@@ -308,12 +308,14 @@ def test_a_database_that_is_gone_is_a_503(tmp_path: Path) -> None:
         assert client.get("/readyz").json()["checks"]["database"] != "ok"
 
 
-def test_an_unexpected_error_tells_nothing_but_its_request_id(lite_client: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_tells_nothing_but_its_request_id(
+    lite_client: StrictClient, sqlite_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret in /etc/x")
 
     monkeypatch.setattr("api.routes.jobs.get_job", broken)
-    answer = lite_client.get("/v1/jobs/job_1", headers={"X-Request-Id": "mine"})
+    answer = lite_client.get(f"/v1/jobs/{a_job(sqlite_db).job.id}", headers={"X-Request-Id": "mine"})
     assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (500, "internal", "mine")
     assert "secret" not in answer.text
 
