@@ -24,6 +24,9 @@ from training.regularizers.build import Penalties, clip_together, limit_norms_to
 from training.stepping import Stepper, Tally
 from training.weights import Weights
 
+_DRAWS_BYTES = 1e9
+"""Of an epoch's masks and noise: they lie in the CPU's memory first, pinned."""
+
 
 @dataclass
 class DeviceTally:
@@ -83,7 +86,7 @@ class DeviceStepper(Stepper):
     ) -> None:
         """Take the live fits and their matrices, which are changed in place."""
         super().__init__(members, weights, optimizer, penalties, average)
-        self._draws_bytes = room(self._device)
+        self._draws_bytes = min(room(self._device), _DRAWS_BYTES)
         self._has_penalties = any(penalties.acts_on(i) for i in range(len(members)))
         self._has_buffers = bool(weights.buffer_layout.offsets)
         self._clip_norms = self._limits([member.fit.spec.training.gradient_clip_norm for member in members])

@@ -52,7 +52,7 @@ def orders_of(members: Sequence[Member], epoch: int, device: torch.device) -> li
 
 
 def room(device: torch.device) -> float:
-    """Give how many bytes of rows, or of draws, may lie on `device` for an epoch."""
+    """Give how many bytes of rows, and again of draws, may lie on `device` for an epoch."""
     if device.type != "cuda":
         return _ARRANGED_BYTES
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
