@@ -227,6 +227,42 @@ def test_no_augmentation_needs_numbers_of_the_device(kind: str, augmentation: di
     _stepper(Stack([fit], "meta")).queue_epoch(1)
 
 
+class _Counted(TorchDispatchMode):
+    """Counts operations that a device would be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        del types
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def test_steps_of_many_dense_fits_ask_for_as_many_operations_as_steps_of_few() -> None:
+    """Ten steps an epoch: what grows with the fits grows by the epoch, to put their rows into order, not by the step."""
+    counts = []
+    for number in (2, 40):
+        fits = [
+            a_fit(
+                number=k,
+                seed=k,
+                train_rows=320,
+                shape=(64,),
+                network={"name": "mlp", "hidden_units": [128, 64]},
+                optimizer={"name": "adam", "learning_rate": 0.001 * (k + 1)},
+                regularization={"l2": 0.01 * k, "max_norm": 1.0 + k},
+                training={"gradient_clip_norm": 1.0 + k},
+            )
+            for k in range(number)
+        ]
+        with _Counted() as counted:
+            _stepper(Stack(fits, "meta")).queue_epoch(1)
+        counts.append(counted.count)
+    assert counts[1] - counts[0] <= 38 * 10
+
+
 def test_the_path_for_cpus_is_found_reading() -> None:
     """The probe of the tests above finds what it is for."""
     stack = Stack([a_fit(network=MLP, regularization={"l2": 0.1})])
