@@ -163,7 +163,9 @@ class Stack:
     def saved(self, i: int) -> bytes:
         """Give the checkpoint of member `i` after its last epoch."""
         updates = None if self._average is None else self._average.updates[i]
-        return save(self.members[i], self._structure, self._state(i), steps=self._optimizer.steps[i], average_updates=updates)
+        return save(
+            self.members[i], self._structure, self.weights.layout, self._state(i), steps=self._optimizer.steps[i], average_updates=updates
+        )
 
     def restore(self, checkpoints: Mapping[int, bytes]) -> None:
         """Take a stack that was not trained yet to where its fits' checkpoints were made, all after the same epoch.
@@ -267,7 +269,8 @@ class Stack:
             if sigma > 0:
                 row = self.weights.parameters[i]
                 clean[i] = row.clone()
-                row.add_(draws.normals(i, "weight_noise", row.shape) * self.weights.is_weight, alpha=sigma)
+                noise = self.weights.layout.stored(draws.normals(i, "weight_noise", row.shape))
+                row.add_(noise * self.weights.is_weight, alpha=sigma)
         yield
         for i, row in clean.items():
             self.weights.parameters[i].copy_(row)
