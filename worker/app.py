@@ -29,6 +29,7 @@ from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
 from store.shards import release_worker
 from store.workers import beat, forget
+from training.allocator import keep_freed_memory, return_freed_memory
 from training.calibration import calibrate
 from training.environment import devices, environment
 from training.speed import Speed
@@ -68,6 +69,7 @@ def train_shard(shard_id: str) -> None:
     structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, shard_id=shard_id)
     _place[0].counters.add_shard(run_shard(_place[0], shard_id))
     gc.collect()  # rows and weights that only a cycle holds are not kept for the next job
+    return_freed_memory()
 
 
 @celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True, Strategy=STRATEGY)  # type: ignore[untyped-decorator]
@@ -87,6 +89,8 @@ def _prepare_logs(**_: Any) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _prepare_parent(**_: Any) -> None:
     torch.set_num_threads(1)
+    if not keep_freed_memory():
+        _log.info("allocator_unchanged")
     if devices() == ["cpu"]:
         warm_up()
         _speed[:] = [calibrate()]
