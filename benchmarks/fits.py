@@ -39,7 +39,7 @@ STOPPING, TOGETHER = at_most(1.10), at_most(1.15)
 FIGURES = {"loop": "all figures as ours", "dataloader": "all figures as ours", "sklearn": "running training loss alone"}
 """What a peer measures after an epoch; others as `RUNNING`."""
 RUNNING = "validation, running training loss"
-_SLOW = frozenset({"bag", "bag 2", "grid", "grid stopped"})
+_EVERY = {"bag": 2, "bag 2": 2, "grid": 2, "grid stopped": 2}
 
 
 def _variants(asked: argparse.Namespace, pool: Pool) -> dict[str, Measure]:
@@ -142,7 +142,7 @@ def main() -> None:
             variants |= {name: lambda name=name: {name: peers.seconds(name)} for name in known}  # type: ignore[misc]
         pool.map(concluded_seconds, [digits_job(1)] * 2, chunksize=1)
         part.versions = {NAMES[name]: version for name, version in known.items()}
-        interleaved = Interleaved(variants, asked.rounds, asked.budget, _SLOW)
+        interleaved = Interleaved(variants, asked.rounds, asked.budget, _EVERY)
         for _ in interleaved.run():
             part.rows = _rows(interleaved.found, known, asked.members)
             part.left_out = reasons + interleaved.left_out

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -125,7 +124,7 @@ Measure = Callable[[], Mapping[str, float]]
 
 @dataclass
 class Interleaved:
-    """Variants that run turn by turn, each round beginning with another; `seldom` ones in every second round.
+    """Variants that run turn by turn, each round beginning with another; one in `every` only in each so many rounds.
 
     A variant that raises is left out from then on, with its reason in `left_out`; what it measured before stays. No round
     but the first begins that would end beyond `budget` seconds.
@@ -134,7 +133,7 @@ class Interleaved:
     variants: dict[str, Measure]
     rounds: int
     budget: float
-    seldom: frozenset[str] = frozenset()
+    every: Mapping[str, int] = field(default_factory=dict)
     found: dict[str, dict[int, float]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
@@ -142,7 +141,7 @@ class Interleaved:
         """Measure; yield after each round."""
         began, last = time.monotonic(), dict.fromkeys(self.variants, 0.0)
         for number in range(self.rounds):
-            due = [name for name in self.variants if name not in self.seldom or number % 2 == 0]
+            due = [name for name in self.variants if number % self.every.get(name, 1) == 0]
             if number and time.monotonic() - began + sum(last[name] for name in due) > self.budget:
                 return
             for name in due[number % max(1, len(due)) :] + due[: number % max(1, len(due))]:
