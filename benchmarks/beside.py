@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -22,18 +23,24 @@ NAMES = {
 class Peers:
     """A process in another environment, which trains one fit when it is told to."""
 
-    def __init__(self, python: str, epochs: int, rows: Sequence[np.ndarray]) -> None:
-        """Start it with training and validation rows; `known` are the peers that it can import, `missing` the others.
+    def __init__(self, python: str, epochs: int, rows: Sequence[np.ndarray], network: str = "digits", peers: Sequence[str] = PEERS) -> None:
+        """Start it with training and validation rows for one of its networks, and with those of `peers` that it is to try.
+
+        `known` are the peers that it can import, `missing` the others.
 
         Raises:
             RuntimeError: it ended before it answered.
             OSError: there is no such interpreter.
         """
         script = Path(__file__).with_name("peers.py")
-        self._process = subprocess.Popen([python, script, str(epochs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._say([part.tolist() for part in rows])
-        self.known: dict[str, str] = self._hear()
-        self.missing = [name for name in PEERS if name not in self.known]
+        command = [python, script, str(epochs), network, *peers]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+            np.savez(file, *rows)
+            file.flush()
+            self._say(file.name)
+            self.known: dict[str, str] = self._hear()
+        self.missing = [name for name in peers if name not in self.known]
 
     def __enter__(self) -> Self:
         """Keep it."""
