@@ -31,6 +31,7 @@ from rich.console import Console
 
 from data import builtin
 from training.allocator import keep_freed_memory
+from training.backend import backend_of
 from training.environment import environment
 from training.loop import Stack, train
 from training.records import EpochRecord, Fit, FitData, Rows
@@ -101,8 +102,9 @@ def _fit(case: Case, data: FitData, epochs: int) -> Fit:
 def _training(fit: Fit, epochs: int) -> float:
     began = time.perf_counter()
     stack = Stack([fit])
-    for epoch in range(1, epochs + 1):
-        stack.train_epoch(epoch)
+    with backend_of(stack.weights):
+        for epoch in range(1, epochs + 1):
+            stack.train_epoch(epoch)
     return time.perf_counter() - began
 
 
@@ -150,7 +152,12 @@ def _measured(name: str, asked: argparse.Namespace) -> Part:
             f"figures are those of all {len(rows[1])} training and {len(rows[3])} validation images",
             rows=list(_compared(case, runs.found, peers.known)),
             left_out=[*missing, *runs.left_out],
-            versions={**peers.known, "torch, ours": torch.__version__, "arithmetic": str(described["arithmetic"])},
+            versions={
+                **peers.known,
+                "torch, ours": torch.__version__,
+                "arithmetic": str(described["arithmetic"]),
+                "large products": str(described["large_products"]),
+            },
             raw={what: list(values.values()) for what, values in runs.found.items()},
         )
 
