@@ -8,6 +8,7 @@ kernels. Layer norm alone wants its channels first and would copy there and back
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -99,17 +100,28 @@ class Block:
         block, pad = self.spec, padding_of(self.spec)
         padding = self._along(pad, across=0)
         if block.padding_mode != "zeros":
-            x = _functional.pad(x, [n for n in reversed(padding) for _ in range(2)], mode=block.padding_mode)
+            x = _functional.pad(x, _around(padding), mode=block.padding_mode)
             padding = self._along(0, across=0)
         step, dilation = self._along(block.stride, across=1), self._along(block.dilation, across=1)
+        if block.kernel_size == 1 and block.stride > 1:
+            return self._pointwise(_functional.pad(x, _around(padding)) if any(padding) else x, weight, bias)
         return _CONVOLUTIONS[len(step)](x, self._kernel_of(weight), bias, stride=step, padding=padding, dilation=dilation)
 
     def _shortcut(self, x: Tensor, own: Mapping[str, Tensor]) -> Tensor:
         if not needs_projection(self.spec, self.input_shape):
             return x
-        weight, bias = own[f"shortcut{self.number}.weight"], own[f"shortcut{self.number}.bias"]
-        step = self._along(self.spec.stride, across=1)
-        return _CONVOLUTIONS[len(step)](x, self._kernel_of(weight), bias, stride=step)
+        return self._pointwise(x, own[f"shortcut{self.number}.weight"], own[f"shortcut{self.number}.bias"])
+
+    def _pointwise(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Convolve with a kernel of one position at every `stride`-th: what lies between is left out first.
+
+        oneDNN 3.12 writes beyond its memory in the backward pass of such convolutions with a stride and channels last (AVX2).
+        """
+        steps = self._along(self.spec.stride, across=1)
+        if self.spec.stride > 1:
+            kept: tuple[EllipsisType | slice, ...] = (..., *(slice(None, None, step) for step in steps))
+            x = x[kept]
+        return _CONVOLUTIONS[len(steps)](x, self._kernel_of(weight), bias)
 
     def _activate_and_pool(self, z: Tensor, name: ActivationName) -> Tensor:
         activate = activation(name)
@@ -184,3 +196,8 @@ class Cnn:
                 x = block.forward(x, run, i)
             flat.append(x.flatten(2).mean(2) if self.spec.global_average_pooling else x.flatten(1))
         return self.head.forward(stack(flat), run)
+
+
+def _around(padding: tuple[int, ...]) -> list[int]:
+    """Give paddings of axes as torch's `pad` reads them: before and after, the last axis first."""
+    return [n for n in reversed(padding) for _ in range(2)]

@@ -1,6 +1,6 @@
 """What multiplies matrices: as exact as float32, one for a fit and its stack, and left as it was found."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from models.spec import NetworkSpec
 from tests.training.small import a_fit, figures, run
 from training import backend
 from training.backend import Products, error_of, large_products, multiplying, products_of
+from training.loop import Stack, train
 
 _SPECS: TypeAdapter[Any] = TypeAdapter(NetworkSpec)
 _CPU = torch.device("cpu")
@@ -63,15 +64,30 @@ def test_large_dense_layers_in_float32_take_what_is_fast_there(
     assert products_of(built, dtype, _CPU) == ("onednn" if is_large else "default")
 
 
-@pytest.mark.parametrize("products", get_args(Products))
-def test_a_fit_in_a_stack_is_the_fit_alone_whatever_multiplies(products: Products, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what it was set to before is what it is set to after, errors included."""
-    monkeypatch.setattr(backend, "large_products", lambda: products)
+def test_a_large_fit_in_a_stack_is_the_fit_alone() -> None:
     network = {"name": "mlp", "hidden_units": [256, 64]}
     fits = [a_fit(number=k, seed=k, shape=(256,), train_rows=75, network=network, training={"max_epochs": 3}) for k in (1, 2, 3)]
-    before = _setting()
     curves, _ = run(*fits)
     assert all(figures(curves[fit.number]) == figures(run(fit)[0][fit.number]) for fit in fits)
-    with pytest.raises(KeyError), multiplying(products):
-        raise KeyError
+
+
+def test_what_multiplies_is_set_back_whatever_happens() -> None:
+    before = _setting()
+    with pytest.raises(KeyError), multiplying("onednn"):
+        raise KeyError(_setting())
     assert _setting() == before
+
+
+def test_training_leaves_what_multiplies_to_its_caller_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "large_products", lambda: "onednn")
+    fit = a_fit(shape=(256,), network={"name": "mlp", "hidden_units": [256]}, training={"max_epochs": 1})
+    before, seen = _setting(), []
+    train_epoch = Stack.train_epoch
+
+    def watched(stack: Stack, number: int) -> object:
+        seen.append(_setting())
+        return train_epoch(stack, number)
+
+    monkeypatch.setattr(Stack, "train_epoch", watched)
+    assert all(_setting() == before for _ in train(Stack([fit])))
+    assert seen == ["bf16"]
