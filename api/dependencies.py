@@ -14,6 +14,7 @@ from api.memory import hand_back
 from api.nudges import Nudges
 from api.queue import Queue
 from api.readiness import Checks
+from api.sent import Sent
 from api.settings import ApiSettings
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
@@ -34,6 +35,7 @@ class Resources:
         self.settings = settings
         self.db = db
         self.queue = Queue(settings.broker_url)
+        self.sent = Sent(db)
         self.nudges = Nudges(settings.broker_url, db)
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)
