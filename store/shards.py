@@ -38,7 +38,10 @@ _TAKE = (
         _SHARDS.c.id == bindparam("of_shard"),
         or_(
             _SHARDS.c.status == ShardStatus.PENDING,
-            and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < bindparam("now", type_=_SHARDS.c.lease_expires_at.type)),
+            and_(
+                _SHARDS.c.status == ShardStatus.RUNNING,
+                _SHARDS.c.lease_expires_at < bindparam("now", type_=_SHARDS.c.lease_expires_at.type),
+            ),
         ),
         _SHARDS.c.idle_attempts < MAX_IDLE_ATTEMPTS,
     )
