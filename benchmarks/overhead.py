@@ -2,7 +2,8 @@
 
 * A digits job through the whole system (HTTP, database, queue, worker process) beside the training core on the same rows
   in a process like a worker's: what is longer about the job is the service's. Once between the API's own instants, created
-  to finished, and once as a client sees it, from before its POST to the event of the end.
+  to finished, and once as a client sees it, from before its POST to the event of the end. Seconds of CPU of all processes
+  of the system (but PostgreSQL's) beside those of training alone tell the same on a machine that others share.
 * A one-epoch job, from POST to succeeded, beside `python benchmarks/train.py` (as latency.py).
 * Epochs of one job stored a second by a worker's ledger: in flushes of as many as such a fit trains in 0.2 s, and one by one.
 * Jobs accepted a second over eight connections, while nothing trains.
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import torch
 from databases import database
 from latency import TARGET, WARM_UPS, digits_job, job_and_script_seconds, submit, timed_job
@@ -66,6 +68,8 @@ class _Figures:
     """What was measured on one database, in seconds unless a name says otherwise."""
 
     alone: list[float] = field(default_factory=list)
+    alone_cpu: list[float] = field(default_factory=list)
+    served_cpu: list[float] = field(default_factory=list)
     served: list[float] = field(default_factory=list)
     seen: list[float] = field(default_factory=list)
     one_epoch: list[float] = field(default_factory=list)
@@ -83,6 +87,7 @@ class _Figures:
         return {
             "overhead_served": statistics.median(self.served) / alone - 1,
             "overhead_seen": statistics.median(self.seen) / alone - 1,
+            "overhead_cpu": statistics.fmean(self.served_cpu) / statistics.fmean(self.alone_cpu) - 1,
             "one_epoch": statistics.median(self.one_epoch) / statistics.median(self.script),
             "stored": self.stored_per_second / _MLFLOW_EPOCHS,
             "together": statistics.median(self.together) / statistics.median(self.single),
@@ -113,10 +118,10 @@ def _train_alone(orders: Connection, epochs: int) -> None:
     fit = materialize(planned, BUILTINS.load("digits")).fit
     with contextlib.suppress(EOFError):
         while orders.recv() == _AGAIN:
-            began = time.perf_counter()
+            began, began_cpu = time.perf_counter(), time.process_time()
             for _ in train(Stack([fit])):
                 pass
-            orders.send(time.perf_counter() - began)
+            orders.send((time.perf_counter() - began, time.process_time() - began_cpu))
 
 
 @contextlib.contextmanager
@@ -132,9 +137,19 @@ def _trainer(epochs: int) -> Iterator[Connection]:
         process.join()
 
 
-def _alone(trainer: Connection) -> float:
+def _alone(trainer: Connection) -> tuple[float, float]:
     trainer.send(_AGAIN)
-    return float(trainer.recv())
+    seconds, cpu = trainer.recv()
+    return seconds, cpu
+
+
+def _cpu_seconds(service: Service) -> float:
+    """Sum what all processes of the system have computed so far."""
+    roots = [process.popen.pid for process in service.processes if process.popen is not None]
+    if service.broker.popen is not None:
+        roots.append(service.broker.popen.pid)
+    everybody = [process for pid in roots for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
+    return sum(times.user + times.system for times in (process.cpu_times() for process in everybody))
 
 
 def _job(client: httpx2.Client, epochs: int) -> tuple[float, float]:
@@ -222,8 +237,12 @@ def _measure(kind: str, arguments: argparse.Namespace) -> _Figures:
                 _job(client, arguments.epochs)
                 _alone(trainer)
             for _ in range(arguments.rounds):
-                found.alone.append(_alone(trainer))
+                seconds, cpu = _alone(trainer)
+                found.alone.append(seconds)
+                found.alone_cpu.append(cpu)
+                before = _cpu_seconds(service)
                 served, seen = _job(client, arguments.epochs)
+                found.served_cpu.append(_cpu_seconds(service) - before)
                 found.served.append(served)
                 found.seen.append(seen)
             found.one_epoch, found.script = job_and_script_seconds(client, 4 * arguments.rounds, arguments.rounds)
@@ -260,6 +279,8 @@ def _table(kind: str, found: _Figures, epochs: int) -> Table:
         f"{epochs} epochs, created to finished", _spread(found.served), _spread(found.alone), f"{ratios['overhead_served']:+.1%}", limit
     )
     table.add_row(f"{epochs} epochs, seen by a client", _spread(found.seen), _spread(found.alone), f"{ratios['overhead_seen']:+.1%}", limit)
+    cpu = (f"{statistics.fmean(seconds):.3f}" for seconds in (found.served_cpu, found.alone_cpu))
+    table.add_row(f"{epochs} epochs, mean seconds of CPU", *cpu, f"{ratios['overhead_cpu']:+.1%}", "")
     table.add_row(
         "1 epoch, beside python train.py", _spread(found.one_epoch), _spread(found.script), f"{ratios['one_epoch']:.3f}", f"<= {TARGET}"
     )
