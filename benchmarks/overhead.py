@@ -146,8 +146,8 @@ def _alone(trainer: Connection) -> tuple[float, float]:
 def _cpu_seconds(service: Service) -> float:
     """Sum what all processes of the system have computed so far."""
     roots = [process.popen.pid for process in service.processes if process.popen is not None]
-    if service.broker.popen is not None:
-        roots.append(service.broker.popen.pid)
+    if service.broker.process is not None:
+        roots.append(service.broker.process.pid)
     everybody = [process for pid in roots for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
     return sum(times.user + times.system for times in (process.cpu_times() for process in everybody))
 

@@ -35,12 +35,12 @@ _RAISE = (
     .values(version=_JOBS.c.version + 1)
     .returning(_JOBS.c.version, _JOBS.c.cancel_requested_at, _JOBS.c.pause_requested_at)
 )
+_RAISE_AND_NOTE = _RAISE.values(environment=func.coalesce(_JOBS.c.environment, bindparam("trained_with", type_=_JOBS.c.environment.type)))
 _ADD_EPOCHS = insert(table(EpochRow))
 _ADD_STEPS = update(_FITS).where(*_OF_FIT).values(steps_done=_FITS.c.steps_done + bindparam("steps"), last_epoch=bindparam("epoch"))
 _CHANGE_FIT = update(_FITS).where(*_OF_FIT)
 _END_OWN_FITS = update(_FITS).where(_FITS.c.shard_id == bindparam("of_shard"), _FITS.c.status == FitStatus.RUNNING)
 _COUNTED_SHARDS = select(_SHARDS.c.status, func.count()).where(_SHARDS.c.job_id == bindparam("of_job")).group_by(_SHARDS.c.status)
-_NOTE_ENVIRONMENT = update(_JOBS).where(_JOBS.c.id == bindparam("of_job"), _JOBS.c.environment.is_(None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,8 @@ def commit(
     ends_shard = is_done or finish is not None
     with db.write() as connection:
         now = db.now(connection)
-        job = connection.execute(_RAISE, {"of_job": claim.job_id}).first()
+        noted = {} if environment is None or not ends_shard else {"trained_with": environment}
+        job = connection.execute(_RAISE_AND_NOTE if noted else _RAISE, {"of_job": claim.job_id, **noted}).first()
         if job is None:
             raise LeaseLost(claim.shard_id)
         _insert_epochs(connection, claim, job.version, epochs)
@@ -122,7 +123,6 @@ def commit(
         told += [_end_fit(connection, claim, outcome) for outcome in outcomes]
         is_cancelled, must_advance = job.cancel_requested_at is not None, False
         if ends_shard:
-            _note_environment(connection, claim, environment)
             final = (
                 replace(finish or Finish(status=JobStatus.CANCELLED), status=JobStatus.CANCELLED, failure=None) if is_cancelled else finish
             )
@@ -141,10 +141,12 @@ def _close(
 ) -> tuple[Finish | None, bool]:
     """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced: by this worker, unless it dies."""
     final = final or _timed_out(connection, claim)
-    _end_own_fits(connection, claim, final)
-    if final is not None and _is_unwanted(final):
+    is_unwanted = final is not None and _is_unwanted(final)
+    if final is not None and is_unwanted:
         _withdraw(connection, claim, final)
     counts: dict[ShardStatus, int] = {row[0]: row[1] for row in connection.execute(_COUNTED_SHARDS, {"of_job": claim.job_id})}
+    if is_unwanted or final is None or counts.get(ShardStatus.RUNNING, 0):  # else the job's end fails all that is open
+        _end_own_fits(connection, claim, final)
     if counts.get(ShardStatus.RUNNING, 0):
         return None, False
     if final is not None:
@@ -201,11 +203,6 @@ def _is_unwanted(final: Finish) -> bool:
 
 def _unwanted_reason(final: Finish) -> str:
     return (StopReason.CANCELLED if final.status is JobStatus.CANCELLED else StopReason.TIME_LIMIT).value
-
-
-def _note_environment(connection: Connection, claim: Claim, environment: dict[str, Any] | None) -> None:
-    if environment is not None:
-        connection.execute(_NOTE_ENVIRONMENT, {"of_job": claim.job_id, "environment": environment})
 
 
 def _insert_epochs(connection: Connection, claim: Claim, version: int, epochs: Sequence[EpochRecord]) -> None:
