@@ -55,7 +55,8 @@ def scores(figures: RowFigures, labels: np.ndarray, class_labels: tuple[str, ...
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide counts; NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    shares: np.ndarray = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return shares
 
 
 def calibration_error(hit: np.ndarray, confidence: np.ndarray, bins: int = _BINS) -> float:
