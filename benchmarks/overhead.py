@@ -31,8 +31,8 @@ from typing import Any
 import httpx2
 import psutil
 import torch
-from databases import database
 from latency import TARGET, WARM_UPS, digits_job, job_and_script_seconds, submit, timed_job
+from load import database
 from rich.console import Console
 from rich.table import Table
 from traffic import free_port
