@@ -44,6 +44,8 @@ _COUNTED_FITS = (
     .group_by(_FITS.c.job_id, _FITS.c.status)
 )
 _INSERT_JOB, _INSERT_SHARDS, _INSERT_FITS = insert(_JOBS), insert(_SHARDS), insert(_FITS)
+_VERSIONS = select(_JOBS.c.id, _JOBS.c.version, _JOBS.c.status).where(_JOBS.c.id.in_(bindparam("job_ids", expanding=True)))
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +181,20 @@ def job_version(db: Database, job_id: str) -> tuple[int, JobStatus]:
     Raises:
         NotFound: no job has this id.
     """
-    with db.read() as connection:
-        row = connection.execute(select(JobRow.version, JobRow.status).where(JobRow.id == job_id)).first()
-    if row is None:
+    found = job_versions(db, (job_id,))
+    if not found:
         raise NotFound(job_id)
-    return row.version, row.status
+    return found[job_id]
+
+
+def job_versions(db: Database, job_ids: Sequence[str]) -> dict[str, tuple[int, JobStatus]]:
+    """Read only the versions and status of jobs, by their key; a job that is gone is left out."""
+    found: dict[str, tuple[int, JobStatus]] = {}
+    with db.read() as connection:
+        for at in range(0, len(job_ids), _AT_ONCE):
+            rows = connection.execute(_VERSIONS, {"job_ids": job_ids[at : at + _AT_ONCE]})
+            found |= {row[0]: (row[1], row[2]) for row in rows}
+    return found
 
 
 @again_if_undone
