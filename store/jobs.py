@@ -31,15 +31,9 @@ _CLOSE_FITS = update(_FITS).where(_FITS.c.job_id == bindparam("of_job"), _FITS.c
 _CLOSE_SHARDS = update(_SHARDS).where(_SHARDS.c.job_id == bindparam("of_job"), _SHARDS.c.status != ShardStatus.DONE)
 _NUM_QUEUED = select(func.count()).where(_JOBS.c.status == JobStatus.QUEUED)
 _IS_WHOLE = _FITS.c.status.in_((FitStatus.FINISHED, FitStatus.DIVERGED, FitStatus.PRUNED))
+_DONE = func.sum(case((_IS_WHOLE, _FITS.c.steps_planned), else_=_FITS.c.steps_done))
 _COUNTED_FITS = (
-    select(
-        _FITS.c.job_id,
-        _FITS.c.status,
-        func.count(),
-        func.sum(case((_IS_WHOLE, _FITS.c.steps_planned), else_=_FITS.c.steps_done)),
-        func.sum(_FITS.c.steps_done),
-        func.sum(_FITS.c.steps_planned),
-    )
+    select(_FITS.c.job_id, _FITS.c.status, func.count(), _DONE, func.sum(_FITS.c.steps_done), func.sum(_FITS.c.steps_planned))
     .where(_FITS.c.job_id.in_(bindparam("jobs", expanding=True)))
     .group_by(_FITS.c.job_id, _FITS.c.status)
 )
