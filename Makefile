@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency load soak recovery plans clean
+.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency overhead load soak recovery plans clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
 
 latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py
+
+overhead: $(VENV)/.dev ## Measure what the service costs beyond training, on SQLite and on PostgreSQL (ROUNDS)
+	$(BIN)/python benchmarks/overhead.py --rounds $(or $(ROUNDS),15)
 
 load: $(VENV)/.dev ## Measure one API under 10 000 jobs, 200 pollers and 100 event streams (MINUTES, 10)
 	$(BIN)/python benchmarks/load.py --minutes $(or $(MINUTES),10)

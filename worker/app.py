@@ -59,6 +59,8 @@ _leaving = multiprocessing.sharedctypes.RawValue("b", 0)
 """Memory shared over the fork: the parent sets it when asked to stop, and every child hands its shard back at the next epoch."""
 _speed: list[Speed] = []
 """What the parent measured of itself before it forked: its children train as fast. Empty where they may use a GPU."""
+_has_settled: list[bool] = []
+"""Whether this child process has ended a shard."""
 _place: list[Workplace] = []
 """The workplace of this child process; made after the fork."""
 
@@ -70,6 +72,9 @@ def train_shard(shard_id: str) -> None:
     structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, shard_id=shard_id)
     _place[0].counters.add_shard(run_shard(_place[0], shard_id))
     gc.collect()  # rows and weights that only a cycle holds are not kept for the next job
+    if not _has_settled:  # what the first job made for all others (statements, types of columns) is not looked through after each
+        gc.freeze()
+        _has_settled.append(True)
     return_freed_memory()
 
 
