@@ -13,13 +13,13 @@ Fashion-MNIST is trained in the first round alone, ten folds in every third: the
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import httpx2
 import numpy as np
+import pyarrow as pa
 from h2o_rest import H2o, H2oFailed, error_of, jar, serving
+from pyarrow import csv
 from report import Interleaved, Measure, Part, Row, at_most, ratio_row, show, write
 from rich.console import Console
 from traffic import free_port
@@ -104,15 +106,16 @@ def _fit_rows(fields: dict[str, Any], dataset: Dataset) -> list[tuple[Array, Arr
     return [(rows.train, rows.val) for rows in (planned[number].rows() for number in sorted(planned))]
 
 
-def _csv(x: Array, y: Array, folds: Array | None = None) -> str:
+def _csv(x: Array, y: Array, folds: Array | None = None) -> bytes:
     """Write rows for H2O-3; a column "fold" names where each is held out."""
-    columns = [f"x{i}" for i in range(x[0].size)] + ([] if folds is None else ["fold"]) + ["y"]
-    labels: Iterable[str] = (f"c{label}" for label in y)
-    if folds is not None:
-        labels = (f"f{fold},{label}" for fold, label in zip(folds, labels, strict=True))
     flat = x.reshape(len(x), -1)
-    lines = (",".join(f"{value:.9g}" for value in row) + "," + label for row, label in zip(flat.tolist(), labels, strict=True))
-    return "\n".join([",".join(columns), *lines]) + "\n"
+    columns: dict[str, Any] = {f"x{i}": flat[:, i] for i in range(flat.shape[1])}
+    if folds is not None:
+        columns["fold"] = [f"f{fold}" for fold in folds]
+    columns["y"] = [f"c{label}" for label in y]
+    written = io.BytesIO()
+    csv.write_csv(pa.table(columns), written)
+    return written.getvalue()
 
 
 def _digits_frames(h2o: H2o) -> None:
