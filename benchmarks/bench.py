@@ -12,6 +12,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,19 +141,21 @@ def _asked() -> argparse.Namespace:
 
 def main() -> None:
     """Run, and write after each part."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     asked = _asked()
+    peers = str(Path(asked.peers).absolute()) if Path(asked.peers).exists() else asked.peers  # scripts run in the repository's folder
     path = asked.page or ROOT / ("build" if asked.quick else "docs") / "benchmarks.md"
     path.parent.mkdir(exist_ok=True)
     values, remarks = path.with_suffix(".json"), HERE / "remarks.md"
     parts = _kept(values) if set(asked.only) < {script.name for script in SCRIPTS} else {}
     machine = facts()
-    versions = {"ours": distributions(sys.executable), "peers": distributions(asked.peers)}
+    versions = {"ours": distributions(sys.executable), "peers": distributions(peers)}
     versions["peers"] |= {"java": found} if (found := java()) else {}
     for script in SCRIPTS:
         if script.name not in asked.only or (asked.quick and script.quick is None):
             continue
         print(f"== {script.name} (at most {script.minutes:.0f} minutes)", flush=True)
-        parts[script.name] = ran = run(script, asked.peers, is_quick=asked.quick)
+        parts[script.name] = ran = run(script, peers, is_quick=asked.quick)
         print(f"== {script.name}: {ran.seconds:.0f} s{ran.ended and ', ' + ran.ended}", flush=True)
         in_order = {one.name: parts[one.name] for one in SCRIPTS if one.name in parts}
         found = {"machine": machine, "versions": versions, "parts": {name: asdict(part) for name, part in in_order.items()}}

@@ -184,7 +184,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=600, help="seconds beyond which no further round begins")
     parser.add_argument("--parts", nargs="+", default=list(JOBS), choices=list(JOBS), help="what is trained")
     parser.add_argument("--peers", default=sys.executable, help="interpreter of the environment that has the package h2o")
-    parser.add_argument("--json", type=Path, help="file for the rows and every measured value, written after each round")
+    parser.add_argument("--json", type=Path, help="file for the rows and every measured value, written as they come")
     return parser.parse_args()
 
 

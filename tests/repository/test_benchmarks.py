@@ -49,7 +49,7 @@ def _counting(name: str) -> Iterator[dict[str, float]]:
 def test_a_variant_that_fails_is_left_out_with_its_reason_and_the_others_go_on() -> None:
     good, bad = _counting("good"), iter([{"bad": 7.0}])
     interleaved = Interleaved({"good": lambda: next(good), "bad": lambda: next(bad)}, rounds=3, budget=1e6)
-    assert list(interleaved.run()) == [0, 1, 2]
+    assert list(interleaved.run()) == ["good", "bad", "bad", "good", "good"]
     assert interleaved.found == {"good": {0: 0.0, 1: 1.0, 2: 2.0}, "bad": {0: 7.0}}
     assert interleaved.left_out == ["bad from round 2 on: StopIteration: "]
 
@@ -57,12 +57,11 @@ def test_a_variant_that_fails_is_left_out_with_its_reason_and_the_others_go_on()
 def test_slow_variants_run_in_some_rounds_and_a_spent_budget_ends_them_all() -> None:
     quick, slow = _counting("quick"), _counting("slow")
     variants = {"quick": lambda: next(quick), "slow": lambda: next(slow)}
-    assert [len(Interleaved(variants, 1, 0.0).found)] == [0]
     interleaved = Interleaved(variants, rounds=5, budget=1e6, every={"slow": 3})
     list(interleaved.run())
     assert list(interleaved.found["slow"]) == [0, 3]
     spent = Interleaved(variants, rounds=5, budget=-1.0)
-    assert list(spent.run()) == [0]
+    assert list(spent.run()) == ["quick", "slow"]
 
 
 ROW = {"what": "a fit (s)", "ours": 0.5, "peer": "x|y", "theirs": 2.0, "ratio": 0.25, "low": 0.2, "high": 1234.5}
