@@ -247,7 +247,7 @@ def _p99(seconds: list[float]) -> float:
 
 
 @contextlib.contextmanager
-def _database(kind: str, folder: Path) -> Iterator[str]:
+def database(kind: str, folder: Path) -> Iterator[str]:
     """Give the URL of an empty database of a kind."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'holdout.db'}"
@@ -300,7 +300,7 @@ def _measure(console: Console, kind: str, options: argparse.Namespace) -> bool:
     port = free_port()
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hload")))
-        url = stack.enter_context(_database(kind, home))
+        url = stack.enter_context(database(kind, home))
         os.environ.update(HOLDOUT_DATABASE_URL=url, HOLDOUT_CONCURRENCY="1", HOLDOUT_MAX_QUEUED_JOBS=str(options.jobs + 100_000))
         service = stack.enter_context(running(home, port))
         [api] = [psutil.Process(one.popen.pid) for one in service.processes if one.name == "api" and one.popen is not None]

@@ -138,9 +138,13 @@ class Dense:
     def __call__(self, x: Tensor, run: Run) -> Tensor:
         """[k, B, I] to [k, B, O]."""
         weight, bias = f"{self.name}.weight", f"{self.name}.bias"
-        if x.is_cuda or (run.is_wide and self._fills_vectors()):
+        if self.is_shared(run, is_cuda=x.is_cuda):
             return torch.baddbmm(run.stacked[bias].unsqueeze(1), x, run.stacked[weight].transpose(1, 2))
         return stack([torch.nn.functional.linear(rows, own[weight], own[bias]) for rows, own in zip(x, run.single, strict=True)])
+
+    def is_shared(self, run: Run, *, is_cuda: bool) -> bool:
+        """Tell whether the fits of a pass share one product."""
+        return is_cuda or (run.is_wide and self._fills_vectors())
 
     def _fills_vectors(self) -> bool:
         return self.outputs > 1 and self.inputs > 1 and self.outputs * self.inputs % 16 == 0

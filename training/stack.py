@@ -4,52 +4,25 @@ On CPUs a fit in a stack is bit for bit the fit alone: fits share an operation o
 (see models.base), and otherwise take turns.
 """
 
-import math
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from models.base import WIDE_ROWS, Masks
 from models.build import build
 from training.averaging import Average
 from training.checkpoint import load, save
-from training.draws import EpochDraws
 from training.evaluation import measure
 from training.figures import RowFigures
-from training.inputs import pick
-from training.members import Member, Shelf, Slot
+from training.members import Shelf
 from training.monitors import monitored
-from training.objective import training_losses
 from training.optimizers.build import build as build_optimizer
-from training.records import EpochRecord, Fit, StopReason, TrainingEvent
-from training.regularizers.build import Penalties, clip_by_norm, limit_norms
-from training.seeding import row_order
+from training.records import EpochRecord, Fit, TrainingEvent
+from training.regularizers.build import Penalties
+from training.stepping import Stepper, Tally
 from training.structure import structure
 from training.weights import Weights
-
-
-@dataclass
-class _Tally:
-    """What the optimizer saw of one fit in one epoch."""
-
-    objective: float = 0.0
-    rows: int = 0
-    steps: int = 0
-
-
-@dataclass(frozen=True)
-class _Epoch:
-    """What the steps of one epoch share: its number, each fit's order of rows, rate and tally, and the draws."""
-
-    number: int
-    orders: Sequence[Tensor]
-    rates: Sequence[float]
-    tallies: Sequence[_Tally]
-    draws: EpochDraws
 
 
 class Stack:
@@ -81,26 +54,18 @@ class Stack:
         self._penalties = Penalties([fit.spec.regularization for fit in fits], self.weights.is_weight)
         decays = [fit.spec.regularization.ema_decay for fit in fits]
         self._average = Average(self.weights, [decay for decay in decays if decay is not None]) if decays[0] is not None else None
+        self._stepper: Stepper | None = None
 
     @property
     def measured(self) -> Weights:
         """Give the weights that are measured and kept: their average, where one is taken."""
         return self.weights if self._average is None else self._average.weights
 
-    def train_epoch(self, number: int) -> Sequence[_Tally]:
+    def train_epoch(self, number: int) -> Sequence[Tally]:
         """Let every live fit pass once over its training rows. A fit that diverges is marked and takes no further step."""
-        members = self.members
-        epoch = _Epoch(
-            number=number,
-            orders=[self._order(member, number) for member in members],
-            rates=[member.schedule.rate(number) for member in members],
-            tallies=[_Tally() for _ in members],
-            draws=EpochDraws([member.fit.seed for member in members], number, self._dtype, self.device),
-        )
-        for step in range(max(len(member.slots) for member in members)):
-            for rows in self._groups(step):
-                self._step(rows, step, epoch)
-        return epoch.tallies
+        if self._stepper is None:
+            self._stepper = Stepper(self.members, self.weights, self._optimizer, self._penalties, self._average)
+        return self._stepper.train_epoch(number)
 
     def figures(self) -> list[tuple[RowFigures, RowFigures | None]]:
         """Measure every live fit on its training and validation rows, in evaluation mode."""
@@ -207,121 +172,13 @@ class Stack:
         live = [i for i, member in enumerate(self.members) if member.ended is None]
         if len(live) == len(self.members):
             return
+        self._stepper = None
         self.members = [self.members[i] for i in live]
         self.weights.keep(live)
         self._optimizer.keep(live)
         self._penalties.keep(live)
         if self._average is not None:
             self._average.keep(live)
-
-    def _order(self, member: Member, epoch: int) -> Tensor:
-        rows = len(member.train)
-        if member.balanced_rows is not None:
-            return member.balanced_rows.order(member.fit.seed, epoch).to(self.device)
-        if len(member.slots) == 1:  # full-batch descent sees all rows in any order: keep theirs
-            return torch.arange(rows, device=self.device)
-        return row_order(member.fit.seed, epoch, rows).to(self.device)
-
-    def _groups(self, step: int) -> Iterator[slice]:
-        """Give the fits that take this step together: all where shared operations are exact, else one by one."""
-        sizes = [_size(member, step) for member in self.members]
-        is_shared = len(set(sizes)) == 1 and sizes[0] > 0 and (sizes[0] % WIDE_ROWS == 0 or self.device.type != "cpu")
-        if is_shared and all(member.ended is None for member in self.members):
-            yield slice(0, len(sizes))
-            return
-        for i, size in enumerate(sizes):
-            if size > 0 and self.members[i].ended is None:
-                yield slice(i, i + 1)
-
-    def _step(self, rows: slice, step: int, epoch: _Epoch) -> None:
-        """Run one batch forward and backward; where it closes an update, update."""
-        members = self.members[rows]
-        slots = [member.slots[step] for member in members]
-        chosen = [epoch.orders[rows.start + k][slot.start : slot.stop] for k, slot in enumerate(slots)]
-        batch = pick(members, chosen, rows.start, epoch.draws)
-        if all(slot.opens for slot in slots):
-            self.weights.gradient[rows].zero_()
-        else:
-            for k in (k for k, slot in enumerate(slots) if slot.opens):
-                self.weights.gradient[rows.start + k].zero_()
-        with self._noised(rows, epoch.draws):
-            outputs = self.weights.network.forward(batch.x, self.weights.run(rows, len(slots[0]), self._masks(rows, epoch.draws)))
-            losses = training_losses(members, outputs, batch)
-            losses.backward(_shares(slots, losses))  # type: ignore[no-untyped-call]  # the gradient of each update's mean
-        for k, total in enumerate(losses.detach().sum(1).tolist()):
-            tally = epoch.tallies[rows.start + k]
-            tally.objective += total
-            tally.rows += len(slots[k])
-        with torch.no_grad():
-            self._close(rows, slots, epoch)
-
-    def _masks(self, rows: slice, draws: EpochDraws) -> Masks:
-        return lambda fit, layer, shape, probability: draws.mask(rows.start + fit, layer, shape, probability)
-
-    @contextmanager
-    def _noised(self, rows: slice, draws: EpochDraws) -> Iterator[None]:
-        """Put noise on weights, where asked, and take it off again to the last bit."""
-        clean: dict[int, Tensor] = {}
-        for i in range(rows.start, rows.stop):
-            sigma = self.members[i].fit.spec.regularization.weight_noise
-            if sigma > 0:
-                row = self.weights.parameters[i]
-                clean[i] = row.clone()
-                row.add_(draws.normals(i, "weight_noise", row.shape) * self.weights.is_weight, alpha=sigma)
-        yield
-        for i, row in clean.items():
-            self.weights.parameters[i].copy_(row)
-
-    def _close(self, rows: slice, slots: Sequence[Slot], epoch: _Epoch) -> None:
-        """Check what came of the batch and update the fits whose update it closes."""
-        due = []
-        for k, slot in enumerate(slots):
-            i = rows.start + k
-            if slot.closes:
-                if self._finish_gradient(i, slot, epoch):
-                    due.append(i)
-            elif not math.isfinite(epoch.tallies[i].objective):
-                self._diverged(i, "objective", epoch)
-        if len(due) == len(slots):
-            self._optimizer.update(self.weights.parameters, self.weights.gradient, epoch.rates[rows], rows)
-        else:
-            for i in due:
-                self._optimizer.update(self.weights.parameters, self.weights.gradient, epoch.rates[i : i + 1], slice(i, i + 1))
-        for i in due:
-            epoch.tallies[i].steps += 1
-            limit = self.members[i].fit.spec.regularization.max_norm
-            limit_norms(self.weights.network, self.weights.layout, self.weights.parameters[i : i + 1], limit)
-            if self._average is not None:
-                self._average.follow(i, self.weights)
-
-    def _finish_gradient(self, i: int, slot: Slot, epoch: _Epoch) -> bool:
-        """Add penalties, check, clip. A fit whose objective or gradient is not finite takes no step and has diverged."""
-        weights, gradient, tally = self.weights.parameters[i], self.weights.gradient[i], epoch.tallies[i]
-        tally.objective += self._penalties.add(i, weights, gradient) * slot.update_rows
-        low, high = torch.aminmax(gradient)
-        if not math.isfinite(tally.objective):
-            self._diverged(i, "objective", epoch)
-            return False
-        if not (math.isfinite(float(low)) and math.isfinite(float(high))):
-            self._diverged(i, "gradient", epoch)
-            return False
-        clip_by_norm(gradient, self.members[i].fit.spec.training.gradient_clip_norm)
-        return True
-
-    def _diverged(self, i: int, what: str, epoch: _Epoch) -> None:
-        self.members[i].ended = StopReason.DIVERGED
-        self.members[i].message = f"the {what} was no longer finite in epoch {epoch.number}, update {epoch.tallies[i].steps + 1}"
-
-
-def _shares(slots: Sequence[Slot], losses: Tensor) -> Tensor:
-    """Give each row's share in the mean over its update, [k, B]."""
-    if len({slot.update_rows for slot in slots}) == 1:
-        return torch.full_like(losses, 1 / slots[0].update_rows)
-    return losses.new_tensor([[1 / slot.update_rows] for slot in slots]).expand_as(losses)
-
-
-def _size(member: Member, step: int) -> int:
-    return len(member.slots[step]) if step < len(member.slots) else 0
 
 
 def _figures(record: EpochRecord) -> dict[str, float]:

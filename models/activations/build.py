@@ -1,6 +1,7 @@
 """Activation functions."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 import torch
@@ -9,6 +10,20 @@ from torch import Tensor
 from models.activations.spec import ActivationName
 
 _functional = torch.nn.functional
+_aten = torch.ops.aten
+_IS_RESULT = False
+"""Kernels of derivatives are given inputs, not outputs."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """An activation written out: `forward` gives h of z (in its place where the derivative needs h alone), `backward` gives the gradient of z from that of h, z and h.
+
+    `backward` calls the kernel that autograd would call.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def activation(name: ActivationName) -> Callable[[Tensor], Tensor]:
@@ -28,6 +43,27 @@ def activation(name: ActivationName) -> Callable[[Tensor], Tensor]:
             return torch.sigmoid
         case "tanh":
             return torch.tanh
+        case _:
+            assert_never(name)
+
+
+def written(name: ActivationName) -> Written:
+    """Give the function of that name and its derivative."""
+    match name:
+        case "relu":
+            return Written(torch.relu_, lambda gradient, _, h: _aten.threshold_backward.default(gradient, h, 0))
+        case "leaky_relu":
+            return Written(_functional.leaky_relu, lambda gradient, z, _: _aten.leaky_relu_backward.default(gradient, z, 0.01, _IS_RESULT))
+        case "elu":
+            return Written(_functional.elu, lambda gradient, z, _: _aten.elu_backward.default(gradient, 1, 1, 1, _IS_RESULT, z))
+        case "gelu":
+            return Written(_functional.gelu, lambda gradient, z, _: _aten.gelu_backward.default(gradient, z))
+        case "silu":
+            return Written(_functional.silu, lambda gradient, z, _: _aten.silu_backward.default(gradient, z))
+        case "sigmoid":
+            return Written(torch.sigmoid_, lambda gradient, _, h: _aten.sigmoid_backward.default(gradient, h))
+        case "tanh":
+            return Written(torch.tanh_, lambda gradient, _, h: _aten.tanh_backward.default(gradient, h))
         case _:
             assert_never(name)
 

@@ -18,6 +18,7 @@ from jobs.spec import JobSpec
 from jobs.states import FailureKind, FitStatus
 from tests.factories import a_dataset
 from tests.plans import Trainer, real, resolved, run, scripted
+from training.inputs import order_of
 from training.loop import train
 from training.records import EpochRecord
 from training.stack import Stack
@@ -77,7 +78,7 @@ def test_variants_start_from_the_same_network_and_see_rows_in_the_same_order() -
     starts, lasts, orders = [], [], []
     for fit in fits:
         stack = Stack([materialize(fit, IRIS).fit])
-        orders.append([stack._order(stack.members[0], epoch).tolist() for epoch in (1, 2)])
+        orders.append([order_of(stack.members[0], epoch).tolist() for epoch in (1, 2)])
         curve = [event for event in train(stack) if isinstance(event, EpochRecord)]
         starts.append((curve[0].epoch, curve[0].train_loss, curve[0].val_loss, *curve[0].val_metrics.values()))
         lasts.append(curve[-1].train_loss)

@@ -27,7 +27,7 @@ from training.losses.build import smoothed_row_losses
 from training.losses.spec import CrossEntropySpec
 from training.members import slots
 from training.mixing import Mix, mixed
-from training.objective import training_losses
+from training.objective import objective
 from training.records import FitData, Rows
 from training.regularizers.spec import RegularizationSpec
 from training.weighting import BalancedRows, class_weights
@@ -61,7 +61,7 @@ def _losses(outputs: list[list[float]], y: list[int], mix: Mix | None, **regular
     if member.class_weights is not None:
         member.class_weights = torch.tensor([1.0, 3.0][:classes], dtype=torch.float64)
     batch = Batch(torch.zeros(1, len(y), 1), torch.tensor([y]), [mix], None)
-    found: list[float] = training_losses([member], torch.tensor([outputs], dtype=torch.float64), batch)[0].tolist()
+    found: list[float] = objective([member], torch.tensor([outputs], dtype=torch.float64), batch, 1.0)[0][0].tolist()
     return found
 
 

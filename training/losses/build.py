@@ -21,6 +21,20 @@ def row_losses(spec: LossSpec, outputs: Tensor, targets: Tensor) -> Tensor:
             assert_never(spec)
 
 
+def row_losses_and_gradient(spec: LossSpec, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the loss of every row [k, B] and its gradient with respect to the row's outputs, [k, B, O]: softmax(z) - onehot(y), or 2 (z - y)."""
+    match spec:
+        case CrossEntropySpec():
+            logs, chosen = torch.log_softmax(outputs, 2), targets.unsqueeze(2)
+            losses = logs.gather(2, chosen).squeeze(2).neg_()
+            return losses, logs.exp_().scatter_(2, chosen, -1.0, reduce="add")
+        case SquaredErrorSpec():
+            difference = outputs.squeeze(2) - targets
+            return difference * difference, (2 * difference).unsqueeze(2)
+        case _:
+            assert_never(spec)
+
+
 def smoothed_row_losses(spec: LossSpec, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     """Loss of one fit's rows against smoothed labels: `outputs` [B, O] and `targets` [B] give [B].
 

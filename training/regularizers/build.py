@@ -17,11 +17,13 @@ class Penalties:
         self._mask = is_weight
         self._specs = list(specs)
 
+    def acts_on(self, i: int) -> bool:
+        """Tell whether fit `i` has any penalty."""
+        return self._specs[i].l1 > 0 or self._specs[i].l2 > 0
+
     def add(self, i: int, weights: Tensor, gradient: Tensor) -> float:
         """Add fit `i`'s penalty gradient in place; both are its rows [P]. Give the penalty's value."""
         spec = self._specs[i]
-        if spec.l1 == 0 and spec.l2 == 0:
-            return 0.0
         penalised = weights * self._mask
         value = 0.0
         if spec.l2 > 0:
