@@ -129,6 +129,14 @@ def _kept(path: Path) -> dict[str, Ran]:
     return {name: Ran(**part) for name, part in json.loads(path.read_text())["parts"].items()}
 
 
+def _remarks(*, is_quick: bool) -> str:
+    """Give what ends the page: what was written by hand of a proper run."""
+    if is_quick:
+        return "Tried with small sizes: these figures have no meaning."
+    path = HERE / "remarks.md"
+    return path.read_text() if path.is_file() else ""
+
+
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [script.name for script in SCRIPTS]
@@ -146,7 +154,7 @@ def main() -> None:
     peers = str(Path(asked.peers).absolute()) if Path(asked.peers).exists() else asked.peers  # scripts run in the repository's folder
     path = asked.page or ROOT / ("build" if asked.quick else "docs") / "benchmarks.md"
     path.parent.mkdir(exist_ok=True)
-    values, remarks = path.with_suffix(".json"), HERE / "remarks.md"
+    values, remarks = path.with_suffix(".json"), _remarks(is_quick=asked.quick)
     parts = _kept(values) if set(asked.only) < {script.name for script in SCRIPTS} else {}
     machine = facts()
     versions = {"ours": distributions(sys.executable), "peers": distributions(peers)}
@@ -160,7 +168,7 @@ def main() -> None:
         in_order = {one.name: parts[one.name] for one in SCRIPTS if one.name in parts}
         found = {"machine": machine, "versions": versions, "parts": {name: asdict(part) for name, part in in_order.items()}}
         values.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        path.write_text(page(in_order.values(), machine, versions, remarks.read_text() if remarks.is_file() else ""))
+        path.write_text(page(in_order.values(), machine, versions, remarks))
     print(f"{path} and {values.name} are written", flush=True)
 
 

@@ -63,7 +63,7 @@ def _summary(parts: list[Ran]) -> Iterator[str]:
     yield f"**{len(judged) - len(missed)} of {len(judged)} targets are hit.**" + (" Missed:" if missed else "")
     yield ""
     for row in missed:
-        yield f"* {row['what']}, beside {row['peer']}: {_number(row['ratio'])}, aimed at {row['target']}"
+        yield f"* {row['what']}, beside {row['peer']}: {_number(row['ratio'])}, aimed at: {row['target']}"
     absent = [f"{part.name}: {part.ended}" for part in parts if part.ended]
     absent += [str(line) for part in parts for table in part.tables for line in table.get("left_out") or ()]
     if absent:
@@ -99,7 +99,7 @@ def _part(part: Ran) -> Iterator[str]:
         yield ""
         if table.get("setting"):
             yield from (str(table["setting"]), "")
-        yield "| what | ours | beside | theirs | ratio | least to most | target | |"
+        yield "| what | ours | beside | theirs | ratio | least to most, in rounds | target | |"
         yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
         yield from (_row(row) for row in table["rows"])
         yield ""
@@ -118,7 +118,7 @@ def _row(row: Found) -> str:
         row.get("peer") or "",
         _number(row.get("theirs")),
         _number(row["ratio"]),
-        f"{_number(row.get('low'))} to {_number(row.get('high'))}",
+        f"{_number(row.get('low'))} to {_number(row.get('high'))}" + (f" in {row['rounds']}" if "rounds" in row else ""),
         row.get("target") or "",
         verdict,
     )

@@ -64,7 +64,7 @@ def test_slow_variants_run_in_some_rounds_and_a_spent_budget_ends_them_all() -> 
     assert list(spent.run()) == ["quick", "slow"]
 
 
-ROW = {"what": "a fit (s)", "ours": 0.5, "peer": "x|y", "theirs": 2.0, "ratio": 0.25, "low": 0.2, "high": 1234.5}
+ROW = {"what": "a fit (s)", "ours": 0.5, "peer": "x|y", "theirs": 2.0, "ratio": 0.25, "low": 0.2, "high": 1234.5, "rounds": 5}
 
 
 def test_the_page_shows_hits_misses_and_everything_that_is_missing() -> None:
@@ -79,8 +79,8 @@ def test_the_page_shows_hits_misses_and_everything_that_is_missing() -> None:
     ]
     text = page(parts, {"processor": "P"}, {"ours": {"torch": "1"}, "peers": {"keras": "2", "java": "17"}}, "Why it misses.")
     assert "**1 of 2 targets are hit.** Missed:" in text
-    assert "* a fit (s), beside x|y: 0.25, aimed at at most 0.1" in text
-    assert "| a fit (s) | 0.5 | x\\|y | 2 | 0.25 | 0.2 to 1 234 | at most 0.3 | hit |" in text
+    assert "* a fit (s), beside x|y: 0.25, aimed at: at most 0.1" in text
+    assert "| a fit (s) | 0.5 | x\\|y | 2 | 0.25 | 0.2 to 1 234 in 5 | at most 0.3 | hit |" in text
     assert "* Keras on torch: not installed" in text
     assert "* h2o: it was stopped after 30 minutes" in text
     assert "| peers | keras 2, Java 17 |" in text
