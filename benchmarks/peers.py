@@ -1,4 +1,4 @@
-"""One digits fit by other libraries: run through beside.py with the interpreter of any environment, and needing nothing of this repository.
+"""One digits fit by other libraries: run by plans.py with the interpreter of any environment, and needing nothing of this repository.
 
 Standard input has a line of rows (x and y of training, x and y of validation), then the names of peers, a line each. Standard
 output answers with the peers that can be imported and their versions, then with seconds. All are trained once before they are
