@@ -23,9 +23,9 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import psutil
+from adapted import tables_of
 from machine import distributions, facts, java
-from page import Ran, page, tables_of
-from rates import table_of_rates
+from page import Ran, page
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -116,8 +116,7 @@ def _read(path: Path, ran: Ran) -> None:
         return
     try:
         ran.written = json.loads(path.read_text())
-        is_rates = isinstance(ran.written, dict) and {"holdout", "mlflow", "ratios"} <= ran.written.keys()
-        ran.tables = [table_of_rates(ran.written, ran.name)] if is_rates else tables_of(ran.written, ran.name)
+        ran.tables = tables_of(ran.written, ran.name)
     except (ValueError, KeyError, TypeError) as error:
         ran.ended = ran.ended or f"what it wrote cannot be read: {type(error).__name__}: {error}"
 

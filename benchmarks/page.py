@@ -34,18 +34,6 @@ class Ran:
     tables: list[Found] = field(default_factory=list)
 
 
-def tables_of(document: Any, name: str) -> list[Found]:
-    """Read what a script wrote: a table, a list of tables, or a bare list of rows."""
-    if isinstance(document, Mapping):
-        return [document] if "rows" in document else [table for value in document.values() for table in tables_of(value, name)]
-    if not isinstance(document, list):
-        return []
-    if all(isinstance(one, Mapping) and "rows" in one for one in document):
-        return document
-    rows = [one for one in document if isinstance(one, Mapping) and "ratio" in one]
-    return [{"title": name, "rows": rows}] if rows else []
-
-
 def page(ran: Iterable[Ran], machine: Mapping[str, str], versions: Mapping[str, Mapping[str, str]], remarks: str = "") -> str:
     """Write the page."""
     parts = list(ran)

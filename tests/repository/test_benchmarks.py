@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from adapted import tables_of
 from bench import SCRIPTS, Script, run
-from page import Ran, page, tables_of
-from rates import table_of_rates
+from page import Ran, page
 from report import Interleaved, Part, Row, at_least, at_most, ratio_row, write
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def test_the_page_shows_hits_misses_and_everything_that_is_missing() -> None:
 
 def test_tables_are_read_in_each_form_that_scripts_write(tmp_path: Path) -> None:
     table = {"title": "T", "rows": [ROW]}
-    assert tables_of(table, "n") == tables_of([table], "n") == tables_of({"a": table}, "n") == [table]
+    assert tables_of(table, "n") == tables_of([table], "n") == [table]
     assert tables_of([ROW], "n") == [{"title": "n", "rows": [ROW]}]
     assert tables_of({"a": 1}, "n") == []
     row = Row(what="a", ours=1, peer="b", theirs=2, ratio=0.5, low=0.5, high=0.5, rounds=1)
@@ -98,7 +98,7 @@ def test_tables_are_read_in_each_form_that_scripts_write(tmp_path: Path) -> None
 
 
 def test_rates_become_a_table_of_ratios_with_the_memory_beside() -> None:
-    table = table_of_rates(
+    [table] = tables_of(
         {
             "holdout": {
                 "curve": {"what": "a curve", "per_second": [100.0, 300.0]},
@@ -115,6 +115,23 @@ def test_rates_become_a_table_of_ratios_with_the_memory_beside() -> None:
     )
     assert [(row["ratio"], row["holds"]) for row in table["rows"]] == [(20.0, True), (90.0, False), (0.8, True)]
     assert table["left_out"] == ["a list: no MLflow beside it"]
+
+
+def test_seconds_of_a_service_become_ratios_to_training_alone() -> None:
+    seconds = {
+        "alone": [1.0, 2.0],
+        "served": [1.2, 2.2],
+        "seen": [1.05, 2.1],
+        "one_epoch": [0.1, 0.1, 0.1, 0.4, 0.4, 0.4],
+        "script": [2.0, 2.0],
+        "together": [1.0, 3.0, 3.0, 2.0],
+        "single": [2.0, 2.0],
+        "accepted_per_second": 30.0,
+    }
+    [table] = tables_of({"epochs": 50, "databases": {"sqlite": seconds}}, "overhead")
+    assert table["title"] == "overhead, sqlite"
+    assert [row["ratio"] for row in table["rows"]] == pytest.approx([1.7 / 1.5, 1.575 / 1.5, 0.125, 1.5])
+    assert [row["holds"] for row in table["rows"]] == [False, True, False, False]
 
 
 def _script(folder: Path, text: str, minutes: float = 1.0) -> Script:
