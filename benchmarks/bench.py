@@ -117,6 +117,7 @@ def _read(path: Path, ran: Ran) -> None:
     try:
         ran.written = json.loads(path.read_text())
         ran.tables = tables_of(ran.written, ran.name)
+        ran.written = None if ran.tables == ran.written else ran.written  # kept once
     except (ValueError, KeyError, TypeError) as error:
         ran.ended = ran.ended or f"what it wrote cannot be read: {type(error).__name__}: {error}"
 

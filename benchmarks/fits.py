@@ -108,7 +108,7 @@ def _stopping(found: dict[str, dict[int, float]]) -> list[Row]:
         for number, epochs in found["grid epochs"].items()
         if number in found["grid stopped epochs"]
     }
-    rows = []
+    rows: list[Row] = []
     if not shares:
         return rows
     for suffix, what, target in (
@@ -149,7 +149,7 @@ def main() -> None:
         variants = _variants(asked, pool)
         known = {} if peers is None else peers.known
         if peers is not None:
-            variants |= {name: lambda name=name: {name: peers.seconds(name)} for name in known}  # type: ignore[misc]
+            variants |= {name: lambda name=name: {name: peers.seconds(name)} for name in known}
         pool.map(concluded_seconds, [digits_job(1)] * 2, chunksize=1)
         part.versions = {NAMES[name]: version for name, version in known.items()}
         interleaved = Interleaved(variants, asked.rounds, asked.budget, _EVERY)

@@ -235,9 +235,9 @@ def _variants(names: list[str], client: httpx2.Client, h2o: H2o, part: Part) -> 
             part.left_out.append(f"{TITLES['fashion']}: {error}")
             names = [name for name in names if name != "fashion"]
     for name in names:
-        variants[f"{name} ours"] = lambda name=name: _trained(client, name)  # type: ignore[misc]
+        variants[f"{name} ours"] = lambda name=name: _trained(client, name)
         for theirs in [one for own, one, _ in SIDES if own == name]:
-            variants[f"{theirs} h2o"] = lambda theirs=theirs: _trained_by_h2o(h2o, theirs)  # type: ignore[misc]
+            variants[f"{theirs} h2o"] = lambda theirs=theirs: _trained_by_h2o(h2o, theirs)
     for _ in range(2):
         _trained(client, "digits")
     _trained_by_h2o(h2o, "digits")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -44,12 +45,12 @@ def java() -> str | None:
     return found.group(1) if found else None
 
 
-def _said(python: str, program: str) -> dict[str, str] | list[str] | None:
+def _said(python: str, program: str) -> Any:
     try:
         said = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    return json.loads(said)  # type: ignore[no-any-return]
+    return json.loads(said)
 
 
 def _libraries(configuration: str) -> list[str]:
