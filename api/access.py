@@ -44,7 +44,7 @@ class Access:
 
         async def send_and_tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                tell_answer(scope, message["status"], Headers(raw=message.get("headers", [])).get("location"))
+                tell_answer(scope, message)
             await send(message)
 
         await self._app(scope, receive, send_and_tell)
@@ -81,9 +81,11 @@ class Access:
 
     def _stranger(self, scope: Scope) -> Identity | Response:
         """Let whoever comes in where no key is needed, but no other site's page that writes in its reader's name."""
+        if scope["method"] in _SAFE:
+            return NOBODY
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if scope["method"] in _SAFE or origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host"):
+        if origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host"):
             return NOBODY
         return problem(scope, 403, "foreign_origin", "pages of other sites may not write here; HOLDOUT_CORS_ORIGINS names those that may")
 

@@ -9,10 +9,12 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.measures import Measures
+from store.logs import Lines
 
-_log = structlog.get_logger("access")
+_line = Lines("access", "request")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EVENTS = b"text/event-stream; charset=utf-8"
 UNKNOWN = "unknown"
 """The route of a path that leads nowhere: paths that a client made up must not become labels."""
 
@@ -39,7 +41,7 @@ class AccessLog:
             nonlocal status, sent, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
-                is_stream = dict(message.get("headers", ())).get(b"content-type", b"").startswith(b"text/event-stream")
+                is_stream = (b"content-type", _EVENTS) in message.get("headers", ())
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)
@@ -51,8 +53,7 @@ class AccessLog:
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
             route = getattr(scope.get("route"), "path", UNKNOWN)
             self._measures.request(route, method, status, seconds, is_stream=is_stream)
-            _log.info(
-                "request",
+            _line.write(
                 method=method,
                 route=route,
                 status=status,

@@ -17,6 +17,7 @@ from api.headers import NamedOrigins, SecurityHeaders
 from api.memory import hand_back
 from api.routes import curves, datasets, events, fits, health, jobs, models, orders, previews, report, techniques
 from api.settings import ApiSettings
+from api.shortcuts import Shortcut
 from api.strict import RequestIds
 from api.uploading import sweep_scratch
 from data.builtin import catalog
@@ -59,6 +60,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     )
     resources = Resources(resolved, Database(create_engine(resolved.database_url, API_PATIENCE)))
     app.state.resources = resources
+    app.add_middleware(Shortcut, shortcuts=resources.shortcuts)  # the innermost: behind the door
     app.add_middleware(Access, origins=resolved.cors_origins)
     if resolved.cors_origins:
         app.add_middleware(NamedOrigins, origins=resolved.cors_origins)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import structlog
-from starlette.types import Scope
+from starlette.datastructures import Headers
+from starlette.types import Message, Scope
 
 _log = structlog.get_logger()
 ACTIONS = {
@@ -37,12 +38,13 @@ def told(scope: Scope, action: str, *, outcome: str, **facts: Any) -> None:
     )
 
 
-def tell_answer(scope: Scope, status: int, location: str | None) -> None:
-    """Write the line of a request that is being answered, if its path has one."""
+def tell_answer(scope: Scope, start: Message) -> None:
+    """Write the line of a request whose answer starts, if its path has one."""
     template = getattr(scope.get("route"), "path", None)
     action = ACTIONS.get((scope["method"], template or ""))
     if action is None:
         return
+    status, location = start["status"], Headers(raw=start.get("headers", [])).get("location")
     parameters = scope.get("path_params", {})
     target = parameters.get("job_id") or parameters.get("dataset_id")
     made = None if location is None else location.rsplit("/", 1)[-1]

@@ -4,6 +4,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
+_ENTRY_BYTES = 500
+"""What an answer takes beside its own bytes, about."""
+
 
 class Bodies:
     """A bounded store of finished answers. A version rises with every change of a job, so an answer of this version is the answer.
@@ -34,11 +37,11 @@ class Bodies:
         with self._lock:
             self._forget(key)
             self._kept[key] = (version, body)
-            self._size += len(body)
+            self._size += len(body) + _ENTRY_BYTES
             while self._size > self._max_bytes:
                 self._forget(next(iter(self._kept)))
 
     def _forget(self, key: Hashable) -> None:
         gone = self._kept.pop(key, None)
         if gone is not None:
-            self._size -= len(gone[1])
+            self._size -= len(gone[1]) + _ENTRY_BYTES

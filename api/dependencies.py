@@ -1,6 +1,7 @@
 """What routes are given."""
 
 import threading
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -15,13 +16,19 @@ from api.nudges import Nudges
 from api.queue import Queue
 from api.readiness import Checks
 from api.settings import ApiSettings
+from api.shortcuts import Shortcuts
+from api.together import Together
 from jobs.resolve import Resolved, resolve
 from jobs.spec import JobSpec
+from jobs.states import JobStatus
 from store.artifacts import Artifacts
 from store.datasets import PREFIX, Datasets
 from store.engine import Database
 from store.errors import NotFound
+from store.jobs import job_versions
 
+_LISTED_BYTES = 16_000_000
+"""What jobs as they stand in lists may take: those of fifty pages."""
 _MANY_ROWS = 500_000
 """Rows from which on what a division took is handed back, and made again when it is asked for again."""
 
@@ -41,10 +48,31 @@ class Resources:
         self.checks = Checks(db, settings.broker_url, self.artifacts)
         self.measures = Measures(lambda: self.nudges.listeners)
         self.bodies = Bodies()
+        self.listed = Bodies(_LISTED_BYTES)
+        self.shortcuts = Shortcuts()
+        self._versions = Together[str, tuple[int, JobStatus]](lambda job_ids: job_versions(db, job_ids))
+        self._reads = Together[Callable[[], bytes], bytes](lambda asked: {read: read() for read in asked})
         self.guard = Guard(settings, db)
         self.rates = Rates(settings)
         self.streams = Streams(settings)
         self.uploading = threading.BoundedSemaphore(settings.max_uploads_at_once)
+
+    async def version_of(self, job_id: str) -> tuple[int, JobStatus]:
+        """Read a job's version and status, together with whoever else asks.
+
+        Raises:
+            NotFound: no job has this id.
+        """
+        found = await self._versions.get(job_id)
+        if found is None:
+            raise NotFound(job_id)
+        return found
+
+    async def read(self, written: Callable[[], bytes]) -> bytes:
+        """Let a body be written in a thread; requests that wait for the same one, by the same callable, get the same."""
+        body = await self._reads.get(written)
+        assert body is not None
+        return body
 
     def resolve(self, spec: JobSpec, me: Identity) -> Resolved:
         """Resolve a spec against the datasets that this client sees and this service's limits.

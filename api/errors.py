@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from api.headers import missing
+from api.headers import bare
 from data.uploads.problems import UploadProblem
 from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
@@ -225,5 +225,5 @@ def _unexpected(request: Request, error: Exception) -> Response:
     _log.error("unexpected_error", path=request.url.path, request_id=request.scope.get("request_id"), exc_info=error)
     # This answer is made outside the middleware that adds the id to every other one.
     # The server closes the connection after it, and a client should know.
-    headers = {"X-Request-Id": request.scope.get("request_id", ""), "Connection": "close", **missing({})}
+    headers = {"X-Request-Id": request.scope.get("request_id", ""), "Connection": "close", **bare()}
     return _answer(request, 500, "internal", "an unexpected error; the log has it under this request_id", headers=headers)

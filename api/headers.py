@@ -1,8 +1,8 @@
 """Headers that keep browsers from doing what nobody asked for, on every answer; and CORS, where it is wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +20,15 @@ _PICTURE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-s
 """An SVG opened as a page has styles, and nothing that runs."""
 
 
+def _raw(policy: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Write headers down as a server sends them, what says how long an answer may be kept at the end."""
+    wanted = {**_EVERYWHERE, "Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    return tuple((name.lower().encode(), value.encode()) for name, value in wanted.items())
+
+
+_OF_ALL, _OF_PICTURES = _raw(_EVERYWHERE["Content-Security-Policy"]), _raw(_PICTURE)
+
+
 class SecurityHeaders:
     """Puts them on every answer that does not bring its own."""
 
@@ -32,23 +41,27 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=list(message.get("headers", [])))
-                for name, value in missing(headers, is_static=scope["path"].startswith(STATIC)).items():
-                    headers[name] = value
-                message = {**message, "headers": headers.raw}
+                given = message.get("headers", ())
+                message = {**message, "headers": [*given, *_missing(given, is_static=scope["path"].startswith(STATIC))]}
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def missing(headers: Headers | Mapping[str, str], *, is_static: bool = False) -> dict[str, str]:
+def bare() -> dict[str, str]:
+    """Give what an answer without headers lacks."""
+    return {name.decode(): value.decode() for name, value in _missing(())}
+
+
+def _missing(given: Iterable[tuple[bytes, bytes]], *, is_static: bool = False) -> list[tuple[bytes, bytes]]:
     """Give what an answer with these headers lacks. What may hold data is not stored by anybody unless it says how."""
-    wanted = dict(_EVERYWHERE)
-    if headers.get("content-type", "").startswith("image/"):
-        wanted["Content-Security-Policy"] = _PICTURE
-    if not is_static:
-        wanted["Cache-Control"] = "no-store"
-    return {name: value for name, value in wanted.items() if name.lower() not in headers and name not in headers}
+    names, is_picture = set(), False
+    for name, value in given:
+        lower = name.lower()
+        names.add(lower)
+        is_picture = is_picture or (lower == b"content-type" and value.startswith(b"image/"))
+    wanted = _OF_PICTURES if is_picture else _OF_ALL
+    return [one for one in (wanted[:-1] if is_static else wanted) if one[0] not in names]
 
 
 class NamedOrigins(CORSMiddleware):

@@ -5,19 +5,21 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from onnxruntime import InferenceSession, SessionOptions
 from pydantic import TypeAdapter
 
 from api.errors import ProblemError
 from data.dataset import Array
 from data.preprocessing.state import Preparation
-from models.graph import onnx_model
 from models.spec import NetworkSpec
 from store.artifacts import Artifacts
 from store.fits import FitState
 from training.export import load_safetensors, safetensors_metadata
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 _NETWORK: TypeAdapter[NetworkSpec] = TypeAdapter(NetworkSpec)
 _OPEN_BYTES = 256 * 2**20
@@ -43,6 +45,8 @@ class KeptModel:
     @property
     def onnx(self) -> bytes:
         """Write the network as ONNX, from prepared rows to logits and probabilities or a standardised number."""
+        from models.graph import onnx_model  # noqa: PLC0415  ONNX and its runtime take 30 MB, and most processes open no model
+
         target = self.preparation.target
         graph = onnx_model(
             self.network,
@@ -65,7 +69,9 @@ class KeptModel:
         return found if target.task == "classification" else found[:, 0] * target.scale + target.offset
 
     @cached_property
-    def _session(self) -> InferenceSession:
+    def _session(self) -> "InferenceSession":
+        from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415  as above
+
         options = SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # requests run beside one another
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # what rows took is given back: many sessions stay open

@@ -34,12 +34,20 @@ class Measures:
         streams = Gauge("holdout_event_streams", "Event streams open in this process.", registry=self._registry)
         streams.set_function(count_streams)
         ProcessCollector(registry=self._registry)
+        self._counted: dict[tuple[str, str, int], Counter] = {}
+        self._timed: dict[tuple[str, str], Histogram] = {}
 
     def request(self, route: str, method: str, status: int, seconds: float, *, is_stream: bool = False) -> None:
         """Count a request; a stream is as long as its job, and no measure of the service."""
-        self._requests.labels(route, method, str(status)).inc()
+        counted = self._counted.get((route, method, status))
+        if counted is None:  # looking a label up takes longer than counting
+            counted = self._counted[route, method, status] = self._requests.labels(route, method, str(status))
+        counted.inc()
         if not is_stream:
-            self._seconds.labels(route, method).observe(seconds)
+            timed = self._timed.get((route, method))
+            if timed is None:
+                timed = self._timed[route, method] = self._seconds.labels(route, method)
+            timed.observe(seconds)
 
     def text(self, up: Mapping[str, bool], facts: Facts | None) -> bytes:
         """Write all that is known now; without the database only what this process knows."""

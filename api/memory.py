@@ -1,13 +1,14 @@
 """Memory handed back to the system after work that took much of it: the C library keeps what is freed, for later."""
 
 import ctypes
-
-import pyarrow as pa
+import sys
 
 
 def hand_back() -> None:
     """Hand back what nothing uses; costs milliseconds. Does nothing where the C library has no `malloc_trim`."""
-    pa.default_memory_pool().release_unused()
+    arrow = sys.modules.get("pyarrow")  # imported by whoever read a table
+    if arrow is not None:
+        arrow.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

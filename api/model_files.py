@@ -10,7 +10,6 @@ from api.cards import model_card
 from api.choosing import Chosen
 from api.dependencies import Resources
 from api.ensemble_cards import ensemble_card
-from api.ensemble_graph import ensemble_onnx
 from api.ensembles import rows_in_common
 from api.errors import ProblemError
 from api.kept import KeptModel
@@ -95,6 +94,8 @@ def _joined(found: Chosen, members: list[KeptModel]) -> bytes:
 
 
 def _ensemble_onnx(found: Chosen, members: list[KeptModel]) -> bytes:
+    from api.ensemble_graph import ensemble_onnx  # noqa: PLC0415  as in api.kept
+
     content: bytes = ensemble_onnx(found.job.id, found.model, members).SerializeToString()
     return content
 

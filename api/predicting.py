@@ -12,8 +12,8 @@ from api.kept import KeptModel
 from data.dataset import Array
 from data.preprocessing.apply import UNKNOWN, Unprepared, apply
 from data.preprocessing.state import CategoryColumn, GridPreparation, NumberColumn, TablePreparation
+from data.uploads.labels import number_label
 from data.uploads.problems import shown
-from data.uploads.scan import number_label
 
 Row = Mapping[str, Any] | Sequence[Any]
 _MAX_FAULTS = 20

@@ -16,8 +16,6 @@ from api.dependencies import Resources
 from api.errors import ProblemError
 from api.memory import hand_back
 from api.strict import strict_json
-from data.uploads.apart import ingest_apart
-from data.uploads.ingest import ingest
 from data.uploads.ingested import Ingested
 from data.uploads.limits import UploadLimits
 from data.uploads.spec import UploadSpec
@@ -84,10 +82,14 @@ def store_upload(file: UploadFile, spec: UploadSpec, resources: Resources, owner
 def _ingested(file: UploadFile, spec: UploadSpec, folder: Path, limits: UploadLimits) -> Ingested:
     """Read small files here, and large ones where their memory is nobody else's."""
     if (file.size or 0) <= LARGE_BYTES:
+        from data.uploads.ingest import ingest  # noqa: PLC0415  Arrow takes 30 MB, and most processes never read a file
+
         return ingest(file.file, spec, folder, limits)
     spooled = cast("tempfile.SpooledTemporaryFile[bytes]", file.file)
     spooled.rollover()
     spooled.flush()
+    from data.uploads.apart import ingest_apart  # noqa: PLC0415  as above
+
     with os.fdopen(os.dup(spooled.fileno()), "rb") as shared:
         return ingest_apart(shared, spec, folder, limits)
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn import datasets as sklearn_datasets
-from sklearn.utils import Bunch
 
-from data import generators, packages
+from data import bundled, generators, packages
 from data.dataset import TEST, TRAIN, Array, Column, DatasetInfo, Kind
 from data.idx import read_idx
 from data.settings import DataSettings
@@ -42,11 +40,6 @@ class Entry:
     missing: Callable[[], str | None] = lambda: None
 
 
-def _bunch(bunch: Bunch) -> BuiltinRows:
-    target = np.asarray(bunch.target)
-    return BuiltinRows(x=np.asarray(bunch.data), y=target.astype(np.int64 if target.dtype.kind == "i" else np.float64))
-
-
 def _photo_patches() -> BuiltinRows:
     x, y, groups = packages.photo_patches()
     return BuiltinRows(x=x, y=y, groups=groups)
@@ -72,7 +65,7 @@ def _noisy_sine() -> BuiltinRows:
     return BuiltinRows(x=x, y=y, truth=generators.sine(x))
 
 
-def _generated(make: Callable[[], tuple[Array, Array]]) -> Callable[[], BuiltinRows]:
+def _rows(make: Callable[[], tuple[Array, Array]]) -> Callable[[], BuiltinRows]:
     def read() -> BuiltinRows:
         x, y = make()
         return BuiltinRows(x=x, y=y)
@@ -209,7 +202,7 @@ ENTRIES = (
             "digits", "Handwritten digits", "Handwritten digits of 43 people as 8 x 8 gray images.", shape=(1, 8, 8), target="digit",
             labels=tuple("0123456789"), licence=_CC_BY, source="Alpaydin & Kaynak 1998, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _bunch(sklearn_datasets.load_digits()),
+        read=_rows(bundled.digits),
         x_unit=16.0,
     ),
     Entry(
@@ -217,28 +210,28 @@ ENTRIES = (
             "iris", "Iris plants", "Four measurements of 150 flowers of three species.", features=_IRIS, target="species",
             labels=("setosa", "versicolor", "virginica"), source="Fisher 1936, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _bunch(sklearn_datasets.load_iris()),
+        read=_rows(lambda: bundled.table("iris")),
     ),
     Entry(
         info=_table(
             "wine", "Wine", "Thirteen chemical measurements of 178 wines of three growers.", features=_WINE, target="grower",
             labels=("class_0", "class_1", "class_2"), source="Forina et al. 1988, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _bunch(sklearn_datasets.load_wine()),
+        read=_rows(lambda: bundled.table("wine_data")),
     ),
     Entry(
         info=_table(
             "breast_cancer", "Breast cancer Wisconsin", "Thirty measurements of cell nuclei of 569 tumours.", features=_CANCER, target="diagnosis",
             labels=("malignant", "benign"), source="Street et al. 1993, UCI machine learning repository, by scikit-learn",
         ),
-        read=lambda: _bunch(sklearn_datasets.load_breast_cancer()),
+        read=_rows(lambda: bundled.table("breast_cancer")),
     ),
     Entry(
         info=_table(
             "diabetes", "Diabetes", "Ten measurements of 442 patients and the progression of their illness one year later.", features=_DIABETES,
             target="disease progression", unit="points of a clinical score", licence=_BSD, source="Efron et al. 2004, by scikit-learn",
         ),
-        read=lambda: _bunch(sklearn_datasets.load_diabetes(scaled=False)),
+        read=_rows(bundled.diabetes),
     ),
     Entry(
         info=_grid(
@@ -254,14 +247,14 @@ ENTRIES = (
             "moons", "Two moons", "Two interleaved half circles with noise 0.25 in the plane.", features=_PLANE, target="moon",
             labels=("upper", "lower"), licence=_GENERATED, source="scikit-learn make_moons",
         ),
-        read=_generated(generators.moons),
+        read=_rows(generators.moons),
     ),
     Entry(
         info=_table(
             "spirals", "Two spirals", "Two interleaved spirals of one and a half turns with noise 0.05 in the plane.", features=_PLANE, target="spiral",
             labels=("first", "second"), licence=_GENERATED, source="after Lang & Witbrock 1988",
         ),
-        read=_generated(generators.spirals),
+        read=_rows(generators.spirals),
     ),
     Entry(
         info=_table(
@@ -275,28 +268,28 @@ ENTRIES = (
             "waves", "Noisy waves", "Sine, square, triangle and sawtooth waves of 64 positions, random in frequency, phase and amplitude, under noise 0.4: signals for 1-D convolutions.",
             shape=(1, 64), target="wave", labels=("sine", "square", "triangle", "sawtooth"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=_generated(generators.waves),
+        read=_rows(generators.waves),
     ),
     Entry(
         info=_grid(
             "solids", "Noisy solids", "Balls, cubes, hollow balls and crosses in 12 x 12 x 12 voxels under noise 0.5: volumes for 3-D convolutions.",
             shape=(1, 12, 12, 12), target="solid", labels=("ball", "cube", "hollow ball", "cross"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=_generated(generators.solids),
+        read=_rows(generators.solids),
     ),
     Entry(
         info=_grid(
             "colored_shapes", "Colored shapes", "Discs, squares and crosses of 12 x 12 pixels, in any color on any other: color images whose color says nothing.",
             shape=(3, 12, 12), target="shape", labels=("disc", "square", "cross"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=_generated(generators.colored_shapes),
+        read=_rows(generators.colored_shapes),
     ),
     Entry(
         info=_grid(
             "bright_half", "Bright half", "Gray noise of 8 x 8 pixels whose left or right half is brighter: flipped, a label becomes wrong.",
             shape=(1, 8, 8), target="brighter half", labels=("left", "right"), licence=_GENERATED, source="data/generators.py",
         ),
-        read=_generated(generators.bright_half),
+        read=_rows(generators.bright_half),
     ),
     Entry(
         info=_grid(

@@ -1,8 +1,8 @@
 """Datasets made by a formula: fixed rows from a fixed seed, so that every job sees the same."""
 
 import numpy as np
-from sklearn.datasets import make_moons
 
+from data import bundled
 from data.dataset import Array
 
 _SEED = 0
@@ -10,8 +10,7 @@ _SEED = 0
 
 def moons(rows: int = 1000, noise: float = 0.25) -> tuple[Array, Array]:
     """Two interleaved half circles with Gaussian noise: x [rows, 2], y 0 or 1."""
-    x, y = make_moons(n_samples=rows, noise=noise, random_state=_SEED)
-    return np.asarray(x), np.asarray(y, dtype=np.int64)
+    return bundled.moons(rows, noise)
 
 
 def spirals(rows: int = 1000, turns: float = 1.5, noise: float = 0.05) -> tuple[Array, Array]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from sklearn import datasets as sklearn_datasets
 
+from data import bundled
 from data.dataset import Array
 
 PHOTO_LABELS = ("temple", "flower")
@@ -92,7 +92,7 @@ def photo_patches() -> tuple[Array, Array, Array]:
     reason = photo_patches_missing()
     if reason is not None:
         raise FileNotFoundError(reason)
-    photographs = [_grid(np.asarray(sklearn_datasets.load_sample_image(name))) for name in ("china.jpg", "flower.jpg")]
+    photographs = [_grid(bundled.photograph(name)) for name in ("china.jpg", "flower.jpg")]
     rows, columns = photographs[0].shape[:2]
     down, across = np.meshgrid(np.arange(rows) // _BLOCK, np.arange(columns) // _BLOCK, indexing="ij")
     block = (down * (columns // _BLOCK) + across).reshape(-1)

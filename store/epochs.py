@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import String, bindparam, select
 
 from store.engine import Database
 from store.errors import NotFound
@@ -23,11 +26,22 @@ FIGURES = (
     "learning_rate",
     "seconds",
 )
+# Statements that are built once: what is new in each read is their values.
+_JOB = bindparam("job_id", type_=String)
+_VERSION = select(JobRow.version).where(JobRow.id == _JOB)
+_FITS = select(FitRow.number, FitRow.label, FitRow.best_epoch, FitRow.last_epoch).where(FitRow.job_id == _JOB).order_by(FitRow.number)
+_ROWS = (
+    select(_EPOCHS.c.fit_number, _EPOCHS.c.epoch, *(_EPOCHS.c[name] for name in FIGURES))
+    .where(_EPOCHS.c.job_id == _JOB)
+    .order_by(_EPOCHS.c.fit_number, _EPOCHS.c.epoch)
+)
+_OF_FITS = _EPOCHS.c.fit_number.in_(bindparam("numbers", expanding=True))
+_LATER = _EPOCHS.c.version > bindparam("after_version")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitCurve:
-    """One fit's curve. `columns` holds equally long lists by figure name; a figure that does not apply is absent."""
+    """One fit's curve. `columns` holds equally long columns by figure name; a figure that does not apply is absent."""
 
     number: int
     label: str
@@ -54,43 +68,38 @@ def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, afte
         NotFound: no such job, or no fit of a number asked for.
     """
     with db.read() as connection:
-        version = connection.scalar(select(JobRow.version).where(JobRow.id == job_id))
+        version = connection.scalar(_VERSION, {"job_id": job_id})
         if version is None:
             raise NotFound(job_id)
-        known = connection.execute(
-            select(FitRow.number, FitRow.label, FitRow.best_epoch, FitRow.last_epoch).where(FitRow.job_id == job_id).order_by(FitRow.number)
-        ).all()
-        wanted = {fit.number for fit in known} if fits is None else set(fits)
-        missing = wanted - {fit.number for fit in known}
+        known = connection.execute(_FITS, {"job_id": job_id}).all()
+        wanted = [fit for fit in known if fits is None or fit.number in fits]
+        missing = set(fits or ()) - {fit.number for fit in wanted}
         if missing:
             raise NotFound(f"{job_id} fit {min(missing)}")
-        query = select(_EPOCHS.c.fit_number, _EPOCHS.c.epoch, *(_EPOCHS.c[name] for name in FIGURES)).where(
-            _EPOCHS.c.job_id == job_id, _EPOCHS.c.fit_number.in_(wanted)
-        )
+        query, values = _ROWS, dict[str, Any](job_id=job_id)
+        if fits is not None:
+            query, values["numbers"] = query.where(_OF_FITS), list(fits)
         if after_version is not None:
-            query = query.where(_EPOCHS.c.version > after_version)
-        rows = connection.execute(query.order_by(_EPOCHS.c.fit_number, _EPOCHS.c.epoch)).all()
-    by_fit: dict[int, list[tuple[float | None, ...]]] = {number: [] for number in wanted}
-    for row in rows:
-        by_fit[row[0]].append(tuple(row[1:]))
-    chosen = [fit for fit in known if fit.number in wanted]
-    return Curves(
-        version=version, fits=[_curve(fit.number, fit.label, fit.best_epoch, fit.last_epoch, by_fit[fit.number]) for fit in chosen]
-    )
+            query, values["after_version"] = query.where(_LATER), after_version
+        rows = connection.execute(query, values).all()
+    parts = {number: [list(column) for column in zip(*points, strict=True)] for number, points in groupby(rows, key=itemgetter(0))}
+    return Curves(version=version, fits=[_curve(fit, parts.get(fit.number, ())) for fit in wanted])
 
 
-def _curve(number: int, label: str, best: int | None, last: int | None, points: Sequence[tuple[float | None, ...]]) -> FitCurve:
-    columns: dict[str, list[float | None]] = {}
-    for index, name in enumerate(FIGURES, start=1):
-        values = [point[index] for point in points]
-        if name in {"train_loss", "seconds"} or any(value is not None for value in values):
-            columns[name] = values
+def _curve(fit: Any, part: Sequence[list[Any]]) -> FitCurve:
+    """Make a curve of its columns: fit number, epoch and figures; none where there are no rows."""
+    epoch, *figures = part[1:] if part else [[] for _ in range(1 + len(FIGURES))]
+    columns: dict[str, list[float | None]] = {
+        name: values
+        for name, values in zip(FIGURES, figures, strict=True)
+        if name in {"train_loss", "seconds"} or values.count(None) < len(values)
+    }
     if "val_loss" in columns:
-        pairs = zip(columns["val_loss"], columns["train_loss"], strict=True)
-        columns["generalization_gap"] = [None if val is None or train is None else val - train for val, train in pairs]
+        columns["generalization_gap"] = _differences(columns["val_loss"], columns["train_loss"])
     if "val_accuracy" in columns:
-        pairs = zip(columns["train_accuracy"], columns["val_accuracy"], strict=True)
-        columns["accuracy_gap"] = [None if val is None or train is None else train - val for train, val in pairs]
-    return FitCurve(
-        number=number, label=label, best_epoch=best, last_epoch=last, epoch=[int(point[0] or 0) for point in points], columns=columns
-    )
+        columns["accuracy_gap"] = _differences(columns["train_accuracy"], columns["val_accuracy"])
+    return FitCurve(number=fit.number, label=fit.label, best_epoch=fit.best_epoch, last_epoch=fit.last_epoch, epoch=epoch, columns=columns)
+
+
+def _differences(these: Sequence[float | None], those: Sequence[float | None]) -> list[float | None]:
+    return [None if one is None or other is None else one - other for one, other in zip(these, those, strict=True)]

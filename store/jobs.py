@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.plans.fits import PlannedFit
@@ -18,6 +18,8 @@ from store.ids import new_id
 from store.tables import LOCAL, DatasetRow, FitRow, IdempotencyRow, JobRow, MetadataRow, ShardRow, table
 
 _JOBS = table(JobRow)
+_VERSIONS = select(_JOBS.c.id, _JOBS.c.version, _JOBS.c.status).where(_JOBS.c.id.in_(bindparam("job_ids", expanding=True)))
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +155,20 @@ def job_version(db: Database, job_id: str) -> tuple[int, JobStatus]:
     Raises:
         NotFound: no job has this id.
     """
-    with db.read() as connection:
-        row = connection.execute(select(JobRow.version, JobRow.status).where(JobRow.id == job_id)).first()
-    if row is None:
+    found = job_versions(db, (job_id,))
+    if not found:
         raise NotFound(job_id)
-    return row.version, row.status
+    return found[job_id]
+
+
+def job_versions(db: Database, job_ids: Sequence[str]) -> dict[str, tuple[int, JobStatus]]:
+    """Read only the versions and status of jobs, by their key; a job that is gone is left out."""
+    found: dict[str, tuple[int, JobStatus]] = {}
+    with db.read() as connection:
+        for at in range(0, len(job_ids), _AT_ONCE):
+            rows = connection.execute(_VERSIONS, {"job_ids": job_ids[at : at + _AT_ONCE]})
+            found |= {row[0]: (row[1], row[2]) for row in rows}
+    return found
 
 
 @again_if_undone

@@ -21,6 +21,7 @@ from billiard import active_children
 from celery import signals
 from celery.exceptions import WorkerLostError
 
+from data.later import load_all
 from jobs.messages import ADVANCE_TASK, TASK
 from store.artifacts import Artifacts
 from store.datasets import Datasets
@@ -87,6 +88,7 @@ def _prepare_logs(**_: Any) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _prepare_parent(**_: Any) -> None:
     torch.set_num_threads(1)
+    load_all()  # what children would each import for themselves
     if devices() == ["cpu"]:
         warm_up()
         _speed[:] = [calibrate()]

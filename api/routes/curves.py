@@ -1,9 +1,12 @@
 """Curves: JSON or CSV, whole or only what is new."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
 
 from api.accept import preferred
 from api.curves import as_csv, chosen_points, picked, smoothed
@@ -11,10 +14,9 @@ from api.dependencies import Everything, JobId, Resources
 from api.errors import ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.strict import StrictRoute
-from api.views.fits import CurvesView, CurveView
+from api.views.fits import CurvesView
 from store.engine import Database
 from store.epochs import FitCurve, curves
-from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 
@@ -64,9 +66,10 @@ class _Asked:
         200: {"content": {_CSV: {"schema": {"type": "string"}}}, "description": "Columns, or with `Accept: text/csv` rows."},
     },
 )
-def read(
+async def read(
     job_id: JobId,
     resources: Everything,
+    request: Request,
     fits: Fits = None,
     after_version: AfterVersion = None,
     max_points: MaxPoints = None,
@@ -84,7 +87,7 @@ def read(
     asked = _Asked(job_id=job_id, kind=kind, fits=_numbers(fits), after_version=after_version)
     if kind == _JSON:
         asked = replace(asked, max_points=max_points, smoothing=smoothing)
-    return _answer(asked, resources, if_none_match)
+    return await _read(asked, resources, request, if_none_match)
 
 
 @router.get(
@@ -93,23 +96,38 @@ def read(
     response_class=Response,
     responses={**responses(404, 422), **UNCHANGED, 200: {"content": {_CSV: {}}, "description": "A row for each fit and epoch."}},
 )
-def read_csv(
-    job_id: JobId, resources: Everything, fits: Fits = None, after_version: AfterVersion = None, if_none_match: IfNoneMatch = None
+async def read_csv(
+    job_id: JobId,
+    resources: Everything,
+    request: Request,
+    fits: Fits = None,
+    after_version: AfterVersion = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Download every epoch's figures as CSV."""
-    return _answer(_Asked(job_id=job_id, kind=_CSV, fits=_numbers(fits), after_version=after_version), resources, if_none_match)
+    asked = _Asked(job_id=job_id, kind=_CSV, fits=_numbers(fits), after_version=after_version)
+    return await _read(asked, resources, request, if_none_match)
 
 
-def _answer(asked: _Asked, resources: Resources, if_none_match: str | None) -> Response:
+async def _read(asked: _Asked, resources: Resources, request: Request, if_none_match: str | None) -> Response:
+    """Answer, and answer so again."""
+    answer = partial(_answer, asked, resources)
+    response = await answer(if_none_match)
+    resources.shortcuts.remember(request.scope, answer)
+    return response
+
+
+async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None) -> Response:
     """Answer 304, or with bytes made before, or anew."""
-    version, _ = job_version(resources.db, asked.job_id)
+    version, _ = await resources.version_of(asked.job_id)
     if if_none_match is not None and is_current(if_none_match, version, asked.variant):
         return unchanged(version, asked.variant)
     body = resources.bodies.get(asked, version)
     if body is None:
-        version, body = _made(asked, resources.db)
+        version, made = await run_in_threadpool(_made, asked, resources.db)
         if asked.after_version is None:  # what is new is asked for once
-            resources.bodies.put(asked, version, body)
+            resources.bodies.put(asked, version, made)
+        body = made
     told = headers(version, asked.variant)
     if asked.kind == _CSV:
         told["Content-Disposition"] = f'attachment; filename="{asked.job_id}.csv"'
@@ -124,9 +142,10 @@ def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
     is_tail = asked.after_version is not None and asked.smoothing > 0
     whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits
     most = asked.max_points or max(3, min(_POINTS, _POINTS_OF_ALL // max(1, len(found.fits))))
-    views = [_view(curve, full, most, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
-    is_sampled = any(len(view.epoch) < len(curve.epoch) for view, curve in zip(views, found.fits, strict=True))
-    return found.version, CurvesView.of(found, views, sampled=is_sampled).model_dump_json(exclude_unset=True).encode()
+    shown = [_shown(curve, full, most, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
+    is_sampled = any(len(one["epoch"]) < len(curve.epoch) for one, curve in zip(shown, found.fits, strict=True))
+    # Straight to bytes: the columns come from a typed table, and a thousand numbers are not looked at one by one.
+    return found.version, to_json({"fits": shown, "version": found.version, "sampled": is_sampled}, inf_nan_mode="null")
 
 
 def _numbers(fits: str | None) -> tuple[int, ...] | None:
@@ -135,8 +154,8 @@ def _numbers(fits: str | None) -> tuple[int, ...] | None:
     return tuple(sorted({int(number) for number in fits.split(",")}))
 
 
-def _view(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> CurveView:
-    """Smooth over all epochs, then thin out."""
+def _shown(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> dict[str, Any]:
+    """Smooth over all epochs, then thin out; give what `CurveView` describes."""
     averages = None
     if smoothing > 0:
         # The two were read one after the other: an epoch of the first may be gone from the second.
@@ -151,4 +170,6 @@ def _view(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -
         columns = {name: picked(values, chosen) for name, values in curve.columns.items()}
         curve = replace(curve, epoch=[curve.epoch[i] for i in chosen], columns=columns)
         averages = None if averages is None else {name: picked(values, chosen) for name, values in averages.items()}
-    return CurveView.of(curve, averages)
+    rest = {} if averages is None else {"smoothed": averages}
+    ends = {"best_epoch": curve.best_epoch, "last_epoch": curve.last_epoch}
+    return {"number": curve.number, "label": curve.label, "epoch": curve.epoch, **curve.columns, **rest, **ends}

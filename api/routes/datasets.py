@@ -6,7 +6,6 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
 from api.dependencies import DatasetId, Everything, Me
 from api.errors import ProblemError, responses
-from api.samples import sample_picture
 from api.strict import StrictRoute
 from api.uploading import schema_of, store_upload
 from api.views.datasets import DatasetList, DatasetView
@@ -107,6 +106,8 @@ def picture(dataset_id: DatasetId, resources: Everything) -> Response:
         raise
     except OSError:
         raise ProblemError(409, "unavailable", "the dataset's files are not here") from None
+    from api.samples import sample_picture  # noqa: PLC0415  matplotlib takes 30 MB, and most processes never draw
+
     return Response(
         sample_picture(dataset), media_type="image/png", headers={"Cache-Control": "private, max-age=3600", "Vary": "Authorization"}
     )

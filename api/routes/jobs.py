@@ -3,14 +3,17 @@
 import contextlib
 import datetime as dt
 import hashlib
+import json
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
+from starlette.concurrency import run_in_threadpool
 
-from api.dependencies import Db, Everything, JobId, Me, Resources
+from api.dependencies import Everything, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
@@ -20,9 +23,11 @@ from api.views.jobs import JobPage, JobView, PageOfParts
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
 from jobs.states import ACTIVE, JobStatus
+from store.engine import Database
 from store.errors import ArtifactsUnavailable
-from store.jobs import create_job, delete_job, get_job, job_of_key, job_version, num_queued
-from store.listing import JobFilter, list_jobs
+from store.jobs import create_job, delete_job, get_job, job_of_key, num_queued
+from store.listing import JobFilter, PageQuery, page_query
+from store.listing import read_page as read_page_of
 from store.sweeping import in_flight
 from store.workers import live
 
@@ -81,8 +86,8 @@ def create(spec: JobBody, response: Response, resources: Everything, me: Me, ide
 
 
 @router.get("", summary="List jobs", response_model=JobPage | PageOfParts, responses=responses(422))
-def read_page(
-    db: Db,
+async def read_page(
+    resources: Everything,
     me: Me,
     request: Request,
     status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
@@ -98,7 +103,7 @@ def read_page(
     ] = None,
     cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> JobPage | Response:
+) -> Response:
     """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut.
 
     Lists inside a plan's `result` (its fits, candidates, rounds) are left out here: read the job, or its result.
@@ -115,27 +120,63 @@ def read_page(
         metadata={key.removeprefix("metadata."): value for key, value in request.query_params.items() if key.startswith("metadata.")},
     )
     _check_text(request)
-    wanted = _wanted(fields)
-    page = list_jobs(db, chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
-    view = JobPage(
-        items=[JobView.of(job).without_lists() for job in page.items], next_cursor=page.next_cursor, has_more=page.next_cursor is not None
+    query = page_query(chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
+    answer = partial(_answer_page, partial(_page, query, _wanted(fields), resources), resources)
+    response = await answer(None)
+    if cursor is None:  # what is polled is the first page
+        resources.shortcuts.remember(request.scope, answer)
+    return response
+
+
+async def _answer_page(page: Callable[[], bytes], resources: Resources, _if_none_match: str | None) -> Response:
+    return Response(await resources.read(page), media_type="application/json")
+
+
+def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources) -> bytes:
+    """Put a page together from jobs that were written down before, as of their version now, and those that were not."""
+    kept: dict[str, bytes] = {}
+
+    def is_kept(job_id: str, version: int) -> bool:
+        found = resources.listed.get((job_id, wanted), version)
+        if found is not None:
+            kept[job_id] = found
+        return found is not None
+
+    page = read_page_of(resources.db, query, is_kept)
+    for job in page.items:
+        kept[job.id] = JobView.of(job).without_lists().model_dump_json(include=None if wanted is None else set(wanted)).encode()
+        resources.listed.put((job.id, wanted), job.version, kept[job.id])
+    end = {"next_cursor": page.next_cursor, "has_more": page.next_cursor is not None}
+    return (
+        b'{"items":[' + b",".join([kept[job_id] for job_id in page.job_ids]) + b"]," + json.dumps(end, separators=(",", ":")).encode()[1:]
     )
-    if wanted is None:
-        return view
-    body: dict[str, Any] = view.model_dump(mode="json", include={"items": {"__all__": wanted}, "next_cursor": True, "has_more": True})
-    return JSONResponse(body)
 
 
-@router.get("/{job_id}", summary="Read a job", responses={**responses(404, 422), **UNCHANGED})
-def read(job_id: JobId, db: Db, response: Response, if_none_match: Annotated[str | None, Header()] = None) -> JobView:
+@router.get("/{job_id}", summary="Read a job", response_model=JobView, responses={**responses(404, 422), **UNCHANGED})
+async def read(job_id: JobId, resources: Everything, request: Request, if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """Read a job as it stands. Send the ETag back as If-None-Match to be told 304 while nothing has changed."""
-    if if_none_match is not None:
-        version, status = job_version(db, job_id)
-        if is_current(if_none_match, version):
-            return Response(status_code=304, headers=_poll_headers(version, status))  # type: ignore[return-value]  # no body
+    answer = partial(_answer, job_id, resources)
+    response = await answer(if_none_match)
+    resources.shortcuts.remember(request.scope, answer)
+    return response
+
+
+async def _answer(job_id: str, resources: Resources, if_none_match: str | None) -> Response:
+    """Answer 304, or with bytes made before, or anew."""
+    version, status = await resources.version_of(job_id)
+    if if_none_match is not None and is_current(if_none_match, version):
+        return Response(status_code=304, headers=_poll_headers(version, status))
+    body = resources.bodies.get(job_id, version)
+    if body is None:
+        version, status, made = await run_in_threadpool(_made, job_id, resources.db)
+        resources.bodies.put(job_id, version, made)
+        body = made
+    return Response(body, media_type="application/json", headers=_poll_headers(version, status))
+
+
+def _made(job_id: str, db: Database) -> tuple[int, JobStatus, bytes]:
     job = get_job(db, job_id)
-    response.headers.update(_poll_headers(job.version, job.status))
-    return JobView.of(job)
+    return job.version, job.status, JobView.of(job).model_dump_json().encode()
 
 
 @router.delete("/{job_id}", status_code=204, response_class=Response, summary="Delete an ended job", responses=responses(404, 409, 422))
@@ -172,10 +213,10 @@ def _poll_headers(version: int, status: JobStatus) -> dict[str, str]:
     return headers | {"Retry-After": str(_RETRY_SECONDS)} if status in ACTIVE else headers
 
 
-def _wanted(fields: str | None) -> set[str] | None:
+def _wanted(fields: str | None) -> frozenset[str] | None:
     if fields is None:
         return None
-    wanted = set(fields.split(","))
+    wanted = frozenset(fields.split(","))
     if wanted - JobView.model_fields.keys():
         raise _bad_parameter("fields", f"a job has no such field; it has {', '.join(JobView.model_fields)}")
     return wanted

@@ -9,7 +9,6 @@ from api.views.jobs import FailureView
 from data.dataset import DatasetInfo
 from jobs.diagnosis import Diagnosis, diagnose
 from jobs.states import FitStatus
-from store.epochs import Curves, FitCurve
 from store.fits import FitState
 
 
@@ -124,14 +123,6 @@ class CurveView(View):
     best_epoch: int | None
     last_epoch: int | None
 
-    @classmethod
-    def of(cls, curve: FitCurve, smoothed: dict[str, list[float | None]] | None) -> "CurveView":
-        """Shape a curve. The columns come from a typed table: they are not validated number by number."""
-        values: dict[str, Any] = {"number": curve.number, "label": curve.label, "epoch": curve.epoch, **curve.columns}
-        if smoothed is not None:
-            values["smoothed"] = smoothed
-        return cls.model_construct(None, **values, best_epoch=curve.best_epoch, last_epoch=curve.last_epoch)
-
 
 class CurvesView(View):
     """Curves of a job as of a version."""
@@ -139,11 +130,6 @@ class CurvesView(View):
     fits: list[CurveView]
     version: int = Field(description="Give it as `after_version` to read only what is written later.")
     sampled: bool = Field(description="Whether points were left out to keep within `max_points`.")
-
-    @classmethod
-    def of(cls, found: Curves, fits: list[CurveView], *, sampled: bool) -> "CurvesView":
-        """Shape curves."""
-        return cls.model_construct(fits=fits, version=found.version, sampled=sampled)
 
 
 def diagnosis_of(fit: FitState, guess_accuracy: float | None) -> Diagnosis | None:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
-from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import MinMaxScaler, OrdinalEncoder, StandardScaler
 
 from data.dataset import Array, Column, Dataset, DatasetInfo
+from data.later import Later
 from data.preprocessing.apply import UNKNOWN, apply, filled, in_unit_range
 from data.preprocessing.spec import PreprocessingSpec
 from data.preprocessing.state import CategoryColumn, GridPreparation, NumberColumn, Preparation, TablePreparation, Target
 from data.splits.build import Division
 
+impute, preprocessing = Later("sklearn.impute"), Later("sklearn.preprocessing")
 _CHUNK = 4096
 """Rows prepared at once: bounds the float64 copies, whatever the size of the dataset."""
 
@@ -154,7 +154,7 @@ def _number(spec: PreprocessingSpec, column: Column, values: Array) -> NumberCol
     fill = None
     if spec.missing != "reject":
         strategy = "most_frequent" if spec.missing == "most_frequent" else "median"
-        fill = float(SimpleImputer(strategy=strategy).fit(values.reshape(-1, 1)).statistics_[0])
+        fill = float(impute.SimpleImputer(strategy=strategy).fit(values.reshape(-1, 1)).statistics_[0])
     indicator = spec.missing == "indicator" and bool(np.isnan(values).any())
     return NumberColumn(name=column.name, order=column.categories or None, fill=fill, indicator=indicator, offset=0.0, scale=1.0)
 
@@ -166,7 +166,7 @@ def _category(spec: PreprocessingSpec, column: Column, values: Array) -> Categor
         fill = UNKNOWN
     elif spec.missing != "reject":
         present = values[~np.isnan(values)]
-        fill = int(np.searchsorted(words, SimpleImputer(strategy="most_frequent").fit(present.reshape(-1, 1)).statistics_[0]))
+        fill = int(np.searchsorted(words, impute.SimpleImputer(strategy="most_frequent").fit(present.reshape(-1, 1)).statistics_[0]))
     categories = tuple(column.categories[int(word)] for word in words)
     return CategoryColumn(name=column.name, categories=categories, encoding=spec.categories, fill=fill, offset=0.0, scale=1.0)
 
@@ -200,7 +200,7 @@ def _positions(info: DatasetInfo, i: int, column: NumberColumn | CategoryColumn)
     """Give for each category of the dataset its position among those of the training rows, -1 for those not among them."""
     if isinstance(column, NumberColumn):
         return None
-    encoder = OrdinalEncoder(
+    encoder = preprocessing.OrdinalEncoder(
         categories=[list(column.categories)], handle_unknown="use_encoded_value", unknown_value=UNKNOWN, dtype=np.float64
     )
     words = np.array((info.columns or ())[i].categories, dtype=object).reshape(-1, 1)
@@ -241,12 +241,12 @@ def _learned_scale(spec: PreprocessingSpec, chunks: Iterator[Array]) -> tuple[tu
     """Give offset and scale per column: a prepared value is (value - offset) / scale."""
     match spec.features:
         case "standardize":
-            standard = StandardScaler()
+            standard = preprocessing.StandardScaler()
             for chunk in chunks:
                 standard.partial_fit(chunk)
             return tuple(standard.mean_.tolist()), tuple(standard.scale_.tolist())
         case "min_max":
-            extent = MinMaxScaler()
+            extent = preprocessing.MinMaxScaler()
             for chunk in chunks:
                 extent.partial_fit(chunk)
             return tuple(extent.data_min_.tolist()), tuple(np.where(extent.data_range_ > 0, extent.data_range_, 1.0).tolist())

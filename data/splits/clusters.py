@@ -1,13 +1,14 @@
 """Rows that lie close together, found by k-means (Lloyd 1982)."""
 
 import numpy as np
-from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from data.dataset import Array, Dataset
+from data.later import Later
 from data.quiet import QUIET
 from data.splits.division import Features, SplitProblem
 
+cluster = Later("sklearn.cluster")
 _MANY_ROWS = 5_000
 """Rows from which on k-means runs in mini-batches (Sculley 2010)."""
 _BATCH = 4_096
@@ -36,9 +37,9 @@ def clusters_of(dataset: Dataset, rows: Array, clusters: int, seed: int, feature
     is_small = len(rows) < _MANY_ROWS
     with threadpool_limits(limits=1), QUIET:  # fewer different rows than clusters are seen in what is found
         means = (
-            KMeans(clusters, n_init=1, random_state=seed)
+            cluster.KMeans(clusters, n_init=1, random_state=seed)
             if is_small
-            else MiniBatchKMeans(clusters, n_init=1, random_state=seed, batch_size=_BATCH)
+            else cluster.MiniBatchKMeans(clusters, n_init=1, random_state=seed, batch_size=_BATCH)
         )
         found: Array = means.fit_predict(x)
     return found

@@ -5,12 +5,15 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import assert_never
 
 import numpy as np
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from data.dataset import Array, Dataset
+from data.later import Later
 from data.splits.division import SplitProblem
+from data.splits.draws import parts, stratified_parts
 from data.splits.grain import grain, stratifies
 from data.splits.spec import KFoldSpec, SplitSpec
+
+model_selection = Later("sklearn.model_selection")
 
 
 class Cutter:
@@ -53,8 +56,8 @@ class Cutter:
         strata = None if self._labels is None else self._labels[rows]
         if strata is not None:
             _check_strata(strata, num_out, pointer, self._names, self._unstratified)
-        kept, drawn = train_test_split(rows, test_size=num_out, train_size=len(rows) - num_out, random_state=self._seed, stratify=strata)
-        return kept, drawn
+        kept, drawn = parts(len(rows), num_out, self._seed) if strata is None else stratified_parts(strata, num_out, self._seed)
+        return rows[kept], rows[drawn]
 
     def _cut_groups(self, rows: Array, fraction: float, pointer: str) -> tuple[Array, Array]:
         assert self._groups is not None
@@ -63,7 +66,7 @@ class Cutter:
         num_all = len(np.unique(self._groups[self._rows]))
         num_out, num_here = count_of(fraction, num_all), len(np.unique(self._groups[rows]))
         check_left(num_here - num_out, num_out, "groups", pointer)
-        splitter = GroupShuffleSplit(1, test_size=num_out, train_size=num_here - num_out, random_state=self._seed)
+        splitter = model_selection.GroupShuffleSplit(1, test_size=num_out, train_size=num_here - num_out, random_state=self._seed)
         [(kept, drawn)] = splitter.split(rows, groups=self._groups[rows])
         return rows[kept], rows[drawn]
 

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
 from data.dataset import Array, Dataset
+from data.later import Later
 from data.quiet import QUIET
+from data.splits import draws
 from data.splits.clusters import clusters_of
 from data.splits.cutting import Cutter
 from data.splits.division import Division, Features, SplitProblem, check_room
 from data.splits.spec import KFoldSpec
 
+model_selection = Later("sklearn.model_selection")
 _MOST_PLACINGS = 200_000
 """Groups times folds times repeats that `StratifiedGroupKFold` may weigh: about 20 seconds."""
 
@@ -126,18 +129,20 @@ def _check_classes(folds: int, labels: Array) -> None:
 def _cuts(spec: KFoldSpec, folds: int, labels: Array, units: Array | None, seed: int) -> Iterator[tuple[Array, Array]]:
     """Divide positions into training and validation, fold by fold."""
     positions, state = np.arange(len(labels)), seed if spec.shuffle else None
-    splitter: KFold | StratifiedKFold | GroupKFold | StratifiedGroupKFold | LeaveOneGroupOut
+    splitter: Any
     match spec.by:
         case "random":
-            splitter = KFold(folds, shuffle=spec.shuffle, random_state=state)
-        case "stratified":
-            splitter = StratifiedKFold(folds, shuffle=spec.shuffle, random_state=state)
+            yield from draws.folds(len(labels), folds, state)
+            return
+        case "stratified":  # classes with fewer rows than folds are named in `split_remarks`
+            yield from draws.stratified_folds(labels, folds, state)
+            return
         case "group" | "cluster":
-            splitter = GroupKFold(folds, shuffle=True, random_state=state)
+            splitter = model_selection.GroupKFold(folds, shuffle=True, random_state=state)
         case "stratified_group":
-            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
+            splitter = model_selection.StratifiedGroupKFold(folds, shuffle=True, random_state=state)
         case "each_group":
-            splitter = LeaveOneGroupOut()
+            splitter = model_selection.LeaveOneGroupOut()
         case None:
             raise ValueError("a spec that was not filled in")
     with QUIET:  # classes with fewer rows than folds are named in `split_remarks`

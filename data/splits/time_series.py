@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import TimeSeriesSplit
 
 from data.dataset import Array, Dataset
+from data.later import Later
 from data.splits.cutting import Cutter
 from data.splits.division import Division, SplitProblem, check_room
 from data.splits.spec import TimeSeriesSpec
+
+model_selection = Later("sklearn.model_selection")
 
 
 def time_series(spec: TimeSeriesSpec, dataset: Dataset, seed: int, rows: Array) -> list[Division]:
@@ -56,7 +58,7 @@ def _cuts(spec: TimeSeriesSpec, num_rows: int) -> list[tuple[Array, Array]]:
     if spec.folds == 1:  # TimeSeriesSplit begins at two
         positions, end = np.arange(num_rows), num_first
         return [(positions[max(0, end - (window or end)) : end], positions[num_rows - val_rows :])]
-    splitter = TimeSeriesSplit(spec.folds, max_train_size=window, test_size=val_rows, gap=spec.gap_rows)
+    splitter = model_selection.TimeSeriesSplit(spec.folds, max_train_size=window, test_size=val_rows, gap=spec.gap_rows)
     return list(splitter.split(np.empty(num_rows)))
 
 

@@ -10,10 +10,10 @@ from data.dataset import TRAIN, Array, Column, DatasetInfo, Kind, part_sizes
 from data.uploads.archives import check_sizes, open_zip
 from data.uploads.findings import Findings
 from data.uploads.ingested import ColumnProfile, Ingested, Profile
+from data.uploads.labels import number_label
 from data.uploads.limits import UploadLimits
 from data.uploads.npz import Entry, entries_of
 from data.uploads.problems import UploadProblem, shown
-from data.uploads.scan import number_label
 from data.uploads.spec import UploadSpec
 from data.uploads.table import PARTS
 from data.uploads.target import check_classes, check_numbers, class_order, class_warnings, task_of

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import compute as pc
 
 from data.dataset import Array
+from data.uploads.labels import number_label
 from data.uploads.problems import UploadProblem, shown
 from data.uploads.spec import Decimal
 
@@ -282,13 +283,6 @@ class Scan:
                 self.values[value] += count
         if len(self.values) >= _TOO_MANY:
             self.values = None
-
-
-def number_label(value: float) -> str:
-    """Write a number as a label: whole numbers without a point."""
-    if not math.isfinite(value):
-        return repr(value)
-    return str(int(value)) if value == math.floor(value) and abs(value) < 1e15 else repr(value)
 
 
 def as_label(word: str, scan: Scan) -> str:

@@ -14,9 +14,10 @@ from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Task
 from data.uploads.columns import CONSTANT, ROW_NUMBER, Feature, disguise, extremes, profiles
 from data.uploads.findings import Findings
 from data.uploads.ingested import Ingested, Profile
+from data.uploads.labels import number_label
 from data.uploads.limits import UploadLimits
 from data.uploads.problems import UploadProblem, column_pointer, shown
-from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, number_label, numbers, positions
+from data.uploads.scan import LONGEST_WORD, Scan, as_label, instants, numbers, positions
 from data.uploads.source import TableSource
 from data.uploads.spec import Decimal, OrdinalSpec, UploadSpec
 from data.uploads.target import check_classes, check_numbers, class_warnings, task_of

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import stats
 
 from data.dataset import Array, Dataset
+from data.later import Later
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.states import FitStatus
 from training.bootstrap import resampled
@@ -16,6 +16,7 @@ from training.bootstrap import with_intervals as _with_intervals
 from training.derivation import derive
 from training.figures import RowFigures
 
+stats = Later("scipy.stats")
 Figures = dict[str, float]
 """Figure name (loss, accuracy or rmse and r2) to value."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -307,12 +308,14 @@ def test_a_database_that_is_gone_is_a_503(tmp_path: Path) -> None:
         assert client.get("/readyz").json()["checks"]["database"] != "ok"
 
 
-def test_an_unexpected_error_tells_nothing_but_its_request_id(lite_client: StrictClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_tells_nothing_but_its_request_id(
+    lite_client: StrictClient, sqlite_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret in /etc/x")
 
     monkeypatch.setattr("api.routes.jobs.get_job", broken)
-    answer = lite_client.get("/v1/jobs/job_1", headers={"X-Request-Id": "mine"})
+    answer = lite_client.get(f"/v1/jobs/{a_job(sqlite_db).job.id}", headers={"X-Request-Id": "mine"})
     assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (500, "internal", "mine")
     assert "secret" not in answer.text
 
@@ -367,6 +370,18 @@ def test_no_body_breaks_the_api(lite_client: StrictClient, body: dict[str, Any])
     assert lite_client.post("/v1/previews", json={"dataset": "iris", **body}).status_code in {200, 422}
 
 
-def test_importing_the_api_loads_no_torch(tmp_path: Path) -> None:
-    program = "import sys, api.app; api.app.create_app(); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+def test_starting_the_api_loads_no_library_that_reading_does_without(sqlite_db: Database, tmp_path: Path) -> None:
+    """Also not by opening the application, as a server does before its first request."""
+    program = """
+import sys
+from fastapi.testclient import TestClient
+import api.app
+with TestClient(api.app.create_app()) as client:
+    assert client.get("/v1/jobs").status_code == 200
+large = {"torch", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "onnxruntime", "pyarrow"}
+print(*(large & sys.modules.keys()))
+"""
+    url = sqlite_db.engine.url.render_as_string(hide_password=False)
+    environment = {**os.environ, "HOLDOUT_DATABASE_URL": url, "HOLDOUT_BROKER_URL": NOWHERE, "HOLDOUT_HOME": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []

@@ -124,6 +124,14 @@ def test_torch_stays_out_of_processes_that_do_not_train(module: str, tmp_path: P
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
 
 
+@pytest.mark.parametrize("module", ["api.app", "worker.sweeper"])
+def test_large_libraries_stay_out_of_processes_until_they_are_used(module: str, tmp_path: Path) -> None:
+    large = {"torch", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "onnxruntime", "pyarrow"}
+    program = f"import sys, {module}; print(*({large} & sys.modules.keys()))"
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
+
+
 def test_every_lint_exception_carries_its_reason() -> None:
     for path in _tracked():
         if path.suffix != ".py":

@@ -181,7 +181,7 @@ def test_a_page_takes_the_same_number_of_queries_whatever_its_size(db: Database)
             counts.append(sum(statement.startswith("SELECT") for statement in statements))
     finally:
         event.remove(db.engine, "before_cursor_execute", hear)
-    assert counts[0] == counts[1] == 3
+    assert counts[0] == counts[1] == 4
 
 
 def test_queue_facts_count_by_status_and_age(db: Database) -> None:

@@ -1,0 +1,54 @@
+"""From a job to the picture of it."""
+
+import logging
+
+from pydantic import ValidationError
+
+from api.dependencies import Resources
+from api.pictures.report import Report, picture
+from api.pictures.style import Format, Heading, Units
+from jobs.plans.conclusions import PlanResult, read_result
+from jobs.spec import JobSpec
+from store.epochs import curves
+from store.jobs import JobState, get_job
+
+_log = logging.getLogger(__name__)
+
+
+def drawn(job_id: str, resources: Resources, kind: Format) -> tuple[int, bytes]:
+    """Draw a job as it stands; give the version that the picture shows at least.
+
+    Raises:
+        NotFound: no job has this id.
+    """
+    job = get_job(resources.db, job_id)  # read first, its version is never newer than what is drawn
+    info = resources.datasets.info(job.dataset)
+    report = Report(
+        heading=_heading(job),
+        plan=JobSpec.model_validate(job.spec).plan,
+        result=_result(job),
+        curves=curves(resources.db, job_id).fits,
+        units=Units(is_classes=info.task == "classification", unit=info.target_unit),
+    )
+    return job.version, picture(report, kind)
+
+
+def _result(job: JobState) -> PlanResult | None:
+    """Read the conclusion; one that cannot be read leaves the curves to be drawn."""
+    try:
+        return None if job.result is None else read_result(job.result)
+    except ValidationError:
+        _log.exception("the result of job %s is of another shape; its curves are drawn", job.id)
+        return None
+
+
+def _heading(job: JobState) -> Heading:
+    parts = [job.dataset, job.spec["network"]["name"], job.spec["optimizer"]["name"]]
+    if job.plan != "fit":
+        parts.insert(0, job.plan.replace("_", " "))
+    if job.num_fits > 1:
+        parts.append(f"{job.num_fits} fits")
+    parts.append(job.status.value)
+    trouble = "" if job.failure is None else f"failed: {job.failure['detail']}"
+    sentence = str((job.result or {}).get("sentence", ""))
+    return Heading(title=job.name or job.id, subtitle="  \u00b7  ".join(parts), sentence=sentence, trouble=trouble)
