@@ -9,7 +9,7 @@ from report import Part, Row, Target, at_least, at_most, ratio_row
 
 Found = Mapping[str, Any]
 """A table as `report.write` writes it."""
-_BESIDE = {"poll": "curve", "poll_long": "curve"}
+_BESIDE = {"poll": "curve", "poll_long": "curve", "store_single": "store"}
 """What of MLflow's a kind of request is compared with, where it is not the same kind: it has no answer for what is unchanged."""
 
 
