@@ -13,13 +13,13 @@ Fashion-MNIST is trained in the first round alone, ten folds in every third: the
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import httpx2
 import numpy as np
+import pyarrow as pa
 from h2o_rest import H2o, H2oFailed, error_of, jar, serving
+from pyarrow import csv
 from report import Interleaved, Measure, Part, Row, at_most, ratio_row, show, write
 from rich.console import Console
 from traffic import free_port
@@ -104,15 +106,16 @@ def _fit_rows(fields: dict[str, Any], dataset: Dataset) -> list[tuple[Array, Arr
     return [(rows.train, rows.val) for rows in (planned[number].rows() for number in sorted(planned))]
 
 
-def _csv(x: Array, y: Array, folds: Array | None = None) -> str:
+def _csv(x: Array, y: Array, folds: Array | None = None) -> bytes:
     """Write rows for H2O-3; a column "fold" names where each is held out."""
-    columns = [f"x{i}" for i in range(x[0].size)] + ([] if folds is None else ["fold"]) + ["y"]
-    labels: Iterable[str] = (f"c{label}" for label in y)
-    if folds is not None:
-        labels = (f"f{fold},{label}" for fold, label in zip(folds, labels, strict=True))
     flat = x.reshape(len(x), -1)
-    lines = (",".join(f"{value:.9g}" for value in row) + "," + label for row, label in zip(flat.tolist(), labels, strict=True))
-    return "\n".join([",".join(columns), *lines]) + "\n"
+    columns: dict[str, Any] = {f"x{i}": flat[:, i] for i in range(flat.shape[1])}
+    if folds is not None:
+        columns["fold"] = [f"f{fold}" for fold in folds]
+    columns["y"] = [f"c{label}" for label in y]
+    written = io.BytesIO()
+    csv.write_csv(pa.table(columns), written)
+    return written.getvalue()
 
 
 def _digits_frames(h2o: H2o) -> None:
@@ -181,7 +184,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=600, help="seconds beyond which no further round begins")
     parser.add_argument("--parts", nargs="+", default=list(JOBS), choices=list(JOBS), help="what is trained")
     parser.add_argument("--peers", default=sys.executable, help="interpreter of the environment that has the package h2o")
-    parser.add_argument("--json", type=Path, help="file for the rows and every measured value, written after each round")
+    parser.add_argument("--json", type=Path, help="file for the rows and every measured value, written as they come")
     return parser.parse_args()
 
 
@@ -232,9 +235,9 @@ def _variants(names: list[str], client: httpx2.Client, h2o: H2o, part: Part) -> 
             part.left_out.append(f"{TITLES['fashion']}: {error}")
             names = [name for name in names if name != "fashion"]
     for name in names:
-        variants[f"{name} ours"] = lambda name=name: _trained(client, name)  # type: ignore[misc]
+        variants[f"{name} ours"] = lambda name=name: _trained(client, name)
         for theirs in [one for own, one, _ in SIDES if own == name]:
-            variants[f"{theirs} h2o"] = lambda theirs=theirs: _trained_by_h2o(h2o, theirs)  # type: ignore[misc]
+            variants[f"{theirs} h2o"] = lambda theirs=theirs: _trained_by_h2o(h2o, theirs)
     for _ in range(2):
         _trained(client, "digits")
     _trained_by_h2o(h2o, "digits")

@@ -41,7 +41,7 @@ class H2o:
         """Its version."""
         return str(self._get("/3/Cloud")["version"])
 
-    def frame(self, name: str, csv: str, types: Mapping[str, str]) -> str:
+    def frame(self, name: str, csv: bytes, types: Mapping[str, str]) -> str:
         """Upload rows with a header as a frame; give its name. Columns are numbers unless `types` says otherwise."""
         answer = self._client.post(f"/3/PostFile?destination_frame={name}.csv", files={"file": (f"{name}.csv", csv)})
         source = answer.raise_for_status().json()["destination_frame"]

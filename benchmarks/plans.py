@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.pool import Pool
 from typing import Any
 
@@ -22,6 +23,19 @@ from training.records import EpochRecord, FitOutcome
 from training.warmup import warm_up
 
 DIGITS = builtin.load("digits")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of stacks: how their fits ended, and what their epochs took together, with figures but without final scores."""
+
+    outcomes: tuple[FitOutcome, ...]
+    epoch_seconds: float
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all fits together."""
+        return sum(outcome.last_epoch or 0 for outcome in self.outcomes)
 
 
 def digits_job(epochs: int, **fields: Any) -> JobSpec:
@@ -78,8 +92,8 @@ def fit_seconds(planned: PlannedFit) -> tuple[float, float]:
     return last - began, time.perf_counter() - began
 
 
-def concluded(spec: JobSpec, workers: int = 1, pool: Pool | None = None) -> int:
-    """Run a plan of one round to its conclusion, here or by the processes of a pool; give the epochs of all its fits together.
+def concluded(spec: JobSpec, workers: int = 1, pool: Pool | None = None) -> Trained:
+    """Run a plan of one round to its conclusion, here or by the processes of a pool; give what was trained.
 
     Raises:
         RuntimeError: it did not conclude with a result.
@@ -91,12 +105,12 @@ def concluded(spec: JobSpec, workers: int = 1, pool: Pool | None = None) -> int:
         ended = [_trained(shard) for shard in shards]
     else:
         ended = pool.starmap(_trained_by_number, [(spec, [fit.number for fit in shard]) for shard in shards], chunksize=1)
-    outcomes = [outcome for one in ended for outcome in one]
+    trained = Trained(tuple(outcome for one in ended for outcome in one.outcomes), sum(one.epoch_seconds for one in ended))
     hashes = {fit.number: fit.row_hash for fit in round_.fits}
-    conclusion = replay(spec, DIGITS, [_result(outcome, hashes[outcome.fit]) for outcome in outcomes]).conclusion
+    conclusion = replay(spec, DIGITS, [_result(outcome, hashes[outcome.fit]) for outcome in trained.outcomes]).conclusion
     if conclusion is None or conclusion.result is None:
         raise RuntimeError("the plan did not conclude")
-    return sum(outcome.last_epoch or 0 for outcome in outcomes)
+    return trained
 
 
 def concluded_seconds(spec: JobSpec) -> float:
@@ -106,13 +120,19 @@ def concluded_seconds(spec: JobSpec) -> float:
     return time.perf_counter() - began
 
 
-def _trained(shard: Sequence[PlannedFit]) -> list[FitOutcome]:
+def _trained(shard: Sequence[PlannedFit]) -> Trained:
     """Train one stack to its end."""
     materializer = Materializer(DIGITS)
-    return [event for event in train(Stack([materializer.materialize(fit).fit for fit in shard])) if isinstance(event, FitOutcome)]
+    outcomes, seconds = [], {}
+    for event in train(Stack([materializer.materialize(fit).fit for fit in shard])):
+        if isinstance(event, FitOutcome):
+            outcomes.append(event)
+        else:
+            seconds[event.epoch] = event.seconds  # of all fits of the stack
+    return Trained(tuple(outcomes), sum(seconds.values()))
 
 
-def _trained_by_number(spec: JobSpec, numbers: Sequence[int]) -> list[FitOutcome]:
+def _trained_by_number(spec: JobSpec, numbers: Sequence[int]) -> Trained:
     """Do the same in a process that knows the spec alone: rows are drawn again by replay."""
     planned = replay(spec, DIGITS, []).planned
     return _trained([planned[number] for number in numbers])

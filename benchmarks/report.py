@@ -137,8 +137,8 @@ class Interleaved:
     found: dict[str, dict[int, float]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
-    def run(self) -> Iterator[int]:
-        """Measure; yield after each round."""
+    def run(self) -> Iterator[str]:
+        """Measure; yield each variant's name after it ran."""
         began, last = time.monotonic(), dict.fromkeys(self.variants, 0.0)
         for number in range(self.rounds):
             due = [name for name in self.variants if number % self.every.get(name, 1) == 0]
@@ -149,7 +149,7 @@ class Interleaved:
                 self._measure(name, number)
                 last[name] = time.monotonic() - started
                 print(f"[{time.monotonic() - began:5.0f} s] round {number + 1} of {self.rounds}: {name} {last[name]:.2f} s", flush=True)
-            yield number
+                yield name
 
     def _measure(self, name: str, number: int) -> None:
         try:
