@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency load soak recovery plans clean
+.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency overhead scale load soak recovery peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
 latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py
 
+overhead: $(VENV)/.dev ## Measure what the service costs beyond training, on SQLite and on PostgreSQL (ROUNDS)
+	$(BIN)/python benchmarks/overhead.py --rounds $(or $(ROUNDS),15)
+
+scale: $(VENV)/.dev ## Measure throughput against workers, costs a job, large queues and long curves
+	$(BIN)/python benchmarks/scale.py
+
 load: $(VENV)/.dev ## Measure one API under 10 000 jobs, 200 pollers and 100 event streams (MINUTES, 10)
 	$(BIN)/python benchmarks/load.py --minutes $(or $(MINUTES),10)
 
@@ -68,12 +74,16 @@ soak: $(VENV)/.dev ## Measure the memory of one worker over 5 000 jobs (JOBS)
 recovery: $(VENV)/.dev ## Measure how soon killed workers' jobs go on, and submissions while the queue is down for a minute
 	$(BIN)/python benchmarks/recovery.py
 
-PEERS ?= $(BIN)/python
-plans: $(VENV)/.dev ## Measure cross-validation and bagging beside other libraries (PEERS, a Python that has them)
-	$(BIN)/python benchmarks/plans.py --peers $(PEERS)
+PEERS ?= $(firstword $(wildcard peers/bin/python) $(BIN)/python)
+peers: ## Install the libraries that benchmarks run beside, in an environment of their own (folder peers; Java comes with the system)
+	test -x peers/bin/python || $(PYTHON) -m venv peers
+	peers/bin/python -m pip install --quiet --requirement benchmarks/peers.txt
 
-clean: ## Delete the environment, caches and the embedded system's data
-	rm -rf $(VENV) .holdout .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
+bench: $(VENV)/.dev ## Measure everything that has a target beside its peers, write docs/benchmarks.md (PEERS, a Python that has them; ONLY, parts)
+	$(BIN)/python benchmarks/bench.py --peers $(PEERS) $(if $(ONLY),--only $(ONLY))
+
+clean: ## Delete environments, caches and the embedded system's data
+	rm -rf $(VENV) peers .holdout .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
 
 # An environment is made once, and again when what it holds changes.
 $(VENV)/.embedded: pyproject.toml constraints.txt

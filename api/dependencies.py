@@ -15,6 +15,7 @@ from api.memory import hand_back
 from api.nudges import Nudges
 from api.queue import Queue
 from api.readiness import Checks
+from api.sent import Sent
 from api.settings import ApiSettings
 from api.shortcuts import Shortcuts
 from api.together import Together
@@ -41,6 +42,7 @@ class Resources:
         self.settings = settings
         self.db = db
         self.queue = Queue(settings.broker_url)
+        self.sent = Sent(db)
         self.nudges = Nudges(settings.broker_url, db)
         self.artifacts = Artifacts(settings.artifacts_url)
         self.datasets = Datasets(db, self.artifacts)

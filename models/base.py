@@ -7,6 +7,7 @@ columns for each parameter. Layers view into it. Axes: K stacked fits, B batch r
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
@@ -22,13 +23,17 @@ WIDE_ROWS = 32
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """One learned tensor of a network. Penalties act on `weight` only."""
+    """One learned tensor of a network. Penalties act on `weight` only.
+
+    `is_channels_last`: a kernel [O, C, *window] lies in its row as [O, *window, C], which is how fast convolutions read it.
+    """
 
     name: str
     shape: tuple[int, ...]
     kind: Literal["weight", "bias", "scale", "shift"]
     fan_in: int = 0
     fan_out: int = 0
+    is_channels_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,11 @@ class BufferSpec:
 
 @dataclass(frozen=True)
 class Segments:
-    """Where each named tensor lies in a row of the matrix."""
+    """Where each named tensor lies in a row of the matrix; those of `channels_last` with their second axis last."""
 
     offsets: Mapping[str, tuple[int, tuple[int, ...]]]
     width: int
+    channels_last: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, specs: Sequence[ParameterSpec] | Sequence[BufferSpec]) -> "Segments":
@@ -55,16 +61,43 @@ class Segments:
         for spec in specs:
             offsets[spec.name] = (position, spec.shape)
             position += -(-math.prod(spec.shape) // ALIGNMENT) * ALIGNMENT
-        return cls(offsets=offsets, width=max(position, ALIGNMENT))
+        last = frozenset(spec.name for spec in specs if isinstance(spec, ParameterSpec) and spec.is_channels_last)
+        return cls(offsets=offsets, width=max(position, ALIGNMENT), channels_last=last)
 
     def view(self, matrix: Tensor, name: str) -> Tensor:
         """View one tensor of every row of `matrix` [K, width] as [K, *shape]."""
         start, shape = self.offsets[name]
-        return matrix[:, start : start + math.prod(shape)].view(len(matrix), *shape)
+        flat = matrix[:, start : start + math.prod(shape)]
+        if name not in self.channels_last:
+            return flat.view(len(matrix), *shape)
+        units, channels, *window = shape
+        return flat.view(len(matrix), units, *window, channels).movedim(-1, 2)
 
     def views(self, matrix: Tensor) -> dict[str, Tensor]:
         """View every tensor of every row."""
         return {name: self.view(matrix, name) for name in self.offsets}
+
+    def usual(self, row: Tensor) -> Tensor:
+        """Give a row [width] with every tensor in the order of its shape: what is written does not know how rows are stored."""
+        if not self.channels_last:
+            return row
+        found = torch.empty_like(row)
+        found[self._order.to(row.device)] = row
+        return found
+
+    def stored(self, row: Tensor) -> Tensor:
+        """Give a row [width] that is in the usual order as rows are stored."""
+        return row[self._order.to(row.device)] if self.channels_last else row
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """For every position of a stored row, its position in the usual order."""
+        usual = torch.arange(self.width)
+        order = usual.clone().unsqueeze(0)
+        for name in self.channels_last:
+            start, shape = self.offsets[name]
+            self.view(order, name).copy_(usual[start : start + math.prod(shape)].view(1, *shape))
+        return order[0]
 
 
 class Masks(Protocol):
@@ -112,6 +145,9 @@ class Network(Protocol):
     @property
     def buffers(self) -> Sequence[BufferSpec]:
         """Declare what is followed."""
+
+    def prepared(self, run: Run) -> Run:
+        """Compute what every chunk of an evaluation pass would, once; it holds until weights change."""
 
     def forward(self, inputs: Tensor, run: Run) -> Tensor:
         """From rows [k, B, *input_shape] to outputs [k, B, O]: logits, or the standardised target (O = 1)."""

@@ -78,6 +78,10 @@ class Mlp:
         """Declare what is followed."""
         return self.head.buffers
 
+    def prepared(self, run: Run) -> Run:
+        """Give the run itself: there is nothing to fold."""
+        return run
+
     def forward(self, inputs: Tensor, run: Run) -> Tensor:
         """From [k, B, *input_shape] to [k, B, O]."""
         return self.head.forward(inputs.flatten(2), run)

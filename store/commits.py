@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobs.states import FailureKind, FitStatus, JobStatus, ShardStatus
@@ -25,6 +25,22 @@ from training.records import EpochRecord, StopReason
 
 _SHARDS = table(ShardRow)
 _FITS = table(FitRow)
+_JOBS = table(JobRow)
+
+# What every commit asks for is built once: building a statement costs six times as much as sending it to SQLite.
+_OF_FIT = (_FITS.c.job_id == bindparam("of_job"), _FITS.c.number == bindparam("of_number"))
+_RAISE = (
+    update(_JOBS)
+    .where(_JOBS.c.id == bindparam("of_job"), _JOBS.c.status == JobStatus.RUNNING)
+    .values(version=_JOBS.c.version + 1)
+    .returning(_JOBS.c.version, _JOBS.c.cancel_requested_at, _JOBS.c.pause_requested_at)
+)
+_RAISE_AND_NOTE = _RAISE.values(environment=func.coalesce(_JOBS.c.environment, bindparam("trained_with", type_=_JOBS.c.environment.type)))
+_ADD_EPOCHS = insert(table(EpochRow))
+_ADD_STEPS = update(_FITS).where(*_OF_FIT).values(steps_done=_FITS.c.steps_done + bindparam("steps"), last_epoch=bindparam("epoch"))
+_CHANGE_FIT = update(_FITS).where(*_OF_FIT)
+_END_OWN_FITS = update(_FITS).where(_FITS.c.shard_id == bindparam("of_shard"), _FITS.c.status == FitStatus.RUNNING)
+_COUNTED_SHARDS = select(_SHARDS.c.status, func.count()).where(_SHARDS.c.job_id == bindparam("of_job")).group_by(_SHARDS.c.status)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,23 +112,17 @@ def commit(
     ends_shard = is_done or finish is not None
     with db.write() as connection:
         now = db.now(connection)
-        job = connection.execute(
-            update(JobRow)
-            .where(JobRow.id == claim.job_id, JobRow.status == JobStatus.RUNNING)
-            .values(version=JobRow.version + 1)
-            .returning(JobRow.version, JobRow.cancel_requested_at, JobRow.pause_requested_at)
-        ).first()
+        noted = {} if environment is None or not ends_shard else {"trained_with": environment}
+        job = connection.execute(_RAISE_AND_NOTE if noted else _RAISE, {"of_job": claim.job_id, **noted}).first()
         if job is None:
             raise LeaseLost(claim.shard_id)
-        hold(connection, claim, now, lease_seconds, is_done=ends_shard)
         _insert_epochs(connection, claim, job.version, epochs)
+        hold(connection, claim, now, lease_seconds, is_done=ends_shard, counts=True)
         # In this order: a fit that ended since names its last checkpoint or none.
         told = [event for checkpoint in checkpoints if (event := _keep_checkpoint(connection, claim, checkpoint)) is not None]
         told += [_end_fit(connection, claim, outcome) for outcome in outcomes]
-        _count_progress(connection, claim)
         is_cancelled, must_advance = job.cancel_requested_at is not None, False
         if ends_shard:
-            _note_environment(connection, claim, environment)
             final = (
                 replace(finish or Finish(status=JobStatus.CANCELLED), status=JobStatus.CANCELLED, failure=None) if is_cancelled else finish
             )
@@ -131,11 +141,12 @@ def _close(
 ) -> tuple[Finish | None, bool]:
     """End a shard: say how the job ends with it, if it does, and whether its plan must be advanced: by this worker, unless it dies."""
     final = final or _timed_out(connection, claim)
-    _end_own_fits(connection, claim, final)
-    if final is not None and _is_unwanted(final):
+    is_unwanted = final is not None and _is_unwanted(final)
+    if final is not None and is_unwanted:
         _withdraw(connection, claim, final)
-    counted = select(ShardRow.status, func.count()).where(ShardRow.job_id == claim.job_id).group_by(ShardRow.status)
-    counts: dict[ShardStatus, int] = {row[0]: row[1] for row in connection.execute(counted)}
+    counts: dict[ShardStatus, int] = {row[0]: row[1] for row in connection.execute(_COUNTED_SHARDS, {"of_job": claim.job_id})}
+    if is_unwanted or final is None or counts.get(ShardStatus.RUNNING, 0):  # else the job's end fails all that is open
+        _end_own_fits(connection, claim, final)
     if counts.get(ShardStatus.RUNNING, 0):
         return None, False
     if final is not None:
@@ -153,7 +164,7 @@ def _end_own_fits(connection: Connection, claim: Claim, final: Finish | None) ->
     left = {"status": FitStatus.FAILED, "stop_reason": FitStatus.FAILED.value}
     if final is not None and _is_unwanted(final):
         left = {"status": FitStatus.CANCELLED, "stop_reason": _unwanted_reason(final)}
-    connection.execute(update(_FITS).where(_FITS.c.shard_id == claim.shard_id, _FITS.c.status == FitStatus.RUNNING).values(**left))
+    connection.execute(_END_OWN_FITS, {"of_shard": claim.shard_id, **left})
 
 
 def _withdraw(connection: Connection, claim: Claim, final: Finish) -> None:
@@ -194,16 +205,11 @@ def _unwanted_reason(final: Finish) -> str:
     return (StopReason.CANCELLED if final.status is JobStatus.CANCELLED else StopReason.TIME_LIMIT).value
 
 
-def _note_environment(connection: Connection, claim: Claim, environment: dict[str, Any] | None) -> None:
-    if environment is not None:
-        connection.execute(update(JobRow).where(JobRow.id == claim.job_id, JobRow.environment.is_(None)).values(environment=environment))
-
-
 def _insert_epochs(connection: Connection, claim: Claim, version: int, epochs: Sequence[EpochRecord]) -> None:
     if not epochs:
         return
     try:
-        connection.execute(insert(EpochRow), [_epoch_values(claim.job_id, version, record) for record in epochs])
+        connection.execute(_ADD_EPOCHS, [_epoch_values(claim.job_id, version, record) for record in epochs])
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
@@ -212,11 +218,7 @@ def _insert_epochs(connection: Connection, claim: Claim, version: int, epochs: S
     for number in sorted({record.fit for record in epochs}):
         own = [record for record in epochs if record.fit == number]
         steps = sum(record.steps for record in own)
-        connection.execute(
-            update(_FITS)
-            .where(_FITS.c.job_id == claim.job_id, _FITS.c.number == number)
-            .values(steps_done=_FITS.c.steps_done + steps, last_epoch=own[-1].epoch)
-        )
+        connection.execute(_ADD_STEPS, {"of_job": claim.job_id, "of_number": number, "steps": steps, "epoch": own[-1].epoch})
 
 
 def _epoch_values(job_id: str, version: int, record: EpochRecord) -> dict[str, Any]:
@@ -244,7 +246,7 @@ def _end_fit(connection: Connection, claim: Claim, end: FitEnd) -> tuple[str, di
     values = {name: getattr(end, name) for name in names}
     if not end.keeps_checkpoint:
         values |= {"checkpoint_url": None, "checkpoint_epoch": None}
-    connection.execute(update(_FITS).where(_FITS.c.job_id == claim.job_id, _FITS.c.number == end.number).values(**values))
+    connection.execute(_CHANGE_FIT, {"of_job": claim.job_id, "of_number": end.number, **values})
     return "fit", {
         "fit": end.number,
         "status": end.status.value,
@@ -264,14 +266,3 @@ def _keep_checkpoint(connection: Connection, claim: Claim, kept: FitCheckpoint) 
     if kept.figures is None:
         return None
     return "fit", {"fit": kept.number, "status": FitStatus.PENDING.value, "stop_reason": StopReason.PAUSED.value, "epoch": kept.epoch}
-
-
-def _count_progress(connection: Connection, claim: Claim) -> None:
-    """Remember the furthest step any attempt reached; reaching a new one ends a row of idle attempts."""
-    done = select(func.coalesce(func.sum(_FITS.c.steps_done), 0)).where(_FITS.c.shard_id == claim.shard_id).scalar_subquery()
-    is_further = done > _SHARDS.c.furthest_step
-    values = {
-        "furthest_step": case((is_further, done), else_=_SHARDS.c.furthest_step),
-        "idle_attempts": case((is_further, 0), else_=_SHARDS.c.idle_attempts),
-    }
-    connection.execute(update(_SHARDS).where(_SHARDS.c.id == claim.shard_id).values(**values))

@@ -7,7 +7,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from jobs.states import CLAIMABLE, FitStatus, JobStatus, ShardStatus
 from store.engine import Database
@@ -24,6 +24,56 @@ _SHARDS = table(ShardRow)
 _FITS = table(FitRow)
 _EPOCHS = table(EpochRow)
 OPEN_FITS = (FitStatus.PENDING, FitStatus.RUNNING)
+
+# What every shard asks for is built once: building a statement costs six times as much as sending it to SQLite.
+_LOCK_JOB_OF = (
+    select(table(JobRow))
+    .join(_SHARDS, _SHARDS.c.job_id == table(JobRow).c.id)
+    .where(_SHARDS.c.id == bindparam("of_shard"))
+    .with_for_update(of=table(JobRow))
+)
+_TAKE = (
+    update(_SHARDS)
+    .where(
+        _SHARDS.c.id == bindparam("of_shard"),
+        or_(
+            _SHARDS.c.status == ShardStatus.PENDING,
+            and_(
+                _SHARDS.c.status == ShardStatus.RUNNING,
+                _SHARDS.c.lease_expires_at < bindparam("now", type_=_SHARDS.c.lease_expires_at.type),
+            ),
+        ),
+        _SHARDS.c.idle_attempts < MAX_IDLE_ATTEMPTS,
+    )
+    .values(attempt=_SHARDS.c.attempt + 1, idle_attempts=_SHARDS.c.idle_attempts + 1)
+    .returning(_SHARDS.c.attempt, _SHARDS.c.round)
+)
+_TO_TRAIN = (
+    select(_FITS.c.number, _FITS.c.row_hash, _FITS.c.checkpoint_url, _FITS.c.checkpoint_epoch, _FITS.c.pause_at, _FITS.c.rungs)
+    .where(_FITS.c.shard_id == bindparam("of_shard"), _FITS.c.status.in_(OPEN_FITS))
+    .order_by(_FITS.c.number)
+)
+_BEGIN_FITS = (
+    update(_FITS)
+    .where(_FITS.c.job_id == bindparam("of_job"), _FITS.c.number.in_(bindparam("numbers", expanding=True)))
+    .values(status=FitStatus.RUNNING)
+)
+_OPEN_SHARDS = select(func.count()).where(_SHARDS.c.job_id == bindparam("of_job"), _SHARDS.c.status != ShardStatus.DONE)
+_HELD = and_(
+    _SHARDS.c.id == bindparam("of_shard"),
+    _SHARDS.c.attempt == bindparam("of_attempt"),
+    _SHARDS.c.status == ShardStatus.RUNNING,
+    _SHARDS.c.worker == bindparam("of_worker"),
+)
+_HOLD = update(_SHARDS).where(_HELD)
+_done = select(func.coalesce(func.sum(_FITS.c.steps_done), 0)).where(_FITS.c.shard_id == bindparam("of_shard")).scalar_subquery()
+_HOLD_AND_COUNT = _HOLD.values(
+    furthest_step=case((_done > _SHARDS.c.furthest_step, _done), else_=_SHARDS.c.furthest_step),
+    idle_attempts=case((_done > _SHARDS.c.furthest_step, 0), else_=_SHARDS.c.idle_attempts),
+)
+# A claim counted one; progress since then has already set the count back to 0.
+_HAND_BACK = _HOLD.values(idle_attempts=case((_SHARDS.c.idle_attempts > 0, _SHARDS.c.idle_attempts - 1), else_=0)).returning(_SHARDS.c.id)
+_ASK = select(JobRow.version, JobRow.status, JobRow.cancel_requested_at, JobRow.pause_requested_at).where(JobRow.id == bindparam("of_job"))
 _CLAIMED = ("number", "row_hash", "checkpoint_url", "checkpoint_epoch")
 
 
@@ -62,52 +112,28 @@ def claim(db: Database, shard_id: str, worker: str, lease_seconds: float) -> Cla
     A shard taken over goes on from the last checkpoint of its unfinished fits: later epochs are deleted.
     """
     with db.write() as connection:
-        job_id = connection.scalar(select(ShardRow.job_id).where(ShardRow.id == shard_id))
-        job = None if job_id is None else lock(connection, job_id)
+        job = connection.execute(_LOCK_JOB_OF, {"of_shard": shard_id}).first()
         if job is None or job.status not in CLAIMABLE or job.cancel_requested_at is not None or job.pause_requested_at is not None:
             return None
         now = db.now(connection)
-        is_free = or_(
-            _SHARDS.c.status == ShardStatus.PENDING, and_(_SHARDS.c.status == ShardStatus.RUNNING, _SHARDS.c.lease_expires_at < now)
-        )
-        taken = connection.execute(
-            update(_SHARDS)
-            .where(_SHARDS.c.id == shard_id, is_free, _SHARDS.c.idle_attempts < MAX_IDLE_ATTEMPTS)
-            .values(
-                status=ShardStatus.RUNNING,
-                attempt=_SHARDS.c.attempt + 1,
-                idle_attempts=_SHARDS.c.idle_attempts + 1,
-                worker=worker,
-                lease_expires_at=now + dt.timedelta(seconds=lease_seconds),
-            )
-            .returning(_SHARDS.c.attempt, _SHARDS.c.round)
-        ).first()
+        values = {"status": ShardStatus.RUNNING, "worker": worker, "lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
+        taken = connection.execute(_TAKE, {"of_shard": shard_id, "now": now, **values}).first()
         if taken is None:
             return None
-        found = (
-            connection.execute(
-                select(_FITS.c.number, _FITS.c.row_hash, _FITS.c.checkpoint_url, _FITS.c.checkpoint_epoch, _FITS.c.pause_at, _FITS.c.rungs)
-                .where(_FITS.c.shard_id == shard_id, _FITS.c.status.in_(OPEN_FITS))
-                .order_by(_FITS.c.number)
-            )
-            .mappings()
-            .all()
-        )
+        found = connection.execute(_TO_TRAIN, {"of_shard": shard_id}).mappings().all()
         # A fit that an earlier attempt brought to where it pauses waits for its plan: it is not to be trained.
         fits = [ClaimedFit(**{name: fit[name] for name in _CLAIMED}) for fit in found if str(fit["pause_at"]) not in (fit["rungs"] or {})]
         if taken.attempt > 1:
             for fit in fits:
                 _rewind(connection, job.id, fit.number, fit.checkpoint_epoch)
-        numbers = [fit.number for fit in fits]
-        connection.execute(update(_FITS).where(_FITS.c.job_id == job.id, _FITS.c.number.in_(numbers)).values(status=FitStatus.RUNNING))
-        open_shards = select(func.count()).where(_SHARDS.c.job_id == job.id, _SHARDS.c.status != ShardStatus.DONE)
-        is_alone = connection.execute(open_shards).scalar_one() == 1
+        connection.execute(_BEGIN_FITS, {"of_job": job.id, "numbers": [fit.number for fit in fits]})
+        is_alone = connection.execute(_OPEN_SHARDS, {"of_job": job.id}).scalar_one() == 1
         started = job.started_at or now
         paused_seconds = job.paused_seconds
         if job.status is JobStatus.QUEUED and job.started_at is not None:  # it was resumed, and nobody has worked at it since
             paused_seconds += max(0.0, (now - job.queued_at).total_seconds())
-        values = {"status": JobStatus.RUNNING, "started_at": started, "paused_seconds": paused_seconds, "phase": "training"}
-        version = bump(connection, job.id, **values)
+        change = {"status": JobStatus.RUNNING, "started_at": started, "paused_seconds": paused_seconds, "phase": "training"}
+        version = bump(connection, job.id, **change)
         if job.status is JobStatus.QUEUED:
             tell(connection, job.id, version, now, [("status", {"status": JobStatus.RUNNING.value})])
     return Claim(
@@ -144,9 +170,8 @@ def renew(db: Database, claim: Claim, lease_seconds: float) -> Orders:
         LeaseLost: this attempt does not hold the shard any more.
     """
     with db.write() as connection:
-        hold(connection, claim, db.now(connection), lease_seconds, is_done=False)
-        columns = (JobRow.version, JobRow.status, JobRow.cancel_requested_at, JobRow.pause_requested_at)
-        job = connection.execute(select(*columns).where(JobRow.id == claim.job_id)).one()
+        hold(connection, claim, db.now(connection), lease_seconds)
+        job = connection.execute(_ASK, {"of_job": claim.job_id}).one()
         if job.status is not JobStatus.RUNNING:
             raise LeaseLost(claim.shard_id)
     return Orders(version=job.version, is_cancelled=job.cancel_requested_at is not None, is_pausing=job.pause_requested_at is not None)
@@ -162,17 +187,7 @@ def release(db: Database, claim: Claim) -> bool:
         if job is None:
             return False
         back = connection.execute(
-            update(_SHARDS)
-            .where(held_by(claim))
-            .values(
-                status=ShardStatus.PENDING,
-                worker=None,
-                lease_expires_at=None,
-                sent_at=None,
-                # A claim counted one; progress since then has already set the count back to 0.
-                idle_attempts=case((_SHARDS.c.idle_attempts > 0, _SHARDS.c.idle_attempts - 1), else_=0),
-            )
-            .returning(_SHARDS.c.id)
+            _HAND_BACK, {**_by(claim), "status": ShardStatus.PENDING, "worker": None, "lease_expires_at": None, "sent_at": None}
         ).first()
         if back is not None:
             others = select(_SHARDS.c.id).where(_SHARDS.c.job_id == claim.job_id, _SHARDS.c.status == ShardStatus.RUNNING).limit(1)
@@ -214,25 +229,29 @@ def release_worker(db: Database, worker_prefix: str, only: str | None = None) ->
     return [*shards, *jobs]
 
 
-def held_by(claim: Claim) -> Any:
-    """Tell whether a shard's row is still held by this attempt."""
-    return and_(
-        _SHARDS.c.id == claim.shard_id,
-        _SHARDS.c.attempt == claim.attempt,
-        _SHARDS.c.status == ShardStatus.RUNNING,
-        _SHARDS.c.worker == claim.worker,
-    )
+def hold(
+    connection: Connection, claim: Claim, now: dt.datetime, lease_seconds: float, *, is_done: bool = False, counts: bool = False
+) -> None:
+    """Renew the lease if this attempt still holds the shard, or end it where it `is_done`: the attempt's number is the fence.
 
+    With `counts` the furthest step that any attempt reached is remembered too; reaching a new one ends a row of idle attempts.
 
-def hold(connection: Connection, claim: Claim, now: dt.datetime, lease_seconds: float, *, is_done: bool) -> None:
-    """Renew the lease if this attempt still holds the shard: its number is the fence."""
+    Raises:
+        LeaseLost: it does not hold the shard.
+    """
     values = (
         {"status": ShardStatus.DONE, "lease_expires_at": None}
         if is_done
         else {"lease_expires_at": now + dt.timedelta(seconds=lease_seconds)}
     )
-    if connection.execute(update(_SHARDS).where(held_by(claim)).values(**values)).rowcount == 0:
+    held = connection.execute(_HOLD_AND_COUNT if counts else _HOLD, {**_by(claim), **values})
+    if held.rowcount == 0:
         raise LeaseLost(claim.shard_id)
+
+
+def _by(claim: Claim) -> dict[str, Any]:
+    """Give what `_HELD` is told."""
+    return {"of_shard": claim.shard_id, "of_attempt": claim.attempt, "of_worker": claim.worker}
 
 
 def _rewind(connection: Connection, job_id: str, number: int, epoch: int | None) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, false, func, or_, select, update
 
 from jobs.messages import CPU_QUEUE, GPU_QUEUE
 from jobs.states import CLAIMABLE, FailureKind, FitStatus, JobStatus, ShardStatus
@@ -17,6 +17,9 @@ from store.shards import MAX_IDLE_ATTEMPTS, OPEN_FITS
 from store.tables import FitRow, JobRow, ShardRow, table
 
 _SHARDS = table(ShardRow)
+_FREE = select(_SHARDS.c.id).where(_SHARDS.c.id.in_(bindparam("ids", expanding=True))).with_for_update(skip_locked=True)
+_UNCLAIMED = _FREE.where(_SHARDS.c.status == ShardStatus.PENDING, _SHARDS.c.attempt == 0)
+_MARK = update(_SHARDS).where(_SHARDS.c.id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,16 +175,17 @@ def _busy(connection: Connection, job_ids: set[str]) -> dict[str, int]:
 
 
 @again_if_undone
-def mark_sent(db: Database, shard_ids: Sequence[str]) -> None:
+def mark_sent(db: Database, shard_ids: Sequence[str], *, only_unclaimed: bool = False) -> None:
     """Note that these shards' ids were handed to the broker.
 
     Rows that somebody else holds are passed over, for waiting for several in any order could end in a deadlock: what is
-    not noted is sent again, which does no harm.
+    not noted is sent again, which does no harm. `only_unclaimed` passes over what a worker has had by now, for who notes
+    it late: a shard that was handed back meanwhile is to be sent again.
     """
     with db.write() as connection:
-        free = select(_SHARDS.c.id).where(_SHARDS.c.id.in_(shard_ids)).with_for_update(skip_locked=True)
-        ids = connection.scalars(free).all()
-        connection.execute(update(_SHARDS).where(_SHARDS.c.id.in_(ids)).values(sent_at=db.now(connection)))
+        ids = connection.scalars(_UNCLAIMED if only_unclaimed else _FREE, {"ids": list(shard_ids)}).all()
+        if ids:
+            connection.execute(_MARK, {"ids": ids, "sent_at": db.now(connection)})
 
 
 def reap(db: Database) -> list[str]:

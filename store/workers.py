@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from store.engine import Database
 from store.tables import WorkerRow, table
@@ -16,6 +16,12 @@ LIVE_SECONDS = 30.0
 EPOCH_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Limits in seconds under which epochs are counted."""
 _SWEEPER = "sweeper:"
+_WORKERS = table(WorkerRow)
+_LIVE = (
+    select(_WORKERS)
+    .where(_WORKERS.c.seen_at >= bindparam("since", type_=_WORKERS.c.seen_at.type), ~_WORKERS.c.id.startswith(_SWEEPER, autoescape=True))
+    .order_by(_WORKERS.c.id)
+)
 
 Counts = dict[str, float]
 """Cumulative counts by name, of one process."""
@@ -55,8 +61,7 @@ def live(db: Database, *, within_seconds: float = LIVE_SECONDS) -> list[WorkerSt
     """List workers heard of within these seconds."""
     with db.read() as connection:
         since = db.now(connection) - dt.timedelta(seconds=within_seconds)
-        query = select(table(WorkerRow)).where(WorkerRow.seen_at >= since, ~WorkerRow.id.startswith(_SWEEPER, autoescape=True))
-        rows = connection.execute(query.order_by(WorkerRow.id)).all()
+        rows = connection.execute(_LIVE, {"since": since}).all()
     return [WorkerState(id=row.id, seen_at=row.seen_at, devices=row.devices, environment=row.environment) for row in rows]
 
 

@@ -27,8 +27,10 @@ def resampled(figures: RowFigures, resamples: int, seed: int, split: str) -> Dra
     for start in range(0, resamples, block):
         stop = min(start + block, resamples)
         chosen = draws.integers(0, rows, (stop - start, rows), dtype=narrowest).astype(np.intp)
+        drawn = np.empty(chosen.shape)
         for column, values in enumerate(columns):
-            sums[start:stop, column] = values.take(chosen).sum(axis=1)
+            # No number is out of range: "clip" spares numpy a second copy, in case one were.
+            sums[start:stop, column] = values.take(chosen, out=drawn, mode="clip").sum(axis=1)
     return _from_sums(sums, rows, is_classes=figures.hit is not None)
 
 

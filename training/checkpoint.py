@@ -1,6 +1,6 @@
 """All that one fit has come to after an epoch, as bytes: what it goes on from, bit for bit.
 
-Rows of the stack's matrices, as they are, and a JSON of counts and figures beside them. Nothing of random numbers: they
+Rows of the stack's matrices, every tensor in the order of its shape, and a JSON of counts and figures beside them. Nothing of random numbers: they
 are derived from the seed and the epoch. A checkpoint knows nothing of the fits that shared the stack.
 """
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from models.base import Segments
 from models.closed import Spec
 from training.export import load_safetensors, safetensors_metadata, save_safetensors
 from training.members import Member
@@ -70,11 +71,11 @@ class Checkpoint:
     def restore(self, member: Member, state: Mapping[str, Tensor], best: Weights) -> None:
         """Write it over a fresh `member`, its rows `state` and, if it has best weights, over `best`, which become the member's."""
         for name, row in state.items():
-            row.copy_(torch.from_numpy(self.arrays[name]))
+            row.copy_(self._row(name, best.layout))
         facts = self.facts
         if facts.stopper.best_epoch is not None:
             for name, row in best.row(0).items():
-                row.copy_(torch.from_numpy(self.arrays[_BEST + name]))
+                row.copy_(self._row(_BEST + name, best.layout))
             member.best = best
         member.last_epoch, member.figures = facts.last_epoch, facts.figures
         facts.stopper.bring(member.stopper.progress)
@@ -82,9 +83,15 @@ class Checkpoint:
         if facts.schedule is not None and member.schedule.progress is not None:
             facts.schedule.bring(member.schedule.progress)
 
+    def _row(self, name: str, layout: Segments) -> Tensor:
+        row = torch.from_numpy(self.arrays[name])
+        return layout.stored(row) if _is_of_parameters(name) else row
 
-def save(member: Member, structure: str, state: Mapping[str, Tensor], *, steps: int, average_updates: int | None) -> bytes:
-    """Write what `member` of a stack of `structure` has come to; `state` are its rows of the stack's matrices.
+
+def save(
+    member: Member, structure: str, layout: Segments, state: Mapping[str, Tensor], *, steps: int, average_updates: int | None
+) -> bytes:
+    """Write what `member` of a stack of `structure` has come to; `state` are its rows of the stack's matrices, of `layout`.
 
     Raises:
         ValueError: the fit has gone through no epoch.
@@ -103,7 +110,7 @@ def save(member: Member, structure: str, state: Mapping[str, Tensor], *, steps: 
         steps=steps,
         average_updates=average_updates,
     )
-    rows = {**state, **_best_rows(member.best)}
+    rows = {name: layout.usual(row) if _is_of_parameters(name) else row for name, row in {**state, **_best_rows(member.best)}.items()}
     return save_safetensors({name: row.detach().cpu().numpy() for name, row in rows.items()}, {_KEY: facts.model_dump_json()})
 
 
@@ -130,6 +137,11 @@ def load(content: bytes, member: Member, structure: str, state: Mapping[str, Ten
     if {name: (values.shape, str(values.dtype)) for name, values in arrays.items()} != shapes:
         raise ValueError(f"{place} holds other tensors than the fit: {sorted(arrays)}, not {sorted(shapes)}")
     return Checkpoint(facts, arrays)
+
+
+def _is_of_parameters(name: str) -> bool:
+    """Tell rows [P] (parameters, an optimizer's) from followed buffers [Q]."""
+    return not name.endswith("buffers")
 
 
 def _best_rows(best: Weights | None) -> dict[str, Tensor]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.backend import large_products
+
 
 def devices() -> list[str]:
     """List what can be trained on, without initialising CUDA (a process that did cannot fork workers that use it)."""
@@ -24,6 +26,7 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
         "arithmetic": "cuda" if device == "cuda" else torch.backends.cpu.get_cpu_capability(),
+        "large_products": "default" if device == "cuda" else large_products(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,

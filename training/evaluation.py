@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,11 +43,24 @@ def outputs(weights: Weights, x: Tensor, num_outputs: int) -> Tensor:
     whole = len(x) - len(x) % WIDE_ROWS
     starts = [*range(0, whole, weights.network.rows_at_once), whole]
     found = x.new_empty(len(x), num_outputs)
+    forward = _Pass(weights, slice(0, 1))
     for start, stop in itertools.pairwise([*starts, len(x)]):
         if stop > start:
-            rows = x[start:stop].unsqueeze(0)
-            found[start:stop] = weights.network.forward(rows, weights.run(slice(0, 1), stop - start))[0]
+            found[start:stop] = forward(x[start:stop].unsqueeze(0))[0]
     return found
+
+
+class _Pass:
+    """An evaluation pass of the fits `rows` of weights that do not change meanwhile."""
+
+    def __init__(self, weights: Weights, rows: slice) -> None:
+        """Prepare it once for all chunks of rows."""
+        self._network = weights.network
+        self._run = weights.network.prepared(weights.run(rows, WIDE_ROWS))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """From rows [k, B, *input_shape] to outputs [k, B, O]."""
+        return self._network.forward(x, replace(self._run, is_wide=x.shape[1] % WIDE_ROWS == 0))
 
 
 @torch.no_grad()
@@ -58,10 +71,9 @@ def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpe
     hits: list[list[Tensor]] = [[] for _ in parts]
     kept: list[list[Tensor]] = [[] for _ in parts]
 
-    def measure_chunk(fits: slice, chosen: Sequence[Part], start: int, stop: int) -> None:
-        x = stack([part.x[start:stop] for part in chosen])
+    def measure_chunk(forward: _Pass, fits: slice, chosen: Sequence[Part], start: int, stop: int) -> None:
         y = stack([part.y[start:stop] for part in chosen])
-        outputs = weights.network.forward(x, weights.run(fits, stop - start))
+        outputs = forward(stack([part.x[start:stop] for part in chosen]))
         found = row_losses(loss, outputs, y)
         right = outputs.argmax(2) == y if chosen[0].task == "classification" else found
         for k in range(len(chosen)):
@@ -70,11 +82,13 @@ def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpe
             if keeps_outputs:
                 kept[fits.start - rows.start + k].append(outputs[k])
 
+    together = _Pass(weights, rows)
     for start in range(0, whole, chunk):
-        measure_chunk(rows, parts, start, min(start + chunk, whole))
+        measure_chunk(together, rows, parts, start, min(start + chunk, whole))
     if whole < count:  # the last rows fill no vectors: each fit alone
         for k, part in enumerate(parts):
-            measure_chunk(slice(rows.start + k, rows.start + k + 1), [part], whole, count)
+            alone = slice(rows.start + k, rows.start + k + 1)
+            measure_chunk(_Pass(weights, alone), alone, [part], whole, count)
     return [_figures(part, losses[k], hits[k], kept[k]) for k, part in enumerate(parts)]
 
 

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
+from training.backend import backend_of
 from training.figures import RowFigures
 from training.outcome import outcome_of, paused
 from training.records import EpochRecord, FitOutcome, StopReason, TrainingEvent
@@ -33,7 +34,8 @@ def train(stack: Stack) -> Iterator[TrainingEvent]:
     """Train every fit of `stack` to its end, from the stack's next epoch on."""
     yield from _take(stack)
     while stack.members:
-        _run_epoch(stack, stack.next_epoch)
+        with backend_of(stack.weights):
+            _run_epoch(stack, stack.next_epoch)
         yield from _take(stack)
 
 
@@ -104,7 +106,8 @@ def _outcome(stack: Stack, i: int) -> FitOutcome:
     member = stack.members[i]
     if member.ended is StopReason.PAUSED:
         return paused(member, stack.saved(i))
-    outcome = outcome_of(member, stack.measured.alone(i))
+    with backend_of(stack.weights):
+        outcome = outcome_of(member, stack.measured.alone(i))
     if member.fit.keeps_checkpoint and outcome.stop_reason in _GONE_ON_WITH:
         return replace(outcome, checkpoint=stack.saved(i))
     return outcome

@@ -12,6 +12,7 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
+from models.base import Segments
 from models.shapes import layers
 from training.evaluation import Part
 from training.losses.build import row_losses
@@ -50,10 +51,14 @@ class Surface:
         """Give the parameters, [P]."""
         return self._weights.parameters[0]
 
+    @property
+    def layout(self) -> Segments:
+        """Say where each parameter lies in [P]."""
+        return self._weights.layout
+
     def loss(self, parameters: Tensor) -> Tensor:
         """Give the loss at `parameters` [P], differentiable."""
-        layout = self._weights.layout
-        single = {name: view[0] for name, view in layout.views(parameters.unsqueeze(0)).items()}
+        single = {name: view[0] for name, view in self.layout.views(parameters.unsqueeze(0)).items()}
         run = self._weights.run(slice(0, 1), 1)
         run = type(run)(
             specs=run.specs,
@@ -122,7 +127,8 @@ def largest_eigenvalue(surface: Surface, seed: int) -> tuple[float, int, bool]:
 
 def _power(surface: Surface, shift: float, seed: int) -> tuple[float, int, bool]:
     """Iterate on H - shift I; give its eigenvalue of largest modulus."""
-    vector = torch.randn(len(surface.at), generator=generator(seed, "sharpness", "start"), dtype=torch.float64).to(surface.at.device)
+    drawn = torch.randn(len(surface.at), generator=generator(seed, "sharpness", "start"), dtype=torch.float64)
+    vector = surface.layout.stored(drawn).to(surface.at.device)
     vector /= vector.norm()
     value = 0.0
     for iteration in range(1, _ITERATIONS + 1):
@@ -161,10 +167,11 @@ def filter_normalised(weights: Weights, seed: int) -> Tensor:
     direction = torch.zeros_like(row)
     for parameter in weights.network.parameters:
         if parameter.kind == "weight":
-            own = weights.layout.view(row, parameter.name)[0].flatten(1)
-            drawn = torch.randn(own.shape, generator=generator(seed, "sharpness", "direction", parameter.name), dtype=torch.float64)
-            scaled = drawn * (own.norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True))
-            weights.layout.view(direction, parameter.name)[0].flatten(1).copy_(scaled)
+            own = weights.layout.view(row, parameter.name)[0]
+            source = generator(seed, "sharpness", "direction", parameter.name)
+            drawn = torch.randn(own.shape, generator=source, dtype=torch.float64).flatten(1)
+            scaled = drawn * (own.flatten(1).norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True))
+            weights.layout.view(direction, parameter.name)[0].copy_(scaled.view(own.shape))
     return direction[0]
 
 

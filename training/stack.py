@@ -132,7 +132,9 @@ class Stack:
     def saved(self, i: int) -> bytes:
         """Give the checkpoint of member `i` after its last epoch."""
         updates = None if self._average is None else self._average.updates[i]
-        return save(self.members[i], self._structure, self._state(i), steps=self._optimizer.steps[i], average_updates=updates)
+        return save(
+            self.members[i], self._structure, self.weights.layout, self._state(i), steps=self._optimizer.steps[i], average_updates=updates
+        )
 
     def restore(self, checkpoints: Mapping[int, bytes]) -> None:
         """Take a stack that was not trained yet to where its fits' checkpoints were made, all after the same epoch.

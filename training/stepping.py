@@ -137,7 +137,8 @@ class Stepper:
             if sigma > 0:
                 row = self._weights.parameters[i]
                 clean[i] = row.clone()
-                row.add_(draws.normals(i, "weight_noise", row.shape) * self._weights.is_weight, alpha=sigma)
+                noise = self._weights.layout.stored(draws.normals(i, "weight_noise", row.shape))
+                row.add_(noise * self._weights.is_weight, alpha=sigma)
         yield
         for i, row in clean.items():
             self._weights.parameters[i].copy_(row)

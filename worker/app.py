@@ -30,6 +30,7 @@ from store.errors import DatabaseUnavailable
 from store.logs import configure_logs
 from store.shards import release_worker
 from store.workers import beat, forget
+from training.allocator import keep_freed_memory, return_freed_memory
 from training.calibration import calibrate
 from training.environment import devices, environment
 from training.speed import Speed
@@ -58,6 +59,8 @@ _leaving = multiprocessing.sharedctypes.RawValue("b", 0)
 """Memory shared over the fork: the parent sets it when asked to stop, and every child hands its shard back at the next epoch."""
 _speed: list[Speed] = []
 """What the parent measured of itself before it forked: its children train as fast. Empty where they may use a GPU."""
+_has_settled: list[bool] = []
+"""Whether this child process has ended a shard."""
 _place: list[Workplace] = []
 """The workplace of this child process; made after the fork."""
 
@@ -69,6 +72,10 @@ def train_shard(shard_id: str) -> None:
     structlog.contextvars.bind_contextvars(worker=_place[0].worker_id, shard_id=shard_id)
     _place[0].counters.add_shard(run_shard(_place[0], shard_id))
     gc.collect()  # rows and weights that only a cycle holds are not kept for the next job
+    if not _has_settled:  # what the first job made for all others (statements, types of columns) is not looked through after each
+        gc.freeze()
+        _has_settled.append(True)
+    return_freed_memory()
 
 
 @celery_app.task(name=ADVANCE_TASK, acks_late=True, ignore_result=True, Strategy=STRATEGY)  # type: ignore[untyped-decorator]
@@ -88,6 +95,8 @@ def _prepare_logs(**_: Any) -> None:
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _prepare_parent(**_: Any) -> None:
     torch.set_num_threads(1)
+    if not keep_freed_memory():
+        _log.info("allocator_unchanged")
     load_all()  # what children would each import for themselves
     if devices() == ["cpu"]:
         warm_up()

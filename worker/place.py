@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from data.dataset import DatasetSource
+from jobs.materialize import PreparedRows
 from jobs.plans.fits import PlannedFit
 from store.artifacts import Artifacts
 from store.engine import Database
@@ -14,6 +15,8 @@ from store.errors import ArtifactsUnavailable
 from worker.counters import Counters
 
 _log = structlog.get_logger()
+_PREPARED_BYTES = 32_000_000
+"""Rows of earlier jobs that a worker process keeps prepared."""
 
 
 def _send_nothing(shard_id: str, device: str) -> None:
@@ -65,6 +68,7 @@ class Workplace:
     database_patience_seconds: float = 60.0
     max_run_seconds: float | None = None
     plans: Plans = field(default_factory=Plans)
+    prepared: PreparedRows = field(default_factory=lambda: PreparedRows(_PREPARED_BYTES))
     counters: Counters = field(default_factory=Counters)
 
     def discard(self, keys: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from data.preprocessing.state import Preparation
 from jobs.materialize import Materializer, RowsChanged
 from jobs.plans.extendable import is_extendable
 from jobs.plans.fits import PlannedFit
-from jobs.plans.replay import replay
+from jobs.plans.replay import Replay
 from jobs.spec import JobSpec
 from jobs.states import JobStatus
 from store.commits import Finish, time_limit_failure
@@ -94,6 +94,7 @@ class _Shard:
         self._is_pausing = False
         self._planned: Mapping[int, PlannedFit] = {}
         self._preparations: dict[int, Preparation] = {}
+        self._replay: Replay | None = None
 
     def run(self) -> str:
         """Train to the end, or to the first order to stop."""
@@ -116,11 +117,12 @@ class _Shard:
     def _replayed(self, dataset: Dataset) -> Mapping[int, PlannedFit]:
         """Replay the plan up to this shard's round: the first one needs no results."""
         known = results(self._place.db, self._claim.job_id) if self._claim.round > 0 else []
-        return replay(self._spec, dataset, results_of(known, self._files)).planned
+        self._replay = Replay(self._spec, dataset)
+        return self._replay.go_on(results_of(known, self._files)).planned
 
     def _groups(self, dataset: Dataset) -> Iterator[list[Fit]]:
         """Prepare fits and group those that are trained together. One that cannot be prepared fails alone."""
-        materializer = Materializer(dataset)
+        materializer = Materializer(dataset, self._place.prepared)
         groups: dict[object, list[Fit]] = {}
         for claimed in self._claim.fits:
             try:
@@ -254,7 +256,8 @@ class _Shard:
         """End the shard. Where no other is open its plan is replayed here, and the job may end in the same transaction."""
         if self._claim.is_alone:
             known = self._ledger.brought_up_to_date(results(self._place.db, self._claim.job_id))
-            conclusion = replay(self._spec, dataset, results_of(known, self._files)).conclusion
+            replay = self._replay or Replay(self._spec, dataset)
+            conclusion = replay.go_on(results_of(known, self._files)).conclusion
             if conclusion is not None:
                 return self._write_end(finish_of(conclusion))
         return self._write_done()

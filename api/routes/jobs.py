@@ -17,7 +17,7 @@ from api.dependencies import Everything, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
-from api.sending import send_shards
+from api.sending import send_first
 from api.strict import StrictRoute
 from api.views.jobs import JobPage, JobView, PageOfParts
 from jobs.planning import shards_of
@@ -78,7 +78,7 @@ def create(spec: JobBody, response: Response, resources: Everything, me: Me, ide
         workers = len(live(resources.db))
         shards = shards_of(resolved.first_round.fits, resolved.info, workers)
         created = create_job(resources.db, resolved, shards, owner=me.owner, idempotency_key=idempotency_key, body_hash=body_hash)
-        send_shards(created.shard_ids[: in_flight(workers)], spec.device, resources)
+        send_first(created.shard_ids[: in_flight(workers)], spec.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["ETag"] = etag(job.version)

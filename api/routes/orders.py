@@ -11,7 +11,7 @@ from api.etags import etag
 from api.examples import EXTENSIONS
 from api.guard import Identity
 from api.routes.jobs import IdempotencyKey, check_device, check_room
-from api.sending import send_shards
+from api.sending import send_first, send_shards
 from api.strict import StrictRoute
 from api.views.jobs import JobView
 from jobs.extending import CannotExtend, EndedJob, Extended, Extension, check_extendable, extend
@@ -80,7 +80,7 @@ def extend_by(
         workers = len(live(resources.db))
         shards = shards_of(found.to_train, found.resolved.info, workers)
         created = extend_job(resources.db, resources.artifacts, found, shards, idempotency_key=idempotency_key, body_hash=body_hash)
-        send_shards(created.shard_ids[: in_flight(workers)], created.job.device, resources)
+        send_first(created.shard_ids[: in_flight(workers)], created.job.device, resources)
         job = created.job
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     response.headers["ETag"] = etag(job.version)

@@ -53,20 +53,36 @@ def replay(spec: JobSpec, dataset: Dataset, results: Sequence[FitResult]) -> Rep
     Raises:
         ReplayMismatch: a stored fit is not the one that the plan asks for under its number.
     """
-    known = {result.number: result for result in results}
-    planned: dict[int, PlannedFit] = {}
-    plan = start(spec, dataset)
-    awaited, index = next(plan), 0
-    while True:
-        planned |= {fit.number: fit for fit in awaited.fits}
-        are_known = [_is_known(fit, known) for fit in awaited.fits]  # every stored fit is compared
-        if not all(are_known):
-            return Replayed(planned=planned, index=index, awaited=awaited, conclusion=None)
-        try:
-            awaited = plan.send([known[fit.number] for fit in awaited.fits])
-        except StopIteration as end:
-            return Replayed(planned=planned, index=index, awaited=None, conclusion=end.value)
-        index += 1
+    return Replay(spec, dataset).go_on(results)
+
+
+class Replay:
+    """One run of a plan, which can go on from where it waits once more is known."""
+
+    def __init__(self, spec: JobSpec, dataset: Dataset) -> None:
+        """Start the plan of a resolved spec."""
+        self._plan = start(spec, dataset)
+        self._awaited = next(self._plan)
+        self._index = 0
+        self._planned: dict[int, PlannedFit] = {}
+
+    def go_on(self, results: Sequence[FitResult]) -> Replayed:
+        """Run on with the results so far, in any order. After its conclusion a plan cannot go on.
+
+        Raises:
+            ReplayMismatch: as `replay`.
+        """
+        known = {result.number: result for result in results}
+        while True:
+            self._planned |= {fit.number: fit for fit in self._awaited.fits}
+            are_known = [_is_known(fit, known) for fit in self._awaited.fits]  # every stored fit is compared
+            if not all(are_known):
+                return Replayed(planned=self._planned, index=self._index, awaited=self._awaited, conclusion=None)
+            try:
+                self._awaited = self._plan.send([known[fit.number] for fit in self._awaited.fits])
+            except StopIteration as end:
+                return Replayed(planned=self._planned, index=self._index, awaited=None, conclusion=end.value)
+            self._index += 1
 
 
 def _is_known(fit: PlannedFit, known: Mapping[int, FitResult]) -> bool:

@@ -1,7 +1,7 @@
 """Normalizations, fit by fit: stacked batch statistics are not bit for bit those of a fit alone."""
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import TypeGuard, assert_never
 
 import torch
 from torch import Tensor
@@ -31,6 +31,23 @@ def buffers_of(spec: NormalizationSpec | None, name: str, shape: tuple[int, ...]
             assert_never(spec)
 
 
+def folds(spec: NormalizationSpec | None) -> TypeGuard[BatchNormSpec]:
+    """Tell whether the normalization is one scale and shift per channel in evaluation mode, whatever the rows."""
+    return isinstance(spec, BatchNormSpec)
+
+
+def fold(
+    spec: BatchNormSpec, name: str, weight: Tensor, bias: Tensor, own: Mapping[str, Tensor], buffers: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Give the weight [O, ...] and bias [O] of a layer that puts out what batch norm makes of its outputs in evaluation mode.
+
+    s (w x + b - mean) + beta with s = gamma / sqrt(var + epsilon) is (s w) x + (s (b - mean) + beta).
+    """
+    scale = own[f"{name}.weight"] * torch.rsqrt(buffers[f"{name}.running_var"] + spec.epsilon)
+    shift = torch.addcmul(own[f"{name}.bias"], bias - buffers[f"{name}.running_mean"], scale)
+    return weight * scale.view(-1, *[1] * (weight.dim() - 1)), shift
+
+
 def normalize(
     spec: NormalizationSpec | None, name: str, x: Tensor, own: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *, is_training: bool
 ) -> Tensor:
@@ -43,7 +60,8 @@ def normalize(
             mean, variance = buffers[f"{name}.running_mean"], buffers[f"{name}.running_var"]
             return _functional.batch_norm(x, mean, variance, gamma, beta, is_training, spec.momentum, spec.epsilon)
         case LayerNormSpec():
-            return _functional.layer_norm(x, gamma.shape, gamma, beta, spec.epsilon)
+            shape = x.shape[1:]  # a signal has a height of 1 here
+            return _functional.layer_norm(x, shape, gamma.view(shape), beta.view(shape), spec.epsilon)
         case InstanceNormSpec():
             return _functional.group_norm(x, x.shape[1], gamma, beta, spec.epsilon)
         case GroupNormSpec():

@@ -14,7 +14,7 @@ from store import sweeping
 from store.engine import Database, create_engine
 from store.errors import DatabaseUnavailable
 from store.jobs import create_job, num_queued
-from store.shards import claim
+from store.shards import claim, release
 from store.sweeping import MOST_IN_FLIGHT, due, in_flight, mark_sent, mark_unsent, may_be_lost, next_shard, reap
 from tests.factories import LEASE, a_job, a_resolved
 from worker.queue import make_celery, send
@@ -39,6 +39,15 @@ def test_of_one_job_only_so_many_shards_are_sent_at_a_time(db: Database, shards:
     assert _due(db) == []
     assert _due(db, workers=4) == shards[2:4]
     assert in_flight(0) == MOST_IN_FLIGHT
+
+
+def test_what_was_handed_back_before_its_sending_was_noted_is_sent_again(db: Database) -> None:
+    waiting, claimed = (a_job(db).shard_ids[0] for _ in range(2))
+    held = claim(db, claimed, "worker/1", LEASE)
+    assert held is not None
+    release(db, held)
+    mark_sent(db, [waiting, claimed], only_unclaimed=True)
+    assert _due(db) == [claimed]
 
 
 def test_every_job_has_a_turn(db: Database, shards: list[str]) -> None:

@@ -52,6 +52,22 @@ def test_the_baseline_knows_class_shares_or_the_mean() -> None:
     assert baseline_loss(np.array([1.0, 3.0]), np.array([2.0, 5.0]), None, 2.0) == pytest.approx(4.5 * 4)
 
 
+@pytest.mark.parametrize(("rows", "classes", "present"), [(539, 10, 10), (30, 10, 4), (7, 3, 1), (50, 2, 2), (300, 101, 90)])
+def test_figures_by_class_are_scikit_learns_to_the_last_bit(rows: int, classes: int, present: int) -> None:
+    draws = np.random.default_rng(rows)
+    labels, logits = draws.integers(0, present, rows), draws.normal(size=(rows, classes)).round(1)
+    found = scores(RowFigures(loss=labels, hit=labels, target=None, outputs=logits), labels, None)
+    named, known = softmax(logits, axis=1).argmax(axis=1), np.arange(classes)
+    by_class = metrics.precision_recall_fscore_support(labels, named, labels=known, zero_division=np.nan)
+    assert found["macro_f1"] == metrics.f1_score(labels, named, labels=np.unique(labels), average="macro", zero_division=0)
+    if classes > 100:
+        assert (found["per_class"], found["confusion_matrix"]) == (None, None)
+        return
+    for name, values in zip(("precision", "recall", "f1", "rows"), by_class, strict=True):
+        assert [one[name] for one in found["per_class"]] == [None if np.isnan(value) else value for value in values]
+    assert found["confusion_matrix"] == metrics.confusion_matrix(labels, named, labels=known).tolist()
+
+
 def test_every_split_has_its_scores() -> None:
     evaluation = run(a_fit(test_rows=30, training={"max_epochs": 2}))[1][1].evaluation
     assert evaluation is not None

@@ -91,6 +91,6 @@ def limit_norms(network: Network, layout: Segments, weights: Tensor, limit: floa
         return
     for parameter in network.parameters:
         if parameter.kind == "weight":
-            incoming = layout.view(weights, parameter.name)[0].flatten(1)
-            norms = torch.linalg.vector_norm(incoming, dim=1, keepdim=True)
-            torch.where(norms > limit, incoming * (limit / norms), incoming, out=incoming)
+            incoming = layout.view(weights, parameter.name)[0]
+            norms = torch.linalg.vector_norm(incoming, dim=tuple(range(1, incoming.dim())), keepdim=True)
+            incoming.copy_(torch.where(norms > limit, incoming * (limit / norms), incoming))
