@@ -257,8 +257,9 @@ def test_steps_of_many_dense_fits_ask_for_as_many_operations_as_steps_of_few() -
             )
             for k in range(number)
         ]
+        stepper = _stepper(Stack(fits, "meta"))
         with _Counted() as counted:
-            _stepper(Stack(fits, "meta")).queue_epoch(1)
+            stepper.queue_epoch(1)
         counts.append(counted.count)
     assert counts[1] - counts[0] <= 38 * 10
 
