@@ -186,6 +186,11 @@ class Dense:
         return self.outputs > 1 and self.inputs > 1 and self.outputs * self.inputs % 16 == 0
 
 
+def part(matrix: Tensor, rows: slice) -> Tensor:
+    """View some rows of a matrix; all of them without a view, which would take longer than many a step's sums."""
+    return matrix if rows.start == 0 and rows.stop == len(matrix) else matrix[rows]
+
+
 def stack(parts: list[Tensor]) -> Tensor:
     """Stack per-fit tensors to [k, ...] without a copy for one fit."""
     return parts[0].unsqueeze(0) if len(parts) == 1 else torch.stack(parts)

@@ -7,6 +7,7 @@ then, and nothing of it has changed. The same code runs on CPU tensors, which is
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -155,7 +156,7 @@ class DeviceStepper(Stepper):
         batch = epoch.batch(rows, slots)
         passed = self._pass(rows, len(slots[0]))
         buffers = weights.buffers[rows].clone() if self._has_buffers else None
-        with self._noised(rows, epoch.draws):
+        with self._noised(rows, epoch.draws) if self._has_weight_noise else nullcontext():
             outputs = passed.forward(batch.x, epoch.masks(rows))
             losses, gradient = objective(members, outputs, batch, 1 / update_rows)
             passed.backward(gradient, adds=not opens)

@@ -37,7 +37,7 @@ def measure(weights: Weights, parts: Sequence[Part], loss: LossSpec, *, keeps_ou
     return [figures for [figures] in each]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def outputs(weights: Weights, x: Tensor, num_outputs: int) -> Tensor:
     """Give what the one fit of `weights` says of rows `x` [m, *input_shape], in evaluation mode and as it is measured: [m, O]."""
     whole = len(x) - len(x) % WIDE_ROWS
@@ -63,7 +63,7 @@ class _Pass:
         return self._network.forward(x, replace(self._run, is_wide=x.shape[1] % WIDE_ROWS == 0))
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _measure(weights: Weights, rows: slice, parts: Sequence[Part], loss: LossSpec, *, keeps_outputs: bool) -> list[RowFigures]:
     count, chunk = len(parts[0]), weights.network.rows_at_once
     whole = count - count % WIDE_ROWS

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -23,8 +22,7 @@ _ROOM_SHARE = 0.25
 """Of a GPU's free memory: once for rows in order, once for draws."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """One batch of k fits: inputs [k, B, *input_shape], targets [k, B], and what each fit's rows were mixed with.
 
     `weights` [k, B] are those of the rows; None where no fit weighs its rows.

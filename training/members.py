@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -79,13 +80,13 @@ class Member:
             raise ValueError("a spec without a loss has not been resolved")
         return self.fit.spec.loss
 
-    @property
+    @cached_property
     def changes_inputs(self) -> bool:
         """Tell whether training inputs are anything but the rows themselves."""
         spec = self.fit.spec.regularization
         return bool(spec.augmentations) or spec.mixup_alpha > 0 or spec.cutmix_alpha > 0 or spec.input_noise > 0
 
-    @property
+    @cached_property
     def changes_targets(self) -> bool:
         """Tell whether the objective's data term is anything but the plain loss of rows, weights of rows aside."""
         spec = self.fit.spec.regularization

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from models.base import WIDE_ROWS, Masks
+from models.base import WIDE_ROWS, Masks, part
+from models.mlp import Mlp
 from models.passes import Pass, training_pass
 from training.averaging import Average
 from training.draws import EpochDraws
@@ -57,15 +58,20 @@ class Stepper:
         self._device = weights.parameters.device
         self._rows = EpochRows.of(members, weights.network)
         self._passes: dict[tuple[int, int, int], Pass] = {}
+        # Without autograd anywhere in a step its views and versions need not be kept account of: a sixth of a small step.
+        self._is_written_out = isinstance(weights.network, Mlp) and not any(member.changes_targets for member in members)
         self._has_weight_noise = any(member.fit.spec.regularization.weight_noise > 0 for member in members)
         self._has_work_on_gradients = any(
             penalties.acts_on(i) or member.fit.spec.training.gradient_clip_norm is not None for i, member in enumerate(members)
         )
         self._has_max_norm = any(member.fit.spec.regularization.max_norm is not None for member in members)
 
-    @torch.no_grad()
     def train_epoch(self, number: int) -> Sequence[Tally]:
         """Let every live fit pass once over its training rows. A fit that diverges is marked and takes no further step."""
+        with torch.inference_mode() if self._is_written_out else torch.no_grad():
+            return self._train_epoch(number)
+
+    def _train_epoch(self, number: int) -> Sequence[Tally]:
         members = self._members
         draws = EpochDraws([member.fit.seed for member in members], number, self._weights.parameters.dtype, self._device)
         epoch = _Epoch(
@@ -109,7 +115,9 @@ class Stepper:
         found = self._passes.get(key)
         if found is None:
             weights = self._weights
-            found = self._passes[key] = training_pass(weights.network, weights.run(rows, batch_rows), weights.gradient[rows], batch_rows)
+            with torch.inference_mode(mode=False), torch.no_grad():  # its buffers outlive this epoch
+                found = training_pass(weights.network, weights.run(rows, batch_rows), weights.gradient[rows], batch_rows)
+            self._passes[key] = found
         return found
 
     def _step(self, rows: slice, step: int, epoch: _Epoch) -> None:
@@ -117,22 +125,23 @@ class Stepper:
         members = self._members[rows]
         slots = [member.slots[step] for member in members]
         batch = epoch.batch(rows, slots)
-        passed = self._pass(rows, len(slots[0]))
-        with self._noised(rows, epoch.draws):
+        size = slots[0].stop - slots[0].start
+        passed = self._pass(rows, size)
+        noised: AbstractContextManager[None] = self._noised(rows, epoch.draws) if self._has_weight_noise else nullcontext()
+        with noised:
             outputs = passed.forward(batch.x, epoch.masks(rows))
             losses, gradient = objective(members, outputs, batch, _shares(slots, outputs))
             passed.backward(gradient, adds=not slots[0].opens)
-        for k, total in enumerate(losses.sum(1).tolist()):
-            tally = epoch.tallies[rows.start + k]
+        for tally, total in zip(epoch.tallies[rows], losses.sum(1).tolist(), strict=True):
             tally.objective += total
-            tally.rows += len(slots[k])
+            tally.rows += size
         self._close(rows, slots, epoch)
 
     @contextmanager
     def _noised(self, rows: slice, draws: EpochDraws) -> Iterator[None]:
         """Put noise on weights, where asked, and take it off again to the last bit."""
         clean: dict[int, Tensor] = {}
-        for i in range(rows.start, rows.stop) if self._has_weight_noise else ():
+        for i in range(rows.start, rows.stop):
             sigma = self._members[i].fit.spec.regularization.weight_noise
             if sigma > 0:
                 row = self._weights.parameters[i]
@@ -161,7 +170,7 @@ class Stepper:
 
     def _due(self, rows: slice, slots: Sequence[Slot], epoch: _Epoch) -> Sequence[int]:
         """Give the fits that this batch updates: their gradients are finished and finite."""
-        sums = self._weights.gradient[rows].sum(1).tolist()
+        sums = part(self._weights.gradient, rows).sum(1).tolist()
         tallies = epoch.tallies[rows]
         is_plain = not self._has_work_on_gradients and all(slot.closes for slot in slots)
         if is_plain and all(map(math.isfinite, sums)) and all(math.isfinite(tally.objective) for tally in tallies):

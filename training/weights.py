@@ -107,6 +107,7 @@ class Weights:
         views = {**self.layout.views(self.parameters[i : i + 1]), **self.buffer_layout.views(self.buffers[i : i + 1])}
         return {name: view[0].detach().cpu().numpy().copy() for name, view in views.items()}
 
+    @torch.inference_mode(mode=False)  # whoever asks first: others may differentiate
     def _make_leaves(self, rows: slice) -> _Leaves:
         each = [slice(i, i + 1) for i in range(rows.start, rows.stop)]
         single = [{name: self._leaf(name, row, squeeze=True) for name in self.layout.offsets} for row in each]

@@ -51,19 +51,24 @@ def written(name: ActivationName) -> Written:
     """Give the function of that name and its derivative."""
     match name:
         case "relu":
-            return Written(torch.relu_, lambda gradient, _, h: _aten.threshold_backward.default(gradient, h, 0))
+            return Written(torch.relu_, lambda gradient, _, h: _aten.threshold_backward.grad_input(gradient, h, 0, grad_input=gradient))
         case "leaky_relu":
-            return Written(_functional.leaky_relu, lambda gradient, z, _: _aten.leaky_relu_backward.default(gradient, z, 0.01, _IS_RESULT))
+            return Written(
+                _functional.leaky_relu,
+                lambda gradient, z, _: _aten.leaky_relu_backward.grad_input(gradient, z, 0.01, _IS_RESULT, grad_input=gradient),
+            )
         case "elu":
-            return Written(_functional.elu, lambda gradient, z, _: _aten.elu_backward.default(gradient, 1, 1, 1, _IS_RESULT, z))
+            return Written(
+                _functional.elu, lambda gradient, z, _: _aten.elu_backward.grad_input(gradient, 1, 1, 1, _IS_RESULT, z, grad_input=gradient)
+            )
         case "gelu":
-            return Written(_functional.gelu, lambda gradient, z, _: _aten.gelu_backward.default(gradient, z))
+            return Written(_functional.gelu, lambda gradient, z, _: _aten.gelu_backward.grad_input(gradient, z, grad_input=gradient))
         case "silu":
-            return Written(_functional.silu, lambda gradient, z, _: _aten.silu_backward.default(gradient, z))
+            return Written(_functional.silu, lambda gradient, z, _: _aten.silu_backward.grad_input(gradient, z, grad_input=gradient))
         case "sigmoid":
-            return Written(torch.sigmoid_, lambda gradient, _, h: _aten.sigmoid_backward.default(gradient, h))
+            return Written(torch.sigmoid_, lambda gradient, _, h: _aten.sigmoid_backward.grad_input(gradient, h, grad_input=gradient))
         case "tanh":
-            return Written(torch.tanh_, lambda gradient, _, h: _aten.tanh_backward.default(gradient, h))
+            return Written(torch.tanh_, lambda gradient, _, h: _aten.tanh_backward.grad_input(gradient, h, grad_input=gradient))
         case _:
             assert_never(name)
 
