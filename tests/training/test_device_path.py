@@ -266,7 +266,7 @@ def test_steps_of_many_dense_fits_ask_for_as_many_operations_as_steps_of_few() -
 
 def test_the_path_for_cpus_is_found_reading() -> None:
     """The probe of the tests above finds what it is for. Smoothed labels are differentiated by autograd: inference mode hides reads from it."""
-    stack = Stack([a_fit(network=MLP, regularization={"label_smoothing": 0.1})])
+    stack = Stack([a_fit(network=MLP, regularization={"l2": 0.1, "label_smoothing": 0.1})])
     with pytest.raises(AssertionError, match="waits for the device"), _Reads():
         stack.train_epoch(1)
 
