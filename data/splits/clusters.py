@@ -34,12 +34,13 @@ def clusters_of(dataset: Dataset, rows: Array, clusters: int, seed: int, feature
     if values > _MOST_VALUES:
         message = f"the features of {len(rows)} rows are {values} numbers, more than the {_MOST_VALUES} that are clustered"
         raise SplitProblem(f"{message}: divide by another rule", pointer="/split/by", code="too_many_values")
-    is_small = len(rows) < _MANY_ROWS
-    with threadpool_limits(limits=1), QUIET:  # fewer different rows than clusters are seen in what is found
-        means = (
-            cluster.KMeans(clusters, n_init=1, random_state=seed)
-            if is_small
-            else cluster.MiniBatchKMeans(clusters, n_init=1, random_state=seed, batch_size=_BATCH)
-        )
+    if len(rows) < _MANY_ROWS:
+        means = cluster.KMeans(clusters, n_init=1, random_state=seed)
+    else:
+        means = cluster.MiniBatchKMeans(clusters, n_init=1, random_state=seed, batch_size=_BATCH)
+    with (
+        threadpool_limits(limits=1),
+        QUIET,
+    ):  # it limits what is loaded by now; fewer different rows than clusters are seen in what is found
         found: Array = means.fit_predict(x)
     return found

@@ -1,5 +1,8 @@
 """What holds for every split: divisions of some rows only, what is filled in, fields that matter, and summaries."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -213,10 +216,33 @@ def test_k_means_runs_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
             seen.extend(pool["num_threads"] for pool in threadpool_info())
             return super().fit_predict(*args)
 
-    monkeypatch.setattr(clusters, "KMeans", Watched)
+    monkeypatch.setattr(clusters.cluster, "KMeans", Watched)
     with threadpool_limits(limits=2):
         _divided({"name": "k_fold", "by": "cluster"}, _dataset())
     assert set(seen) == {1}
+
+
+def test_k_means_runs_on_one_thread_where_it_loads_scikit_learn() -> None:
+    """Limits of threads act on what is loaded when they are set."""
+    program = """
+import sys
+import numpy as np
+from threadpoolctl import threadpool_info
+from data import builtin
+from data.splits import clusters
+assert "sklearn.cluster" not in sys.modules
+rows = np.arange(100)
+x = np.random.default_rng(0).normal(size=(100, 4))
+def profile(frame, event, _):
+    if event == "call" and frame.f_code.co_name == "fit_predict":
+        sys.setprofile(None)
+        print(max(pool["num_threads"] for pool in threadpool_info()))
+sys.setprofile(profile)
+clusters.clusters_of(builtin.load("iris"), rows, 3, 0, lambda _: x)
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["1"]
 
 
 def test_rows_too_wide_to_be_clustered_are_refused_before_they_are_read() -> None:
