@@ -1,7 +1,6 @@
 """What routes are given."""
 
 import threading
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -53,7 +52,6 @@ class Resources:
         self.listed = Bodies(_LISTED_BYTES)
         self.shortcuts = Shortcuts()
         self._versions = Together[str, tuple[int, JobStatus]](lambda job_ids: job_versions(db, job_ids))
-        self._reads = Together[Callable[[], bytes], bytes](lambda asked: {read: read() for read in asked})
         self.guard = Guard(settings, db)
         self.rates = Rates(settings)
         self.streams = Streams(settings)
@@ -69,12 +67,6 @@ class Resources:
         if found is None:
             raise NotFound(job_id)
         return found
-
-    async def read(self, written: Callable[[], bytes]) -> bytes:
-        """Let a body be written in a thread; requests that wait for the same one, by the same callable, get the same."""
-        body = await self._reads.get(written)
-        assert body is not None
-        return body
 
     def resolve(self, spec: JobSpec, me: Identity) -> Resolved:
         """Resolve a spec against the datasets that this client sees and this service's limits.

@@ -18,7 +18,7 @@ from store.errors import DatabaseUnavailable, NotFound
 
 Answer = Callable[[str | None], Awaitable[Response]]
 """Answers a read, given its If-None-Match."""
-_MOST = 4000
+_MOST = 1_000
 _LONGEST = 1000
 """Bytes of an address and its Accept that are remembered."""
 _Key = tuple[str | None, str, bytes, bytes | None]
@@ -81,6 +81,7 @@ class Shortcut:
         known = None if key is None else self._shortcuts.find(key)
         if key is None or known is None:
             return None
+        scope["route"], scope["path_params"] = known.route, known.path_params
         try:
             response = await known.answer(if_none_match)
         except NotFound:  # it was deleted: the route says so
@@ -88,7 +89,6 @@ class Shortcut:
             return None
         except DatabaseUnavailable:
             response = unavailable(scope)
-        scope["route"], scope["path_params"] = known.route, known.path_params
         return response
 
 

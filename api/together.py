@@ -6,7 +6,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-_AT_ONCE = 8
+_AT_ONCE = 4
 """Turns that run at once. One is enough, unless the database hangs."""
 _PATIENCE_SECONDS = 0.1
 """How long requests wait for the turn before theirs; then theirs is run beside it."""

@@ -9,6 +9,7 @@ that fails leaves what it had found, and the page says that it failed. Nothing e
 """
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import os
@@ -19,6 +20,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -30,6 +32,7 @@ from page import Ran, page
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 _GRACE_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
 """What a part that is told to end has for stopping its servers."""
 
 
@@ -80,16 +83,18 @@ def _ended(command: list[str], seconds: float) -> str:
     """Run a command; give why it did not end well, or nothing. None of its processes outlives it."""
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
     parent = psutil.Process(process.pid)
-    reason, family = "", []
+    reason, family, give_up_at = "", set[psutil.Process](), time.monotonic() + seconds
     try:
-        code = process.wait(seconds)
-        reason = f"it failed (exit code {code})" if code else ""
-    except subprocess.TimeoutExpired:
-        reason = f"it was stopped after {seconds / 60:.0f} minutes"
-        family = parent.children(recursive=True)
-        process.terminate()
+        while (code := process.poll()) is None and time.monotonic() < give_up_at:
+            family.update(_children(parent))  # once it has ended nobody knows whose they were
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_SECONDS)
+        if code is None:
+            reason = f"it was stopped after {seconds / 60:.0f} minutes"
+        elif code:
+            reason = f"it failed (exit code {code})"
     finally:
-        family += _children(parent)
+        family.update(_children(parent))
         process.terminate()
         try:
             process.wait(_GRACE_SECONDS)
@@ -122,11 +127,14 @@ def _read(path: Path, ran: Ran) -> None:
         ran.ended = ran.ended or f"what it wrote cannot be read: {type(error).__name__}: {error}"
 
 
-def _kept(path: Path) -> dict[str, Ran]:
-    """Read the parts of the last run."""
+def _kept(path: Path, machine: dict[str, Any], versions: dict[str, Any]) -> dict[str, Ran]:
+    """Read the parts of the last run, if it was on this machine with these versions: the page names them once."""
     if not path.is_file():
         return {}
-    return {name: Ran(**part) for name, part in json.loads(path.read_text())["parts"].items()}
+    found = json.loads(path.read_text())
+    if {"machine": found["machine"], "versions": found["versions"]} != json.loads(json.dumps({"machine": machine, "versions": versions})):
+        return {}
+    return {name: Ran(**part) for name, part in found["parts"].items()}
 
 
 def _remarks(*, is_quick: bool) -> str:
@@ -155,10 +163,10 @@ def main() -> None:
     path = asked.page or ROOT / ("build" if asked.quick else "docs") / "benchmarks.md"
     path.parent.mkdir(exist_ok=True)
     values, remarks = path.with_suffix(".json"), _remarks(is_quick=asked.quick)
-    parts = _kept(values) if set(asked.only) < {script.name for script in SCRIPTS} else {}
     machine = facts()
     versions = {"ours": distributions(sys.executable), "peers": distributions(peers)}
     versions["peers"] |= {"java": found} if (found := java()) else {}
+    parts = _kept(values, machine, versions) if set(asked.only) < {script.name for script in SCRIPTS} else {}
     for script in SCRIPTS:
         if script.name not in asked.only or (asked.quick and script.quick is None):
             continue

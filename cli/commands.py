@@ -12,6 +12,8 @@ def api(host: str, port: int) -> list[str]:
         host,
         "--port",
         str(port),
+        "--http",
+        "api.protocol:BoundedProtocol",
         "--no-access-log",
         "--timeout-graceful-shutdown",
         "2",

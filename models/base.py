@@ -7,7 +7,6 @@ columns for each parameter. Layers view into it. Axes: K stacked fits, B batch r
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
@@ -81,23 +80,24 @@ class Segments:
         """Give a row [width] with every tensor in the order of its shape: what is written does not know how rows are stored."""
         if not self.channels_last:
             return row
-        found = torch.empty_like(row)
-        found[self._order.to(row.device)] = row
+        found = row.clone()
+        for name in self.channels_last:
+            self._usual(found, name).copy_(self.view(row.unsqueeze(0), name)[0])
         return found
 
     def stored(self, row: Tensor) -> Tensor:
         """Give a row [width] that is in the usual order as rows are stored."""
-        return row[self._order.to(row.device)] if self.channels_last else row
-
-    @cached_property
-    def _order(self) -> Tensor:
-        """For every position of a stored row, its position in the usual order."""
-        usual = torch.arange(self.width)
-        order = usual.clone().unsqueeze(0)
+        if not self.channels_last:
+            return row
+        found = row.clone()
         for name in self.channels_last:
-            start, shape = self.offsets[name]
-            self.view(order, name).copy_(usual[start : start + math.prod(shape)].view(1, *shape))
-        return order[0]
+            self.view(found.unsqueeze(0), name)[0].copy_(self._usual(row, name))
+        return found
+
+    def _usual(self, row: Tensor, name: str) -> Tensor:
+        """View a tensor of a row that is in the usual order."""
+        start, shape = self.offsets[name]
+        return row[start : start + math.prod(shape)].view(shape)
 
 
 class Masks(Protocol):

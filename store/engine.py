@@ -46,8 +46,8 @@ class Patience:
 
 
 WORKER_PATIENCE = Patience()
-API_PATIENCE = Patience(busy_seconds=1.5, pool_seconds=1.0, answer_seconds=10.0, connections=40)
-"""A request is to be told within two seconds that there is no database. Every thread that answers finds a connection."""
+API_PATIENCE = Patience(busy_seconds=1.5, pool_seconds=1.0, answer_seconds=10.0, connections=45)
+"""A request is to be told within two seconds that there is no database. Every thread finds a connection: 40 that answer, four that ask for many, one that notes."""
 
 
 class _BoundedConnection(psycopg.Connection[Any]):

@@ -72,8 +72,9 @@ def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, afte
         if version is None:
             raise NotFound(job_id)
         known = connection.execute(_FITS, {"job_id": job_id}).all()
-        wanted = [fit for fit in known if fits is None or fit.number in fits]
-        missing = set(fits or ()) - {fit.number for fit in wanted}
+        asked = None if fits is None else set(fits)
+        wanted = [fit for fit in known if asked is None or fit.number in asked]
+        missing = (asked or set()) - {fit.number for fit in wanted}
         if missing:
             raise NotFound(f"{job_id} fit {min(missing)}")
         query, values = _ROWS, dict[str, Any](job_id=job_id)

@@ -141,10 +141,10 @@ def next_shard(db: Database, job_id: str) -> str | None:
 
 
 def mark_unsent(db: Database, shard_id: str) -> None:
-    """Note that the message with this shard's id came to nothing."""
+    """Note that the message with this shard's id came to nothing: a worker had it and has left, which counts as an attempt."""
     with db.write() as connection:
         waits = (_SHARDS.c.id == shard_id, _SHARDS.c.status == ShardStatus.PENDING)
-        connection.execute(update(_SHARDS).where(*waits).values(sent_at=None))
+        connection.execute(update(_SHARDS).where(*waits).values(sent_at=None, attempt=_SHARDS.c.attempt + 1))
 
 
 @again_if_undone

@@ -9,14 +9,16 @@ import ctypes
 from collections.abc import Callable
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
-_LARGEST = 64 * 2**20
-"""Bytes of a block that is kept. Larger ones are rows of data, not feature maps: they go back when they are freed."""
+_LARGEST = 32 * 2**20
+"""Bytes of a block that is kept, as many as glibc before 2.35 allows. Larger ones are rows of data, not feature maps: they go back when they are freed."""
 
 
 def keep_freed_memory() -> bool:
     """Set it for this process and those it forks; False where the C library knows no such setting."""
     mallopt = _function("mallopt")
-    return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+    if mallopt is None:
+        return False
+    return all([mallopt(_MMAP_THRESHOLD, _LARGEST), mallopt(_TRIM_THRESHOLD, 2**31 - 1)])  # each for itself
 
 
 def return_freed_memory() -> None:

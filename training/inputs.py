@@ -34,6 +34,10 @@ class Batch(NamedTuple):
     weights: Tensor | None
 
 
+_BOUNDARY = 64
+"""Bytes: where tensors of their own begin."""
+
+
 def order_of(member: Member, epoch: int) -> Tensor:
     """Draw the order in which a fit visits its rows: numbers of its training rows, on the CPU."""
     if member.balanced_rows is not None:
@@ -57,13 +61,17 @@ def room(device: torch.device) -> float:
     return _ROOM_SHARE * (torch.cuda.mem_get_info(device)[0] + kept)
 
 
+def _room_for(members: Sequence[Member]) -> int:
+    """Give the rows that each fit has room for: those of the fit that has most, up to a boundary."""
+    return -(-max(len(member.train) for member in members) // ALIGNMENT) * ALIGNMENT
+
+
 class EpochRows:
     """All rows of K fits in the order of an epoch, [K, n, F] or [K, n, *input_shape]: batches are views of them. For rows that are trained as they are."""
 
     def __init__(self, members: Sequence[Member], shape: Sequence[int]) -> None:
         """Make room for rows of `shape`; every fit's rows begin on a boundary (see models.base.ALIGNMENT)."""
-        first, most = members[0].train, max(len(member.train) for member in members)
-        rows = -(-most // ALIGNMENT) * ALIGNMENT
+        first, rows = members[0].train, _room_for(members)
         self._members = members
         self._x = first.x.new_empty(len(members), rows, *shape)
         self._y = first.y.new_empty(len(members), rows)
@@ -72,11 +80,17 @@ class EpochRows:
 
     @classmethod
     def of(cls, members: Sequence[Member], network: Network) -> Self | None:
-        """Make them where they serve: else None. On CPUs they serve dense networks, whose batches cost little beside picking them."""
+        """Make them where they serve: else None.
+
+        On CPUs they serve dense networks, whose batches cost little beside picking them, and only where every batch begins on a
+        boundary, as a picked one does: what is multiplied is rounded by where it lies, and must not be by who shares the stack.
+        """
         x = members[0].train.x
-        size = sum(member.train.x.numel() for member in members) * x.element_size()
+        row_bytes = math.prod(x.shape[1:]) * x.element_size()
         is_dense, is_on_cpu = isinstance(network, Mlp), x.device.type == "cpu"
-        if size > room(x.device) or any(member.changes_inputs for member in members) or (is_on_cpu and not is_dense):
+        if len(members) * _room_for(members) * row_bytes > room(x.device) or any(member.changes_inputs for member in members):
+            return None
+        if is_on_cpu and not (is_dense and all(slot.start * row_bytes % _BOUNDARY == 0 for member in members for slot in member.slots)):
             return None
         return cls(members, [math.prod(x.shape[1:])] if is_dense else x.shape[1:])
 

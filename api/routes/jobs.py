@@ -121,15 +121,15 @@ async def read_page(
     )
     _check_text(request)
     query = page_query(chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
-    answer = partial(_answer_page, partial(_page, query, _wanted(fields), resources), resources)
+    answer = partial(_answer_page, partial(_page, query, _wanted(fields), resources))
     response = await answer(None)
     if cursor is None:  # what is polled is the first page
         resources.shortcuts.remember(request.scope, answer)
     return response
 
 
-async def _answer_page(page: Callable[[], bytes], resources: Resources, _if_none_match: str | None) -> Response:
-    return Response(await resources.read(page), media_type="application/json")
+async def _answer_page(page: Callable[[], bytes], _if_none_match: str | None) -> Response:
+    return Response(await run_in_threadpool(page), media_type="application/json")
 
 
 def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources) -> bytes:

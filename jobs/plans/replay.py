@@ -77,11 +77,11 @@ class Replay:
             self._planned |= {fit.number: fit for fit in self._awaited.fits}
             are_known = [_is_known(fit, known) for fit in self._awaited.fits]  # every stored fit is compared
             if not all(are_known):
-                return Replayed(planned=self._planned, index=self._index, awaited=self._awaited, conclusion=None)
+                return Replayed(planned=dict(self._planned), index=self._index, awaited=self._awaited, conclusion=None)
             try:
                 self._awaited = self._plan.send([known[fit.number] for fit in self._awaited.fits])
             except StopIteration as end:
-                return Replayed(planned=self._planned, index=self._index, awaited=None, conclusion=end.value)
+                return Replayed(planned=dict(self._planned), index=self._index, awaited=None, conclusion=end.value)
             self._index += 1
 
 

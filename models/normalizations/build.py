@@ -63,8 +63,8 @@ def normalize(
             shape = x.shape[1:]  # a signal has a height of 1 here
             return _functional.layer_norm(x, shape, gamma.view(shape), beta.view(shape), spec.epsilon)
         case InstanceNormSpec():
-            return _functional.group_norm(x, x.shape[1], gamma, beta, spec.epsilon)
+            return torch.group_norm(x, x.shape[1], gamma, beta, spec.epsilon)
         case GroupNormSpec():
-            return _functional.group_norm(x, spec.groups, gamma, beta, spec.epsilon)
+            return torch.group_norm(x, spec.groups, gamma, beta, spec.epsilon)
         case _:
             assert_never(spec)

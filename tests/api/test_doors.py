@@ -221,3 +221,22 @@ def test_a_request_that_dawdles_holds_nobody_else_up(api: Served) -> None:
         for _ in range(20):
             assert api.raw("GET", "/v1/jobs")[0] == 200
         assert time.monotonic() - began < 20
+
+
+def test_a_head_without_end_is_cut_off(api: Served) -> None:
+    """Before anybody has asked who sends it; a long body is another matter."""
+    with socket.create_connection(("127.0.0.1", api.port), timeout=20) as sender:
+        sender.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        sent = 0
+        try:
+            while sent < 50_000_000:
+                sent += sender.send(b"a" * 65_536)
+            answer = sender.recv(100)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""
+    assert sent < 50_000_000
+    assert not answer or answer.startswith(b"HTTP/1.1 400")
+    status, _, _ = api.raw("GET", "/healthz", X_Long="a" * 30_000)
+    assert status == 200
+    status, _, _ = api.raw("POST", "/v1/jobs", b" " * 500_000, Content_Type="application/json")
+    assert status == 422

@@ -19,6 +19,15 @@ from tests.factories import a_job, a_succeeded_job
 SORTING = ("USE TEMP B-TREE FOR ORDER BY", "Sort")
 SORTED = {"what is new of curves"}
 """What is found by an index of versions and then put in order: the rows of a poll, and not those of a job."""
+INDEXES = {
+    "a poll": "sqlite_autoindex_jobs_1",
+    "curves": "sqlite_autoindex_epochs_1",
+    "what is new of curves": "ix_epochs_job_id_version",
+    "a page": "ix_jobs_owner_created_at_id",
+    "everybody's page": "ix_jobs_created_at_id",
+    "the page of oldest": "ix_jobs_owner_created_at_id",
+}
+"""Which index is the one, where another would do, if worse."""
 Read = Callable[[Database, str], Any]
 
 
@@ -77,6 +86,21 @@ def test_what_is_read_all_the_time_is_found_by_indexes_and_never_sorted(db: Data
         assert what in SORTED or not any(word in plan for word in SORTING), plan
         assert "Seq Scan" not in plan, plan
         assert not plan.startswith("SCAN") or "INDEX" in plan, plan
+
+
+@pytest.mark.parametrize("what", INDEXES)
+def test_reads_are_found_by_the_index_that_is_there_for_them(sqlite_db: Database, what: str) -> None:
+    a_job(sqlite_db)
+    job_id, heard = a_succeeded_job(sqlite_db), list[tuple[str, Any]]()
+
+    def hear(_connection: object, _cursor: object, statement: str, values: Any, *_rest: object) -> None:
+        heard.append((statement, values))
+
+    event.listen(sqlite_db.engine, "before_cursor_execute", hear)
+    READS[what](sqlite_db, job_id)
+    event.remove(sqlite_db.engine, "before_cursor_execute", hear)
+    plans = [plan for statement, values in heard if statement.startswith("SELECT") for plan in _plans(sqlite_db, statement, values)]
+    assert any(f"INDEX {INDEXES[what]} " in f"{plan} " for plan in plans), plans
 
 
 def test_a_further_page_is_entered_where_the_one_before_ended(sqlite_db: Database) -> None:

@@ -177,3 +177,11 @@ def test_every_dropout_probability_keeps_its_promise(probability: float) -> None
     kept = float((mask != 0).double().mean())
     assert kept == pytest.approx(1 - probability, abs=5 * math.sqrt(probability * (1 - probability) / 20_000) + 1e-4)
     assert set(mask.tolist()) <= {0.0, 1 / (1 - probability)}
+
+
+def test_a_last_row_alone_is_normalized_by_groups_of_one_unit() -> None:
+    """Such a layer puts out its shifts, whatever it is given: it is of no use, and no error."""
+    network = {"name": "mlp", "hidden_units": [8], "normalization": {"name": "group_norm", "groups": 8}}
+    curves, outcomes = run(a_fit(network=network, train_rows=97, training={"max_epochs": 2}))
+    assert outcomes[1].status == "finished"
+    assert len(curves[1]) == 3

@@ -9,6 +9,7 @@ import pytest
 from api.techniques import members
 from models.activations.spec import ActivationName
 from tests.training.small import a_fit, figures, run
+from training import inputs
 from training.augmentations.spec import AugmentationSpec
 from training.records import Fit, StopReason
 from training.regularizers.spec import RegularizationSpec
@@ -258,3 +259,32 @@ def test_schedules_of_their_own_and_accumulated_batches_stack(schedule: dict[str
         for k in range(1, 4)
     ]
     _assert_equal_alone(fits)
+
+
+def _narrow(number: int, **regularization: Any) -> Fit:
+    """Make a fit whose batches of five rows of 31 features do not begin on boundaries of 64 bytes where they lie one after another."""
+    return a_fit(
+        number=number,
+        seed=0,
+        shape=(31,),
+        train_rows=75,
+        network={"name": "mlp", "hidden_units": [4], "activation": "elu"},
+        optimizer={"name": "adam", "learning_rate": 0.01},
+        regularization=regularization,
+        training={"max_epochs": 3, "batch_size": 5},
+    )
+
+
+def test_a_plain_fit_beside_one_with_noise_is_the_plain_fit_alone() -> None:
+    """Rows of one that is trained on changed inputs are picked batch by batch."""
+    _assert_equal_alone([_narrow(1), _narrow(2, input_noise=0.1)])
+
+
+@pytest.mark.parametrize("shape", [(31,), (16,)])
+def test_rows_put_into_order_at_once_train_as_rows_picked_batch_by_batch(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = replace(_narrow(1), data=a_fit(shape=shape, train_rows=96).data)
+    curves = []
+    for room in (0.0, 64e6):
+        monkeypatch.setattr(inputs, "_ARRANGED_BYTES", room)
+        curves.append(figures(run(fit)[0][1]))
+    assert curves[0] == curves[1]
