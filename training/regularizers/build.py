@@ -60,10 +60,8 @@ class Penalties:
         self._sent = None
 
 
-def clip_by_norm(gradient: Tensor, limit: float | None) -> None:
+def clip_by_norm(gradient: Tensor, limit: float) -> None:
     """Scale one fit's whole gradient [P] in place so that its L2 norm is at most `limit` (Pascanu et al. 2013)."""
-    if limit is None:
-        return
     norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
     if norm > limit:
         gradient.mul_(limit / norm)
