@@ -13,7 +13,7 @@ def api(host: str, port: int) -> list[str]:
         "--port",
         str(port),
         "--http",
-        "api.protocol:BoundedProtocol",
+        "h11",  # strict, and bounds heads: see decision 5
         "--no-access-log",
         "--timeout-graceful-shutdown",
         "2",

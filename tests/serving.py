@@ -11,7 +11,6 @@ from pathlib import Path
 import uvicorn
 
 from api.app import create_app
-from api.protocol import BoundedProtocol
 from api.settings import ApiSettings
 from store.artifacts import Artifacts
 from store.engine import Database, create_engine
@@ -57,7 +56,7 @@ def served(home: Path, sqlite_template: Path, **fields: object) -> Iterator[Serv
     settings = ApiSettings.model_validate({"home": home, "database_url": f"sqlite:///{database}", "broker_url": NOWHERE, **fields})
     app, port = create_app(settings), free_port()
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, http=BoundedProtocol, log_config=None, timeout_graceful_shutdown=2)
+        uvicorn.Config(app, host="127.0.0.1", port=port, http="h11", log_config=None, timeout_graceful_shutdown=2)
     )
     thread = threading.Thread(target=server.run)
     thread.start()

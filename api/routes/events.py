@@ -56,7 +56,7 @@ def follow(
 
     An event's id is the job's version. A stream that was cut off goes on after `Last-Event-ID`.
     """
-    version = after_version if after_version is not None else int(last_event_id or 0)
+    version = max(after_version or 0, int(last_event_id or 0))  # who reconnects comes to the same address
     _, status = job_version(resources.db, job_id)
     kind = preferred(accept, ("text/event-stream", "application/json"))
     if kind is None:
