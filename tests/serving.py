@@ -55,9 +55,7 @@ def served(home: Path, sqlite_template: Path, **fields: object) -> Iterator[Serv
     database.write_bytes(sqlite_template.read_bytes())
     settings = ApiSettings.model_validate({"home": home, "database_url": f"sqlite:///{database}", "broker_url": NOWHERE, **fields})
     app, port = create_app(settings), free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, http="h11", log_config=None, timeout_graceful_shutdown=2)
-    )
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, http="h11", log_config=None, timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run)
     thread.start()
     db = Database(create_engine(settings.database_url))

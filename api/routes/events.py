@@ -1,5 +1,6 @@
 """The story of a job, as a stream or a page."""
 
+import asyncio
 from functools import partial
 from typing import Annotated
 
@@ -83,5 +84,7 @@ class _Stream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and waits for it no longer: a stream that is whole so far ends as others do
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._give_back()

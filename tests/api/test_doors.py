@@ -1,5 +1,6 @@
 """What is at the doors of the served API: paths as they are written, files that are code, bytes that are no request."""
 
+import contextlib
 import io
 import json
 import pickle
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.factories import a_succeeded_job, no_constant
+from tests.factories import a_job, a_succeeded_job, no_constant
 from tests.kept import a_kept_job
 from tests.serving import Served, served
 from tests.uploads import zipped
@@ -240,3 +241,22 @@ def test_a_head_without_end_is_cut_off(api: Served) -> None:
     assert status == 200
     status, _, _ = api.raw("POST", "/v1/jobs", b" " * 500_000, Content_Type="application/json")
     assert status == 422
+
+
+@pytest.fixture
+def template(_sqlite_template: Path) -> Path:
+    return _sqlite_template
+
+
+def test_open_streams_end_whole_when_the_server_stops(tmp_path: Path, template: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with contextlib.ExitStack() as stack:
+        with served(tmp_path, template) as stopping:
+            job_id = a_job(stopping.db).job.id
+            stream = stack.enter_context(socket.create_connection(("127.0.0.1", stopping.port), timeout=20))
+            stream.sendall(f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+            received = stream.recv(65_536)
+            assert received.startswith(b"HTTP/1.1 200")
+        while part := stream.recv(65_536):
+            received += part
+    assert received.endswith(b"\r\n0\r\n\r\n")
+    assert not [record for record in caplog.records if record.exc_info]  # no traceback
