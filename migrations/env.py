@@ -5,7 +5,7 @@ from typing import Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from store.engine import Patience, create_engine
 from store.settings import StoreSettings
@@ -35,6 +35,7 @@ def _migrate(connection: Connection) -> None:
     if not is_sqlite:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = '60s'"))
+        connection.execute(text("SET idle_in_transaction_session_timeout = '10min'"))  # rows may be rewritten here, between two statements
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         connection.commit()  # the lock is the session's; an open transaction would be taken for the caller's and left uncommitted
     try:
@@ -48,6 +49,13 @@ def _migrate(connection: Connection) -> None:
 
 def _run() -> None:
     engine = create_engine(_url(), _PATIENCE)
+    try:
+        _migrate_with(engine)
+    finally:
+        engine.dispose()
+
+
+def _migrate_with(engine: Engine) -> None:
     with engine.connect().execution_options(holdout_writes=True) as connection:
         if engine.dialect.name != "sqlite":
             _migrate(connection)
@@ -59,7 +67,6 @@ def _run() -> None:
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
                 raise RuntimeError(f"a migration left {len(broken)} rows that refer to nothing")
-    engine.dispose()
 
 
 _run()

@@ -1,5 +1,6 @@
 """Migrations make exactly the tables, can be undone, and lose no row."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from alembic import command
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from sqlalchemy import Text, inspect
+from sqlalchemy import Engine, Text, event, inspect
 from sqlalchemy.exc import IntegrityError
 
 from jobs.resolve import resolve
@@ -107,6 +108,49 @@ def test_jobs_survive_that_datasets_come_and_go(url: str, tmp_path: Path) -> Non
     database = Database(create_engine(url))
     assert _rows(database) == before
     database.dispose()
+
+
+def test_a_migration_may_take_its_time_between_two_statements(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B120: the server ends transactions that stand idle, a frozen worker's; a migration on a busy machine is not one of them."""
+    url = fresh_database(postgres_url, "slow")
+    monkeypatch.setattr("store.engine._IDLE_SECONDS", 0.2)
+
+    def wait(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "ADD COLUMN pause_requested_at" in statement:
+            waited.append(statement)
+            time.sleep(0.6)
+
+    waited: list[str] = []
+    event.listen(Engine, "before_cursor_execute", wait)
+    try:
+        upgrade(url)
+    finally:
+        event.remove(Engine, "before_cursor_execute", wait)
+    assert len(waited) == 1
+    command.check(alembic_config(url))
+
+
+def test_a_migration_that_fails_says_why_and_leaves_no_connection_and_no_table(postgres_url: str) -> None:
+    url = fresh_database(postgres_url, "failing")
+
+    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "ADD COLUMN pause_requested_at" in statement:
+            raise RuntimeError("the disk is full")
+
+    event.listen(Engine, "before_cursor_execute", fail)
+    try:
+        with pytest.raises(RuntimeError, match="the disk is full"):
+            upgrade(url)
+    finally:
+        event.remove(Engine, "before_cursor_execute", fail)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert connection.exec_driver_sql(others).scalar() == 0
+        assert inspect(connection).get_table_names() == []
+    engine.dispose()
+    upgrade(url)
+    command.check(alembic_config(url))
 
 
 def test_rebuilding_a_parent_table_keeps_its_children(sqlite_db: Database) -> None:
