@@ -1,9 +1,9 @@
 """Questions to the database that are put together: however many requests wait, one turn answers them all."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 _AT_ONCE = 4
@@ -35,6 +35,37 @@ class Together(Generic[_Asked, _Found]):
             turns = self._turns[loop] = _Turns(loop, self._threads, self._ask)
         # Shielded: who goes away must not take the others' answer along.
         return (await asyncio.shield(turns.next(asked))).get(asked)
+
+
+class Shared(Generic[_Found]):
+    """One question that many requests ask at once. Who comes while it is answered shares the next answer: nothing older than itself."""
+
+    def __init__(self, read: Callable[[], Awaitable[_Found]]) -> None:
+        """Ask nothing yet."""
+        self._read = read
+        self._running: asyncio.Task[_Found] | None = None
+        self._next: asyncio.Task[_Found] | None = None
+
+    async def get(self) -> _Found:
+        """Give the answer.
+
+        Raises:
+            Exception: whatever `read` raised, to those who shared this answer.
+        """
+        loop, asked = asyncio.get_running_loop(), self._next
+        if asked is None or asked.get_loop() is not loop:
+            running = self._running
+            before = running if running is not None and running.get_loop() is loop else None
+            asked = self._next = loop.create_task(self._turn(before))
+            asked.add_done_callback(_seen)
+        return await asyncio.shield(asked)
+
+    async def _turn(self, before: "asyncio.Task[_Found] | None") -> _Found:
+        """Answer once the answer before is there, or late."""
+        if before is not None and not before.done():
+            await asyncio.wait({before}, timeout=_PATIENCE_SECONDS)
+        self._running, self._next = self._next, None
+        return await self._read()
 
 
 class _Turns(Generic[_Asked, _Found]):
@@ -83,6 +114,6 @@ class _Turns(Generic[_Asked, _Found]):
             answer.set_exception(error)
 
 
-def _seen(answer: "asyncio.Future[Mapping[_Asked, _Found]]") -> None:
+def _seen(answer: "asyncio.Future[Any]") -> None:
     if not answer.cancelled():
         answer.exception()  # told to whoever waits; nobody may

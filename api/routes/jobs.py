@@ -5,7 +5,6 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
@@ -19,6 +18,7 @@ from api.etags import UNCHANGED, etag, is_current
 from api.examples import JOBS
 from api.sending import send_first
 from api.strict import StrictRoute
+from api.together import Shared
 from api.views.jobs import JobPage, JobView, PageOfParts
 from jobs.planning import shards_of
 from jobs.spec import JobSpec
@@ -121,15 +121,16 @@ async def read_page(
     )
     _check_text(request)
     query = page_query(chosen, owner=me.sees, sort=sort, cursor=cursor, limit=limit)
-    answer = partial(_answer_page, partial(_page, query, _wanted(fields), resources))
+    page = Shared(partial(run_in_threadpool, partial(_page, query, _wanted(fields), resources)))
+    answer = partial(_answer_page, page)
     response = await answer(None)
     if cursor is None:  # what is polled is the first page
         resources.shortcuts.remember(request.scope, answer)
     return response
 
 
-async def _answer_page(page: Callable[[], bytes], _if_none_match: str | None) -> Response:
-    return Response(await run_in_threadpool(page), media_type="application/json")
+async def _answer_page(page: Shared[bytes], _if_none_match: str | None) -> Response:
+    return Response(await page.get(), media_type="application/json")
 
 
 def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources) -> bytes:

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from api import shortcuts
 from api.app import create_app
-from api.together import Together
+from api.together import Shared, Together
 from store.commits import commit
 from store.engine import Database
 from store.keys import create_key, revoke_key
@@ -188,3 +188,65 @@ def test_a_turn_that_fails_fails_for_all_whom_it_was_to_answer() -> None:
         return await asyncio.gather(together.get(1), together.get(2), return_exceptions=True)
 
     assert [type(one) for one in asyncio.run(wait())] == [OSError, OSError]
+
+
+def test_who_asks_the_same_while_it_is_answered_shares_an_answer_that_is_not_older() -> None:
+    """The first is answered alone; those who come meanwhile are answered by one read that begins after they came."""
+    reads: list[int] = []
+
+    async def wait() -> list[int]:
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def read() -> int:
+            reads.append(len(reads))
+            began.set()
+            number = reads[-1]
+            await go_on.wait()
+            return number
+
+        shared = Shared(read)
+        first = asyncio.create_task(shared.get())
+        await began.wait()
+        rest = [asyncio.create_task(shared.get()) for _ in range(5)]
+        await asyncio.sleep(0)
+        rest[0].cancel()  # takes nobody's answer along
+        await asyncio.sleep(0)
+        go_on.set()
+        return [await first, *[await one for one in rest[1:]], await shared.get()]
+
+    assert asyncio.run(wait()) == [0, 1, 1, 1, 1, 2]
+    assert len(reads) == 3
+
+
+def test_an_answer_that_hangs_or_fails_is_that_of_those_who_shared_it_alone() -> None:
+    reads: list[int] = []
+
+    async def wait() -> list[object]:
+        began = asyncio.Event()
+
+        async def read() -> str:
+            reads.append(1)
+            began.set()
+            if len(reads) == 1:
+                await asyncio.sleep(30)
+            if len(reads) == 2:
+                raise OSError("gone")
+            return "there"
+
+        shared = Shared(read)
+        hanging = asyncio.create_task(shared.get())
+        await began.wait()
+        failed = await asyncio.wait_for(asyncio.gather(shared.get(), shared.get(), return_exceptions=True), 5)
+        found = await asyncio.wait_for(shared.get(), 5)
+        hanging.cancel()
+        return [*map(type, failed), found]
+
+    assert asyncio.run(wait()) == [OSError, OSError, "there"]
+
+
+def test_a_shared_answer_serves_several_loops() -> None:
+    async def read() -> int:
+        return 1
+
+    shared = Shared(read)
+    assert [asyncio.run(shared.get()) for _ in range(2)] == [1, 1]
