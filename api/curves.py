@@ -50,11 +50,20 @@ def chosen_points(curve: FitCurve, max_points: int) -> list[int]:
     if count <= max_points:
         return list(range(count))
     always = {0, count - 1}
-    if curve.best_epoch is not None and curve.best_epoch in curve.epoch:
-        always.add(curve.epoch.index(curve.best_epoch))
+    best = _best_position(curve)
+    if best is not None:
+        always.add(best)
     spare = max_points - len(always)
     even = {round((i + 1) * (count - 1) / (spare + 1)) for i in range(spare)}
     return sorted(always | even)
+
+
+def _best_position(curve: FitCurve) -> int | None:
+    """Find the best epoch; of a fit that is in training yet the lowest validation loss, else training loss, so far."""
+    if curve.best_epoch is not None:
+        return curve.epoch.index(curve.best_epoch) if curve.best_epoch in curve.epoch else None
+    losses = [(loss, i) for i, loss in enumerate(curve.columns.get("val_loss", curve.columns["train_loss"])) if loss is not None]
+    return min(losses)[1] if losses else None
 
 
 def picked(values: Sequence[float | None], positions: Sequence[int]) -> list[float | None]:

@@ -30,7 +30,7 @@ MaxPoints = Annotated[
     Query(
         ge=3,
         le=100_000,
-        description="Most points of one fit; the first, the last and the best are always kept. Default 1000, and of more than 100 fits so many that all have 100 000 together.",
+        description="Most points of one fit; the first, the last and the best are always kept (of a fit in training, the lowest validation loss so far). Default 1000, and of more than 100 fits so many that all have 100 000 together.",
     ),
 ]
 Smoothing = Annotated[float, Query(ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.")]

@@ -71,13 +71,18 @@ def test_smoothing_a_constant_changes_nothing() -> None:
 @given(count=st.integers(0, 300), max_points=st.integers(3, 50), data=st.data())
 def test_thinning_keeps_first_last_and_best(count: int, max_points: int, data: st.DataObject) -> None:
     best = data.draw(st.none() | st.integers(0, max(0, count - 1)))
-    curve = FitCurve(number=1, label="x", best_epoch=best, last_epoch=count - 1, epoch=list(range(count)), columns={})
+    losses = data.draw(st.lists(st.none() | st.floats(0, 10), min_size=count, max_size=count))
+    figure = data.draw(st.sampled_from(["val_loss", "train_loss"]))  # without validation rows the only one
+    columns = {"train_loss": [1.0] * count, figure: losses}
+    curve = FitCurve(number=1, label="x", best_epoch=best, last_epoch=count - 1, epoch=list(range(count)), columns=columns)
     chosen = chosen_points(curve, max_points)
     assert len(chosen) <= max(max_points, 0)
     assert chosen == sorted(set(chosen))
     if count:
         assert {0, count - 1} <= set(chosen)
         assert best is None or best in chosen
+        present = [loss for loss in losses if loss is not None]
+        assert best is not None or not present or min(present) in [losses[i] for i in chosen], "the best so far of a fit in training"
     if count >= max_points:
         assert len(chosen) >= min(count, max_points) * 0.6
 
