@@ -51,12 +51,15 @@ def _overhead(found: Mapping[str, Any], title: str, epochs: int) -> dict[str, An
             _numbered(found["script"]),
             at_most(0.1),
         ),
-        ratio_row(
-            "each of two jobs at once, the slower (s)",
-            _numbered([max(pair) for pair in zip(found["together"][::2], found["together"][1::2], strict=True)]),
-            "one job alone",
-            _numbered(found["single"]),
-            at_most(1.15),
+        *(
+            ratio_row(
+                f"two jobs at once, the {name} (s)",
+                _numbered(found["together"][i::2]),
+                "one job alone",
+                _numbered(found["single"]),
+                at_most(1.15),
+            )
+            for i, name in enumerate(("one", "other"))
         ),
     ]
     return asdict(part)

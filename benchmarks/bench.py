@@ -2,6 +2,7 @@
 
     python benchmarks/bench.py --peers PYTHON               # of the environment of other libraries: make peers
     python benchmarks/bench.py --peers PYTHON --only h2o    # one part again; the others stay as the last run left them
+    python benchmarks/bench.py --peers PYTHON --only        # the page anew, with the remarks as they are
     python benchmarks/bench.py --peers PYTHON --quick       # small sizes, to try the scripts: figures without meaning, in build/
 
 Each part is a script, in a process of its own with a limit of time. After each the page is written anew with what is there: a part
@@ -48,7 +49,7 @@ class Script:
 
 SCRIPTS = (
     Script(
-        name="fits", peers="--peers", minutes=15,
+        name="fits", peers="--peers", minutes=20,
         quick=("--epochs", "2", "--rounds", "1", "--members", "4", "--candidates", "4", "--budget", "60"),
     ),
     Script(name="convolution", peers="--peers", minutes=25),
@@ -149,7 +150,9 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [script.name for script in SCRIPTS]
     parser.add_argument("--peers", default=sys.executable, help="interpreter of the environment that has the peers")
-    parser.add_argument("--only", nargs="+", choices=names, default=names, help="parts to run; others stay as the last run left them")
+    parser.add_argument(
+        "--only", nargs="*", choices=names, default=names, help="parts to run; others stay as the last run left them; none: the page alone"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, of those that have them; the page is build/benchmarks.md")
     parser.add_argument("--page", type=Path, help="where to write it; a JSON of all values lies beside (docs/benchmarks.md)")
     return parser.parse_args()
@@ -167,16 +170,21 @@ def main() -> None:
     versions = {"ours": distributions(sys.executable), "peers": distributions(peers)}
     versions["peers"] |= {"java": found} if (found := java()) else {}
     parts = _kept(values, machine, versions) if set(asked.only) < {script.name for script in SCRIPTS} else {}
+
+    def write(parts: dict[str, Ran]) -> None:
+        in_order = {one.name: parts[one.name] for one in SCRIPTS if one.name in parts}
+        found = {"machine": machine, "versions": versions, "parts": {name: asdict(part) for name, part in in_order.items()}}
+        values.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        path.write_text(page(in_order.values(), machine, versions, remarks))
+
     for script in SCRIPTS:
         if script.name not in asked.only or (asked.quick and script.quick is None):
             continue
         print(f"== {script.name} (at most {script.minutes:.0f} minutes)", flush=True)
         parts[script.name] = ran = run(script, peers, is_quick=asked.quick)
         print(f"== {script.name}: {ran.seconds:.0f} s{ran.ended and ', ' + ran.ended}", flush=True)
-        in_order = {one.name: parts[one.name] for one in SCRIPTS if one.name in parts}
-        found = {"machine": machine, "versions": versions, "parts": {name: asdict(part) for name, part in in_order.items()}}
-        values.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        path.write_text(page(in_order.values(), machine, versions, remarks))
+        write(parts)
+    write(parts)
     print(f"{path} and {values.name} are written", flush=True)
 
 

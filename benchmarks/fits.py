@@ -40,6 +40,8 @@ STOPPING, TOGETHER = at_most(1.10), at_most(1.15)
 FIGURES = {"loop": "all figures as ours", "dataloader": "all figures as ours", "sklearn": "running training loss alone"}
 """What a peer measures after an epoch; others as `RUNNING`."""
 RUNNING = "validation, running training loss"
+_BOTH = ("one", "other")
+"""Of two jobs at once, each."""
 _EVERY = {"bag": 2, "bag 2": 2, "grid": 2, "grid stopped": 2}
 
 
@@ -63,8 +65,8 @@ def _variants(asked: argparse.Namespace, pool: Pool) -> dict[str, Measure]:
     return {
         "fit": fit,
         "folds": lambda: {"folds": _seconds(lambda: concluded(cross))},
-        "alone": lambda: {"alone": pool.apply(concluded_seconds, (cross,))},
-        "together": lambda: {"together": max(pool.map(concluded_seconds, [cross, cross], chunksize=1))},
+        "alone": lambda: {"alone": statistics.mean(pool.apply(concluded_seconds, (cross,)) for _ in range(2))},
+        "together": lambda: dict(zip(_BOTH, pool.map(concluded_seconds, [cross, cross], chunksize=1), strict=True)),
         "bag": lambda: {"bag": _seconds(lambda: concluded(bag))},
         "bag 2": lambda: {"bag 2": _seconds(lambda: concluded(bag, 2, pool))},
         "grid": lambda: searched("grid", full),
@@ -97,7 +99,8 @@ def _rows(found: dict[str, dict[int, float]], peers: dict[str, str], members: in
         add(what, ours, f"one fit of {NAMES['lightning']}, {members} times", "lightning", target, lambda own, other: members * other / own)
     if "grid stopped" in found and "grid" in found:
         rows += _stopping(found)
-    add("two cross-validations at once, the slower (s)", "together", "one alone in such a process", "alone", TOGETHER)
+    for name in _BOTH:
+        add(f"two cross-validations at once, the {name} (s)", name, "one alone in such a process", "alone", TOGETHER)
     return rows
 
 
@@ -124,10 +127,10 @@ def _stopping(found: dict[str, dict[int, float]]) -> list[Row]:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=20, help="epochs of every fit, ours and the peers'; a grid has three times as many")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds at most; bags and grids are in every second one")
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds at most; bags and grids are in every second one")
     parser.add_argument("--members", type=int, default=100, help="members of the bag")
     parser.add_argument("--candidates", type=int, default=30, help="learning rates of the grid")
-    parser.add_argument("--budget", type=float, default=320, help="seconds beyond which no further round begins")
+    parser.add_argument("--budget", type=float, default=480, help="seconds beyond which no further round begins")
     parser.add_argument("--peers", default=sys.executable, help="interpreter of the environment that has the peers")
     parser.add_argument("--json", type=Path, help="file for the rows and every measured value, written as they come")
     return parser.parse_args()
