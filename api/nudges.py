@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from jobs.messages import NUDGES
 from store.engine import Database
 from store.errors import DatabaseUnavailable
-from store.events import newest_versions
+from store.jobs import job_versions
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 2.0
@@ -74,7 +74,7 @@ class Nudges:
             if not self._listening:
                 continue
             try:
-                newest = await run_in_threadpool(newest_versions, self._db, tuple(self._listening))
+                newest = await run_in_threadpool(job_versions, self._db, tuple(self._listening))
             except DatabaseUnavailable:  # streams wait on
                 continue
             except Exception:  # noqa: BLE001  whatever it is, later looks may find more
@@ -82,7 +82,7 @@ class Nudges:
                 continue
             for job_id, listeners in self._listening.items():
                 for listener in listeners:
-                    if listener.seen != newest.get(job_id, -1):
+                    if listener.seen != newest.get(job_id, (-1,))[0]:
                         listener.woken.set()
 
     async def _keep_listening(self) -> None:

@@ -1,7 +1,7 @@
-"""What a job costs each part of the system, how throughput grows with workers, and what large queues and long curves cost.
+"""What a job costs each part of the system, how throughput grows with workers, and what large queues, many ended jobs and long curves cost.
 
     python benchmarks/scale.py                               # SQLite and PostgreSQL, 1 and 2 children, some ten minutes on two cores
-    python benchmarks/scale.py --databases sqlite --children 1 --jobs 20 --queued 0 --fits 2 --epochs 100
+    python benchmarks/scale.py --databases sqlite --children 1 --jobs 20 --queued 0 --ended 1000 --fits 2 --epochs 100
 
 The costs (CPU seconds and bytes a job) are what docs/scale.md extends to many machines.
 """
@@ -23,18 +23,18 @@ import psutil
 from load import database
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import func, insert, select, text
+from rows import lengthen, repeat
+from sqlalchemy import func, select, text
 from traffic import Connection, free_port
 
 from cli.service import Service, running
 from store.engine import Database
-from store.tables import EpochRow, JobRow
+from store.tables import JobRow
 
 _CONNECTIONS = 4
 _NETWORK = {"name": "mlp", "hidden_units": [128, 64]}
 _TERMINAL = {"succeeded", "failed", "cancelled"}
 _ASKED = 20
-_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -152,27 +152,8 @@ async def _ended(port: int, spec: dict[str, Any]) -> str:
             raise RuntimeError(answer.body.decode())
         job_id: str = answer.json()["id"]
         while (await connection.get(f"/v1/jobs/{job_id}")).json()["status"] not in _TERMINAL:  # noqa: ASYNC110  what changes is elsewhere
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.02)
         return job_id
-
-
-def _lengthened(db: Database, job_id: str, epochs: int) -> int:
-    """Repeat the last row of every curve of a job up to `epochs` epochs; give the rows added."""
-    table = EpochRow.__table__
-    with db.write() as connection:
-        last = connection.execute(select(table).where(table.c.job_id == job_id, table.c.epoch == 1)).mappings().all()
-        rows: list[dict[str, Any]] = []
-        count = 0
-        for row in last:
-            for epoch in range(2, epochs + 1):
-                rows.append({**row, "epoch": epoch})
-                if len(rows) == _AT_ONCE:
-                    connection.execute(insert(EpochRow), rows)
-                    count, rows = count + len(rows), []
-        if rows:
-            connection.execute(insert(EpochRow), rows)
-        connection.execute(JobRow.__table__.update().where(JobRow.id == job_id).values(version=JobRow.version + 1))  # type: ignore[attr-defined]  # a table
-        return count + len(rows)
 
 
 def _long_curve(service: Service, port: int, fits: int, epochs: int) -> dict[str, Any]:
@@ -181,7 +162,7 @@ def _long_curve(service: Service, port: int, fits: int, epochs: int) -> dict[str
     spec = {"dataset": "iris", "network": {"name": "mlp", "hidden_units": [4]}, "training": {"max_epochs": 1}, "seed": 0, **plan}
     job_id = asyncio.run(_ended(port, spec))
     size = _bytes(service.database)
-    rows = _lengthened(service.database, job_id, epochs)
+    rows = lengthen(service.database, job_id, epochs)
     taken = (_bytes(service.database) - size) / rows
     found = {
         "job": f"/v1/jobs/{job_id}",
@@ -191,6 +172,35 @@ def _long_curve(service: Service, port: int, fits: int, epochs: int) -> dict[str
     }
     measured = {name: asyncio.run(_timed(port, path)) for name, path in found.items()}
     return {"rows": rows, "bytes_a_row": taken, "reads": {name: {"ms": one * 1e3, "bytes": size} for name, (one, size) in measured.items()}}
+
+
+def _full(service: Service, port: int, jobs: int) -> dict[str, Any]:
+    """Give what reads and a new job cost before and after so many jobs have ended."""
+    job_id = asyncio.run(_ended(port, _spec(1, 0)))
+    first = _costs(service, port)
+    size = _bytes(service.database)
+    repeat(service.database, job_id, jobs)
+    taken = (_bytes(service.database) - size) / jobs
+    return {"bytes_a_job_without_its_curve": taken, "before": first, "after": _costs(service, port)}
+
+
+def _costs(service: Service, port: int) -> dict[str, float]:
+    """Milliseconds of reads, of a POST, and of a whole job of one epoch."""
+    paths = {
+        "newest 100": "/v1/jobs?limit=100",
+        "newest 100 that failed": "/v1/jobs?limit=100&status=failed",
+        "by a name that none has": "/v1/jobs?limit=100&name=nowhere",
+        "metrics": "/metrics",
+        "readyz": "/readyz",
+    }
+    found = {name: asyncio.run(_timed(port, path))[0] * 1e3 for name, path in paths.items()}
+    _, posts = asyncio.run(_submitted(port, 1, _ASKED))
+    while _unfinished(service.database):
+        time.sleep(0.05)
+    began = time.perf_counter()
+    for seed in range(_ASKED // 2):
+        asyncio.run(_ended(port, _spec(1, seed)))
+    return found | {"POST": statistics.median(posts) * 1e3, "a job of one epoch": (time.perf_counter() - began) / (_ASKED // 2) * 1e3}
 
 
 def _queue(service: Service, port: int, jobs: int) -> dict[str, Any]:
@@ -254,6 +264,7 @@ def main() -> None:
     parser.add_argument("--children", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--jobs", type=int, default=300, help="one-epoch jobs; a fifth as many of 50 epochs (default 300)")
     parser.add_argument("--queued", type=int, default=10_000, help="jobs that wait at once; 0: leave out (default 10000)")
+    parser.add_argument("--ended", type=int, default=300_000, help="jobs that have ended; 0: leave out (default 300000)")
     parser.add_argument("--fits", type=int, default=100, help="fits of the job with long curves; 0: leave out (default 100)")
     parser.add_argument("--epochs", type=int, default=10_000, help="epochs of each of them (default 10000)")
     parser.add_argument("--json", type=Path, help="write what was measured there")
@@ -271,6 +282,8 @@ def main() -> None:
                         others[f"{kind}: {options.fits} curves of {options.epochs} epochs"] = _long_curve(
                             service, port, options.fits, options.epochs
                         )
+                    if options.ended:
+                        others[f"{kind}: {options.ended} jobs that have ended"] = _full(service, port, options.ended)
                     if options.queued:
                         others[f"{kind}: {options.queued} jobs submitted at once"] = _queue(service, port, options.queued)
     console.print(_throughput(drained))

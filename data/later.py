@@ -7,7 +7,7 @@ what their parent has and would each import what it has not.
 import importlib
 from typing import Any
 
-_deferred: dict[str, "Later"] = {}
+_deferred: set[str] = set()
 
 
 class Later:
@@ -16,7 +16,7 @@ class Later:
     def __init__(self, name: str) -> None:
         """Name the module; it is not looked for yet."""
         self._name = name
-        _deferred[name] = self
+        _deferred.add(name)
 
     def __getattr__(self, name: str) -> Any:
         """Give a name of the module, and keep it."""
@@ -29,5 +29,5 @@ class Later:
 
 def load_all() -> None:
     """Import now what was deferred so far."""
-    for name in tuple(_deferred):
+    for name in sorted(_deferred):
         importlib.import_module(name)

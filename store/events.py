@@ -1,7 +1,7 @@
 """The story of a job: changes of state, told once under the version that wrote them, and epochs, derived from their rows."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from store.tables import EpochRow, EventRow, JobRow, table
 
 _EVENTS = table(EventRow)
 _EPOCHS = table(EpochRow)
-_AT_ONCE = 500
 # What every job asks for is built once: building a statement costs six times as much as sending it to SQLite.
 _TELL = insert(_EVENTS)
 _CHANGES = (
@@ -101,17 +100,6 @@ def events_after(db: Database, job_id: str, version: int, *, max_versions: int =
     # Within one transaction epochs come before what they led to.
     events.sort(key=lambda found: (found.version, found.kind != "epoch"))
     return EventPage(events=events, version=last, has_more=has_more, newest=job.version, has_ended=has_ended)
-
-
-def newest_versions(db: Database, job_ids: Collection[str]) -> dict[str, int]:
-    """Read the versions of many jobs, a few hundred in one query; a job that is gone is left out."""
-    found: dict[str, int] = {}
-    with db.read() as connection:
-        ordered = sorted(job_ids)
-        for ids in (ordered[at : at + _AT_ONCE] for at in range(0, len(ordered), _AT_ONCE)):
-            rows = connection.execute(select(JobRow.id, JobRow.version).where(JobRow.id.in_(ids)))
-            found |= {row.id: row.version for row in rows}
-    return found
 
 
 def transitions(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:

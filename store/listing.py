@@ -56,22 +56,11 @@ class PageQuery:
     limit: int
 
 
-def list_jobs(
-    db: Database, chosen: JobFilter, *, owner: str | None, sort: Sort = "-created_at", cursor: str | None = None, limit: int = 20
-) -> Page:
-    """List an owner's jobs (None: everybody's) in a constant number of queries, without curves.
-
-    Raises:
-        BadCursor: the cursor is not one of this service, or belongs to another sort order.
-    """
-    return read_page(db, page_query(chosen, owner=owner, sort=sort, cursor=cursor, limit=limit))
-
-
 def page_query(chosen: JobFilter, *, owner: str | None, sort: Sort, cursor: str | None, limit: int) -> PageQuery:
     """Prepare the query of a page; it may be read as often as one likes.
 
     Raises:
-        BadCursor: as `list_jobs`.
+        BadCursor: the cursor is not one of this service, or belongs to another sort order.
     """
     is_falling = sort.startswith("-")
     query: Select[Any] = select(_JOBS.c.id, _JOBS.c.version, _AT).where(*_conditions(chosen))
@@ -88,11 +77,7 @@ def page_query(chosen: JobFilter, *, owner: str | None, sort: Sort, cursor: str 
     return PageQuery(statement=query.order_by(*order).limit(limit + 1), sort=sort, limit=limit)
 
 
-def _never(_job_id: str, _version: int) -> bool:
-    return False
-
-
-def read_page(db: Database, query: PageQuery, is_known: Callable[[str, int], bool] = _never) -> Page:
+def read_page(db: Database, query: PageQuery, is_known: Callable[[str, int], bool]) -> Page:
     """Read a page, in one statement, and its jobs in a constant number, but for those of whom the caller knows this version."""
     with db.read() as connection:
         rows = connection.execute(query.statement).all()

@@ -12,8 +12,7 @@ from api.nudges import Nudges
 from api.stream import job_events
 from jobs.states import JobStatus
 from store.engine import Database
-from store.events import newest_versions
-from store.jobs import bump, delete_job
+from store.jobs import bump, delete_job, job_versions
 from store.orders import request_cancel
 from tests.api.conftest import NOWHERE
 from tests.factories import a_job
@@ -135,5 +134,5 @@ def test_without_a_broker_streams_learn_of_news_and_of_deletion(db: Database) ->
 def test_versions_of_many_jobs_are_read_a_few_hundred_at_a_time(db: Database, statements: list[str]) -> None:
     jobs = [a_job(db).job.id for _ in range(3)]
     statements.clear()
-    assert newest_versions(db, [*jobs, *(f"job_{i}" for i in range(600))]) == dict.fromkeys(jobs, 1)
+    assert job_versions(db, [*jobs, *(f"job_{i}" for i in range(600))]) == dict.fromkeys(jobs, (1, JobStatus.QUEUED))
     assert len(statements) == 2

@@ -150,7 +150,8 @@ def test_curves_of_many_fits_can_be_read_bit_by_bit_while_progress_rises(client:
 def test_a_list_of_such_jobs_carries_no_curve_and_takes_as_many_queries_as_any(
     client: Client, pair: Service, undisturbed: dict[str, Any]
 ) -> None:
-    from store.listing import JobFilter, list_jobs
+    from store.listing import JobFilter
+    from tests.pages import list_jobs
 
     [listed] = [one for one in client.get("/v1/jobs?limit=100")["items"] if one["id"] == undisturbed["id"]]
     short = {name: value for name, value in undisturbed["result"].items() if not isinstance(value, list)}

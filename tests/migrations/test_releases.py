@@ -18,10 +18,11 @@ from store.advances import unadvanced
 from store.artifacts import Artifacts
 from store.datasets import Datasets
 from store.engine import Database, create_engine
-from store.listing import JobFilter, list_jobs
+from store.listing import JobFilter
 from store.migrate import alembic_config, downgrade, revisions, upgrade
 from store.orders import request_resume
 from store.sweeping import due
+from tests.pages import list_jobs
 from tests.system import fresh_database
 from worker.advance import advance
 from worker.place import Workplace

@@ -14,11 +14,12 @@ from store.engine import Database
 from store.errors import BadCursor, Conflict, NotFound
 from store.events import events_after
 from store.jobs import create_job, delete_job, get_job, job_version, queue_facts
-from store.listing import JobFilter, list_jobs
+from store.listing import JobFilter
 from store.orders import request_cancel
 from store.shards import claim
 from store.tables import Base, EpochRow, EventRow, FitRow, JobRow, ShardRow
 from tests.factories import LEASE, a_claim, a_diverged_job, a_job, a_record, a_resolved, a_succeeded_job, an_end, no_constant
+from tests.pages import list_jobs
 
 
 def test_a_created_job_is_queued_with_its_fits_and_shard(db: Database) -> None:

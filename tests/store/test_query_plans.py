@@ -10,11 +10,11 @@ from sqlalchemy import event, text
 from jobs.states import JobStatus
 from store.engine import Database
 from store.epochs import curves
-from store.events import newest_versions
 from store.jobs import get_job, job_versions
-from store.listing import JobFilter, list_jobs, page_query
+from store.listing import JobFilter, page_query
 from store.owners import owns_job
 from tests.factories import a_job, a_succeeded_job
+from tests.pages import list_jobs
 
 SORTING = ("USE TEMP B-TREE FOR ORDER BY", "Sort")
 SORTED = {"what is new of curves"}
@@ -41,9 +41,8 @@ def _later(db: Database, _: str) -> None:
 
 
 READS: dict[str, Read] = {
-    "a poll": lambda db, job_id: job_versions(db, [job_id]),
+    "a poll, and streams that look": lambda db, job_id: job_versions(db, [job_id]),
     "polls of many": lambda db, job_id: job_versions(db, [job_id, "job_0"]),
-    "streams that look": lambda db, job_id: newest_versions(db, [job_id]),
     "whose a job is": lambda db, job_id: owns_job(db, "local", job_id),
     "a job": get_job,
     "curves": curves,
