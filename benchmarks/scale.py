@@ -48,6 +48,8 @@ class _Drained:
     jobs_a_second: float
     cpu_ms: dict[str, float]
     bytes_a_job: float
+    commits_a_job: float | None
+    """Of PostgreSQL: transactions of all kinds, reads among them."""
 
 
 def _spec(epochs: int, seed: int) -> dict[str, Any]:
@@ -105,14 +107,24 @@ def _bytes(db: Database) -> float:
         return float(pages * (connection.scalar(text("PRAGMA page_size")) or 0))
 
 
+def _commits(db: Database) -> float | None:
+    if db.engine.dialect.name != "postgresql":
+        return None
+    time.sleep(1.5)  # until its processes have told of theirs
+    with db.read() as connection:
+        return float(connection.scalar(text("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")) or 0)
+
+
 def _drained(service: Service, port: int, kind: str, children: int, epochs: int, jobs: int) -> _Drained:
     """Submit jobs and wait until they have ended."""
     db, postgres = service.database, _postgres() if kind == "postgresql" else None
+    commits = _commits(db)
     before, size, began = _cpu(service, postgres), _bytes(db), time.monotonic()
     asyncio.run(_submitted(port, epochs, jobs))
     while _unfinished(db):
-        time.sleep(0.1)
-    seconds, after = time.monotonic() - began, _cpu(service, postgres)
+        time.sleep(0.25)
+    seconds, after, taken = time.monotonic() - began, _cpu(service, postgres), _bytes(db) - size
+    made = _commits(db)
     return _Drained(
         database=kind,
         children=children,
@@ -120,7 +132,8 @@ def _drained(service: Service, port: int, kind: str, children: int, epochs: int,
         jobs=jobs,
         jobs_a_second=jobs / seconds,
         cpu_ms={name: (after[name] - before[name]) / jobs * 1e3 for name in before},
-        bytes_a_job=(_bytes(db) - size) / jobs,
+        bytes_a_job=taken / jobs,
+        commits_a_job=None if commits is None or made is None else (made - commits) / jobs,
     )
 
 
@@ -240,6 +253,7 @@ def _throughput(found: list[_Drained]) -> Table:
         "epochs/s",
         "CPU ms a job",
         "bytes a job",
+        "transactions a job",
         title="Jobs of one digits MLP, submitted at once: from the first POST to the last end",
     )
     for one in found:
@@ -253,6 +267,7 @@ def _throughput(found: list[_Drained]) -> Table:
             f"{one.jobs_a_second * one.epochs:.0f}",
             costs,
             f"{one.bytes_a_job:.0f}",
+            "" if one.commits_a_job is None else f"{one.commits_a_job:.1f}",
         )
     return table
 
