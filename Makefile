@@ -60,7 +60,7 @@ latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py
 
 overhead: $(VENV)/.dev ## Measure what the service costs beyond training, on SQLite and on PostgreSQL (ROUNDS)
-	$(BIN)/python benchmarks/overhead.py --rounds $(or $(ROUNDS),15)
+	$(BIN)/python benchmarks/overhead.py --rounds $(or $(ROUNDS),30)
 
 scale: $(VENV)/.dev ## Measure throughput against workers, costs a job, large queues and long curves
 	$(BIN)/python benchmarks/scale.py

@@ -89,7 +89,9 @@ def _rates(document: Mapping[str, Any], title: str) -> dict[str, Any]:
         part.raw[f"MLflow, {beside['what']}"] = beside["per_second"]
         rounds = (dict(enumerate(side["per_second"])) for side in (one, beside))
         wanted = None if target is None else at_least(target, "times as many")
-        part.rows.append(ratio_row(f"{one['what']} (/s)", next(rounds), f"MLflow: {beside['what']}", next(rounds), wanted))
+        part.rows.append(
+            ratio_row(f"{one['what']} (/s)", next(rounds), f"MLflow: {beside['what']}", next(rounds), wanted, are_seconds=False)
+        )
     part.rows += [_memory(name, size, document["memory_target_mb"]) for name, size in document["memory_mb"].items() if "holdout" in name]
     return asdict(part)
 

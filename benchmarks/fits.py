@@ -42,7 +42,7 @@ FIGURES = {"loop": "all figures as ours", "dataloader": "all figures as ours", "
 RUNNING = "validation, running training loss"
 _BOTH = ("one", "other")
 """Of two jobs at once, each."""
-_EVERY = {"bag": 2, "bag 2": 2, "grid": 2, "grid stopped": 2}
+_EVERY = {"skorch": 2, "lightning": 2, "keras": 4, "bag": 5, "bag 2": 5, "grid": 5, "grid stopped": 5}
 
 
 def _variants(asked: argparse.Namespace, pool: Pool) -> dict[str, Measure]:
@@ -127,10 +127,12 @@ def _stopping(found: dict[str, dict[int, float]]) -> list[Row]:
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=20, help="epochs of every fit, ours and the peers'; a grid has three times as many")
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds at most; bags and grids are in every second one")
+    parser.add_argument(
+        "--rounds", type=int, default=20, help="interleaved rounds at most; what takes long is in every second, fourth or fifth"
+    )
     parser.add_argument("--members", type=int, default=100, help="members of the bag")
     parser.add_argument("--candidates", type=int, default=30, help="learning rates of the grid")
-    parser.add_argument("--budget", type=float, default=480, help="seconds beyond which no further round begins")
+    parser.add_argument("--budget", type=float, default=780, help="seconds beyond which no further round begins")
     parser.add_argument("--peers", default=sys.executable, help="interpreter of the environment that has the peers")
     parser.add_argument("--json", type=Path, help="file for the rows and every measured value, written as they come")
     return parser.parse_args()

@@ -32,14 +32,24 @@ def jar(python: str) -> Path | None:
 class H2o:
     """A running server."""
 
-    def __init__(self, client: httpx2.Client) -> None:
-        """Speak to it by `client`."""
+    def __init__(self, client: httpx2.Client, process: subprocess.Popen[bytes]) -> None:
+        """Speak to the server of `process` by `client`."""
         self._client = client
+        self._process = process
 
     @property
     def version(self) -> str:
         """Its version."""
         return str(self._get("/3/Cloud")["version"])
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Give others the machine: a server that has nothing to do still collects garbage, compiles, and looks after itself."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def frame(self, name: str, csv: bytes, types: Mapping[str, str]) -> str:
         """Upload rows with a header as a frame; give its name. Columns are numbers unless `types` says otherwise."""
@@ -112,8 +122,9 @@ def serving(archive: Path, folder: Path, threads: int) -> Iterator[H2o]:
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
             _wait_until_up(client, process, log)
-            yield H2o(client)
+            yield H2o(client, process)
     finally:
+        process.send_signal(signal.SIGCONT)  # one that stands still would not hear of its end
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(10)

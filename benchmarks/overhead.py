@@ -247,7 +247,7 @@ def _measure(kind: str, arguments: argparse.Namespace) -> _Figures:
                 found.served_cpu.append(_cpu_seconds(service) - before)
                 found.served.append(served)
                 found.seen.append(seen)
-            found.one_epoch, found.script = job_and_script_seconds(client, 4 * arguments.rounds, arguments.rounds)
+            found.one_epoch, found.script = job_and_script_seconds(client, 2 * arguments.rounds, max(1, arguments.rounds // 3))
             found.accepted_per_second = _accepted_per_second(service, arguments.posts)
         with (
             _service(url, folder, children=2) as service,
@@ -318,7 +318,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--databases", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"])
     parser.add_argument("--epochs", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--posts", type=int, default=200)
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     arguments = parser.parse_args()

@@ -16,7 +16,8 @@ _INTRODUCTION = """\
 # Benchmarks
 
 Written by `make bench`, which runs Holdout and what its users would pick instead on one machine, turn by turn. A ratio is one of medians over the
-rounds; least and most are those of the rounds' own ratios. Times belong to this machine and this day, ratios travel better.
+rounds; lowest and highest are those of the rounds' own ratios. "Of shortest" compares each side's shortest round: what others compute on the same
+processor makes rounds longer, never shorter, so it is nearer to an undisturbed machine's, where rounds are short. Targets are of medians. Times belong to this machine and this day, ratios travel better.
 [benchmarks](../benchmarks) says what each script does; `benchmarks.json` beside this page has every measured value and every installed version.
 """
 
@@ -87,8 +88,8 @@ def _part(part: Ran) -> Iterator[str]:
         yield ""
         if table.get("setting"):
             yield from (str(table["setting"]), "")
-        yield "| what | ours | beside | theirs | ratio | least to most, in rounds | target | |"
-        yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+        yield "| what | ours | beside | theirs | ratio | lowest to highest, in rounds | of shortest | target | |"
+        yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
         yield from (_row(row) for row in table["rows"])
         yield ""
         said = [f"{name}: {version}" for name, version in (table.get("versions") or {}).items()]
@@ -107,6 +108,7 @@ def _row(row: Found) -> str:
         _number(row.get("theirs")),
         _number(row["ratio"]),
         f"{_number(row.get('low'))} to {_number(row.get('high'))}" + (f" in {row['rounds']}" if "rounds" in row else ""),
+        _number(row.get("least")),
         row.get("target") or "",
         verdict,
     )

@@ -39,7 +39,11 @@ def at_least(bound: float, text: str = "") -> Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison: `ratio` of medians, `low` and `high` of the rounds' own ratios. `holds` is None where nothing is aimed at."""
+    """One comparison: `ratio` of medians, `low` and `high` of the rounds' own ratios, `least` of both sides' shortest (or least) rounds.
+
+    What others compute on the same processor makes rounds longer, never shorter: `least` is how two sides compare undisturbed,
+    where their rounds are alike in length. `holds` is of `ratio`, and None where nothing is aimed at.
+    """
 
     what: str
     ours: float
@@ -49,6 +53,7 @@ class Row:
     low: float
     high: float
     rounds: int
+    least: float | None = None
     target: str = ""
     holds: bool | None = None
 
@@ -66,9 +71,18 @@ class Part:
 
 
 def ratio_row(
-    what: str, ours: Rounds, peer: str, theirs: Rounds, target: Target | None = None, *, of: Callable[[float, float], float] | None = None
+    what: str,
+    ours: Rounds,
+    peer: str,
+    theirs: Rounds,
+    target: Target | None = None,
+    *,
+    of: Callable[[float, float], float] | None = None,
+    are_seconds: bool = True,
 ) -> Row:
     """Compare medians over the rounds that have both; `of` makes a ratio of (ours, theirs), ours / theirs unless given.
+
+    Of what is no time (`are_seconds`), as of rates and errors, the shortest rounds say nothing.
 
     Raises:
         ValueError: no round has both.
@@ -89,6 +103,7 @@ def ratio_row(
         low=min(single),
         high=max(single),
         rounds=len(shared),
+        least=ratio_of(min(ours[i] for i in shared), min(theirs[i] for i in shared)) if are_seconds else None,
         target="" if target is None else target.text,
         holds=None if target is None else target.holds(ratio),
     )
@@ -105,14 +120,20 @@ def write(path: Path | None, parts: Sequence[Part]) -> None:
 def show(console: Console, part: Part) -> None:
     """Print a part as a table, and what was left out."""
     table = Table(title=part.title, caption=part.setting)
-    for heading in ("what", "ours", "beside", "theirs", "ratio", "least..most", "rounds", "target", ""):
+    for heading in ("what", "ours", "beside", "theirs", "ratio", "lowest..highest", "of shortest", "rounds", "target", ""):
         table.add_column(heading)
     for row in part.rows:
         verdict = {None: "", True: "hit", False: "miss"}[row.holds]
         spread = f"{row.low:.3g}..{row.high:.3g}"
-        table.add_row(
-            row.what, f"{row.ours:.3g}", row.peer, f"{row.theirs:.3g}", f"{row.ratio:.3g}", spread, str(row.rounds), row.target, verdict
+        figures = (
+            f"{row.ours:.3g}",
+            row.peer,
+            f"{row.theirs:.3g}",
+            f"{row.ratio:.3g}",
+            spread,
+            "" if row.least is None else f"{row.least:.3g}",
         )
+        table.add_row(row.what, *figures, str(row.rounds), row.target, verdict)
     console.print(table)
     for line in part.left_out:
         console.print(f"left out: {line}")

@@ -41,7 +41,7 @@ def _later(db: Database, _: str) -> None:
 
 
 READS: dict[str, Read] = {
-    "a poll, and streams that look": lambda db, job_id: job_versions(db, [job_id]),
+    "a poll": lambda db, job_id: job_versions(db, [job_id]),
     "polls of many": lambda db, job_id: job_versions(db, [job_id, "job_0"]),
     "whose a job is": lambda db, job_id: owns_job(db, "local", job_id),
     "a job": get_job,
