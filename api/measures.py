@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from store.facts import Facts
+from store.facts import EndedJobs, Facts
 from store.workers import EPOCH_BUCKETS, Counts
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -49,33 +49,35 @@ class Measures:
                 timed = self._timed[route, method] = self._seconds.labels(route, method)
             timed.observe(seconds)
 
-    def text(self, up: Mapping[str, bool], facts: Facts | None) -> bytes:
+    def text(self, up: Mapping[str, bool], facts: Facts | None, ended: EndedJobs | None) -> bytes:
         """Write all that is known now; without the database only what this process knows."""
         shared = CollectorRegistry()
-        shared.register(_Shared(up, facts))
+        shared.register(_Shared(up, facts, ended))
         return generate_latest(self._registry) + generate_latest(shared)
 
 
 class _Shared(Collector):
     """What the database knows: the same from whichever API process it is read."""
 
-    def __init__(self, up: Mapping[str, bool], facts: Facts | None) -> None:
+    def __init__(self, up: Mapping[str, bool], facts: Facts | None, ended: EndedJobs | None) -> None:
         self._up = up
         self._facts = facts
+        self._ended = ended
 
     def collect(self) -> Iterable[Metric]:
         """Give the metrics."""
         yield _gauge("holdout_up", "Whether a part of the service does its work.", "component", {k: float(v) for k, v in self._up.items()})
         if self._facts is None:
             return
-        yield from _of_jobs(self._facts)
+        yield from _of_jobs(self._facts, self._ended)
         yield from _of_workers(self._facts)
 
 
-def _of_jobs(facts: Facts) -> Iterable[Metric]:
-    yield _gauge("holdout_jobs", "Jobs by status.", "status", facts.counts)
+def _of_jobs(facts: Facts, ended: EndedJobs | None) -> Iterable[Metric]:
+    yield _gauge("holdout_jobs", "Jobs by status.", "status", facts.active if ended is None else facts.active | ended.counts)
     yield _gauge("holdout_queued_jobs", "Jobs in the queue, by the device they ask for.", "device", facts.queued_by_device)
-    yield _gauge("holdout_failed_jobs", "Failed jobs that were not deleted, by kind of failure.", "kind", facts.failures)
+    if ended is not None:
+        yield _gauge("holdout_failed_jobs", "Failed jobs that were not deleted, by kind of failure.", "kind", ended.failures)
     yield GaugeMetricFamily("holdout_oldest_queued_seconds", "Wait of the oldest queued job.", value=facts.oldest_queued_seconds or 0.0)
 
 

@@ -21,13 +21,15 @@ from redis.retry import Retry
 from store.artifacts import Artifacts
 from store.engine import Database
 from store.errors import DatabaseUnavailable
-from store.facts import Facts, service_facts
+from store.facts import EndedJobs, Facts, ended_jobs, service_facts
 from store.migrate import revisions
 
 _log = structlog.get_logger()
 PATIENCE_SECONDS = 1.5
 _ARTIFACTS_SECONDS = 15.0
 """How long an answer of the artifacts' store holds: each look writes a file."""
+_ENDED_REST = 20.0
+"""How many times as long as counting ended jobs took nobody counts them again: where they are millions, it is a twentieth of one connection's time."""
 _OK = "ok"
 _T = TypeVar("_T")
 
@@ -39,11 +41,12 @@ class NotReady(RuntimeError):
 class _Check(Generic[_T]):
     """A question that may take long, or for ever."""
 
-    def __init__(self, name: str, ask: Callable[[], _T], keep_seconds: float = 0.0) -> None:
-        """Prepare; a good answer holds for `keep_seconds`."""
+    def __init__(self, name: str, ask: Callable[[], _T], keep_seconds: float = 0.0, rest: float = 0.0) -> None:
+        """Prepare; a good answer holds for `keep_seconds`, and for `rest` times as long as it took."""
         self._name = name
         self._ask = ask
         self._keep_seconds = keep_seconds
+        self._rest = rest
         self._lock = threading.Lock()
         self._last: Future[_T] | None = None
         self._keep_until = 0.0
@@ -69,6 +72,7 @@ class _Check(Generic[_T]):
             return self._last
 
     def _run(self, future: "Future[_T]") -> None:
+        began = time.monotonic()
         try:
             found = self._ask()
         except (NotReady, DatabaseUnavailable) as error:
@@ -77,7 +81,8 @@ class _Check(Generic[_T]):
             _log.exception("check_failed", part=self._name)
             future.set_exception(NotReady(f"the check failed with {type(error).__name__}"))
         else:
-            self._keep_until = time.monotonic() + self._keep_seconds
+            ended = time.monotonic()
+            self._keep_until = ended + max(self._keep_seconds, self._rest * (ended - began))
             future.set_result(found)
 
 
@@ -110,6 +115,8 @@ class Checks:
         self._database = _Check("database", lambda: service_facts(db))
         self._broker = _Check("broker", lambda: _write_to_broker(broker_url))
         self._artifacts = _Check("artifacts", lambda: _write_artifact(artifacts), _ARTIFACTS_SECONDS)
+        self._ended = _Check("ended jobs", lambda: ended_jobs(db), rest=_ENDED_REST)
+        self._last_ended: EndedJobs | None = None
 
     async def look(self) -> Readiness:
         """Ask all of them at once."""
@@ -122,6 +129,13 @@ class Checks:
         elif not facts.workers:
             checks["worker"] = "no worker was heard of lately"
         return Readiness(facts=facts, checks=checks, warnings={} if facts is None else _warnings(facts))
+
+    async def ended(self) -> EndedJobs | None:
+        """Count ended jobs, or give the last count where counting takes longer than anybody waits; None before the first."""
+        found, _ = await self._ended.answer()
+        if found is not None:
+            self._last_ended = found
+        return self._last_ended
 
 
 def _warnings(facts: Facts) -> dict[str, str]:

@@ -1,12 +1,16 @@
-"""How the service does, as far as the database knows: for `/readyz` and `/metrics`, in a few queries over indexes."""
+"""How the service does, as far as the database knows: for `/readyz` and `/metrics`, in a few queries over indexes.
+
+Jobs that have ended are counted apart: they become millions, and readiness must not wait until all are counted.
+"""
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, text
 
-from jobs.states import FailureKind, JobStatus
+from jobs.states import ACTIVE, TERMINAL, FailureKind, JobStatus
 from store.engine import Database
 from store.errors import DatabaseUnavailable
 from store.migrate import Schema, schema_of
@@ -21,14 +25,21 @@ class Facts:
     """What waits, runs and lives. `counters` and `sweepers` hold what each worker and live sweeper has counted since it began."""
 
     is_ahead: bool
-    counts: dict[str, int]
+    active: dict[str, int]
     queued_by_device: dict[str, int]
-    failures: dict[str, int]
     oldest_queued_seconds: float | None
     workers: list[str]
     workers_by_device: dict[str, int]
     counters: dict[str, Counts]
     sweepers: dict[str, Counts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndedJobs:
+    """Jobs that have ended and were not deleted, by status; failed ones by kind of failure."""
+
+    counts: dict[str, int]
+    failures: dict[str, int]
 
 
 def service_facts(db: Database) -> Facts:
@@ -44,24 +55,42 @@ def service_facts(db: Database) -> Facts:
         if connection.dialect.name == "postgresql" and connection.scalar(text("SHOW transaction_read_only")) == "on":
             raise DatabaseUnavailable("the database takes no writes")
         now = db.now(connection)
-        counts = connection.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
+        active = _counts(connection, ACTIVE)
         is_queued = JobRow.status == JobStatus.QUEUED
         queued = connection.execute(select(JobRow.device, func.count()).where(is_queued).group_by(JobRow.device)).all()
         oldest = connection.scalar(select(func.min(JobRow.queued_at)).where(is_queued))
-        failed = select(JobRow.failure_kind, func.count()).where(JobRow.status == JobStatus.FAILED).group_by(JobRow.failure_kind)
-        failures = connection.execute(failed).all()
         workers, counters, devices, sweepers = _processes(connection, now)
     return Facts(
         is_ahead=schema is Schema.AHEAD,
-        counts={status.value: 0 for status in JobStatus} | {status.value: count for status, count in counts},
+        active=active,
         queued_by_device=dict.fromkeys(_DEVICES, 0) | {row[0]: row[1] for row in queued},
-        failures={kind.value: 0 for kind in FailureKind} | {kind or FailureKind.INTERNAL.value: count for kind, count in failures},
         oldest_queued_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()),
         workers=workers,
         workers_by_device=dict.fromkeys(_DEVICES[1:], 0) | devices,
         counters=counters,
         sweepers=sweepers,
     )
+
+
+def ended_jobs(db: Database) -> EndedJobs:
+    """Count all jobs that have ended: this takes the longer the more there are.
+
+    Raises:
+        DatabaseUnavailable: it cannot be reached.
+    """
+    with db.read() as connection:
+        counts = _counts(connection, TERMINAL)
+        failed = select(JobRow.failure_kind, func.count()).where(JobRow.status == JobStatus.FAILED).group_by(JobRow.failure_kind)
+        failures = connection.execute(failed).all()
+    return EndedJobs(
+        counts=counts,
+        failures={kind.value: 0 for kind in FailureKind} | {kind or FailureKind.INTERNAL.value: count for kind, count in failures},
+    )
+
+
+def _counts(connection: Connection, statuses: Collection[JobStatus]) -> dict[str, int]:
+    query = select(JobRow.status, func.count()).where(JobRow.status.in_(sorted(statuses))).group_by(JobRow.status)
+    return dict.fromkeys(sorted(statuses), 0) | {status.value: count for status, count in connection.execute(query).all()}
 
 
 def _processes(connection: Connection, now: dt.datetime) -> tuple[list[str], dict[str, Counts], dict[str, int], dict[str, Counts]]:

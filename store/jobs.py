@@ -211,24 +211,6 @@ def delete_job(db: Database, job_id: str) -> list[str]:
     return urls
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueueFacts:
-    """How much waits and runs."""
-
-    counts: dict[str, int]
-    oldest_queued_seconds: float | None
-
-
-def queue_facts(db: Database) -> QueueFacts:
-    """Count jobs by status and measure the wait of the one that has been in the queue for longest."""
-    with db.read() as connection:
-        rows = connection.execute(select(JobRow.status, func.count()).group_by(JobRow.status)).all()
-        oldest = connection.scalar(select(func.min(JobRow.queued_at)).where(JobRow.status == JobStatus.QUEUED))
-        now = db.now(connection)
-    counts = {status.value: 0 for status in JobStatus} | {status.value: count for status, count in rows}
-    return QueueFacts(counts=counts, oldest_queued_seconds=None if oldest is None else max(0.0, (now - oldest).total_seconds()))
-
-
 def num_queued(db: Database) -> int:
     """Count the jobs that wait."""
     with db.read() as connection:

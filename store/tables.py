@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -94,6 +95,11 @@ class DatasetRow(Base):
     profile: Mapped[dict[str, Any]]
 
 
+def _partial_index(name: str, column: str, rows: str) -> Index:
+    """Index the few rows of a large table that are looked for."""
+    return Index(name, column, sqlite_where=text(rows), postgresql_where=text(rows))
+
+
 class JobRow(Base):
     """A job. `version` rises in every transaction that writes an epoch or a state, under this row's lock.
 
@@ -109,6 +115,8 @@ class JobRow(Base):
         Index("ix_jobs_status_created_at", "status", "created_at"),
         Index("ix_jobs_status_queued_at", "status", "queued_at"),
         Index("ix_jobs_device_status", "device", "status"),
+        _partial_index("ix_jobs_finished_at_untidied", "finished_at", "tidied_at IS NULL"),
+        _partial_index("ix_jobs_continues", "continues", "continues IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -1,6 +1,7 @@
 """What is done for jobs once: one that waited too long is ended, and the folder of one that ended is tidied."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from sqlalchemy import or_, select, update
 
@@ -34,17 +35,13 @@ def expire(db: Database, max_queue_seconds: float) -> list[str]:
 def tidy(db: Database, artifacts: Artifacts, *, after_seconds: float = 300.0) -> list[str]:
     """Delete from the folders of jobs that ended so long ago what none of their fits names; give its names.
 
-    A worker that lost its lease, or died while it wrote, may have left files there. Each folder is tidied once.
+    A worker that lost its lease, or died while it wrote, may have left files there. Each folder is tidied once, and a hundred at a time.
 
     Raises:
         ArtifactsUnavailable: the folders that were not tidied are tidied later.
     """
-    with db.read() as connection:
-        ended_by = db.now(connection) - dt.timedelta(seconds=after_seconds)
-        ended = (JobRow.finished_at < ended_by, JobRow.tidied_at.is_(None))
-        job_ids = connection.scalars(select(JobRow.id).where(*ended).order_by(JobRow.finished_at).limit(_JOBS_AT_ONCE)).all()
     gone: list[str] = []
-    for job_id in job_ids:
+    for job_id in untidied(db, after_seconds=after_seconds, limit=_JOBS_AT_ONCE):
         there = artifacts.names(f"jobs/{job_id}")
         nobodys = sorted(set(there) - _named(db, job_id)) if there else []
         artifacts.discard(nobodys)
@@ -52,6 +49,14 @@ def tidy(db: Database, artifacts: Artifacts, *, after_seconds: float = 300.0) ->
         with db.write() as connection:
             connection.execute(update(JobRow).where(JobRow.id == job_id).values(tidied_at=db.now(connection)))
     return gone
+
+
+def untidied(db: Database, *, after_seconds: float = 300.0, limit: int = 1) -> Sequence[str]:
+    """List jobs that ended so long ago and were not tidied, those that ended first."""
+    with db.read() as connection:
+        ended_by = db.now(connection) - dt.timedelta(seconds=after_seconds)
+        ended = (JobRow.finished_at < ended_by, JobRow.tidied_at.is_(None))
+        return connection.scalars(select(JobRow.id).where(*ended).order_by(JobRow.finished_at).limit(limit)).all()
 
 
 def _named(db: Database, job_id: str) -> set[str]:

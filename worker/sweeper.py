@@ -23,7 +23,7 @@ from store.engine import Database, create_engine
 from store.errors import ArtifactsUnavailable, DatabaseUnavailable
 from store.logs import configure_logs
 from store.sweeping import due, forget_sent, mark_sent, may_be_lost, reap
-from store.tidying import expire, tidy
+from store.tidying import expire, tidy, untidied
 from store.workers import beat, forget, live, sweeper_id
 from worker.counters import Counters
 from worker.nudge import Nudge
@@ -71,15 +71,21 @@ def _recalled(db: Database, recall: Recall) -> Recalled:
     return found
 
 
-def collect(db: Database, artifacts: Artifacts) -> None:
-    """Delete files that no row names, which a process that died may have left."""
+def collect(db: Database, artifacts: Artifacts, *, is_whole: bool = True) -> bool:
+    """Delete files that no row names, which a process that died may have left: of a hundred ended jobs and, where it `is_whole`, of nobody.
+
+    Tells whether there are more ended jobs to tidy after now.
+    """
     try:
-        gone = [*tidy(db, artifacts), *collect_garbage(db, artifacts)]
+        gone = tidy(db, artifacts)
+        if is_whole:
+            gone += collect_garbage(db, artifacts)
     except ArtifactsUnavailable as error:
         _log.warning("artifacts_unreachable", reason=str(error))
-        return
+        return False
     if gone:
         _log.info("files_collected", files=gone)
+    return bool(untidied(db))
 
 
 class _Pulse:
@@ -115,7 +121,7 @@ def main() -> None:
     recall = Recall(settings.broker_url)
     artifacts = Artifacts(settings.artifacts_url)
     pulse = _Pulse(db, settings.beat_seconds)
-    wait, collect_at = settings.sweep_seconds, time.monotonic()
+    wait, collect_at, is_behind = settings.sweep_seconds, time.monotonic(), False
     while not stop.wait(wait):
         try:
             pulse.counters.add("sent", sweep(db, celery, nudge, recall, settings))
@@ -123,7 +129,9 @@ def main() -> None:
             pulse.beat()
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + settings.collect_seconds
-                collect(db, artifacts)
+                is_behind = collect(db, artifacts)
+            elif is_behind:  # between rounds, so that none is late for it
+                is_behind = collect(db, artifacts, is_whole=False)
             wait = settings.sweep_seconds
         except DatabaseUnavailable:
             wait = min(10.0, wait * 2)

@@ -3,6 +3,7 @@
 All three answer on the event loop: when every thread waits for a database that hangs, they still do.
 """
 
+import asyncio
 from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
@@ -42,8 +43,8 @@ async def readyz(request: Request, response: Response) -> ReadyView:
         warnings=found.warnings,
         workers=0 if facts is None else len(facts.workers),
         workers_by_device={} if facts is None else facts.workers_by_device,
-        queued=0 if facts is None else facts.counts["queued"],
-        running=0 if facts is None else facts.counts["running"],
+        queued=0 if facts is None else facts.active["queued"],
+        running=0 if facts is None else facts.active["running"],
         oldest_queued_seconds=None if facts is None else facts.oldest_queued_seconds,
     )
 
@@ -57,10 +58,10 @@ async def readyz(request: Request, response: Response) -> ReadyView:
 async def metrics(request: Request) -> Response:
     """Give what this process counted, and as of now jobs, queue, workers, sweepers and what each of them counted.
 
-    Without the database only what this process knows, and `holdout_up{component="database"} 0`.
+    Where ended jobs are so many that counting them takes seconds, they are as of a while ago. Without the database only what this process knows, and `holdout_up{component="database"} 0`.
     """
     resources: Resources = request.app.state.resources
-    found = await resources.checks.look()
+    found, ended = await asyncio.gather(resources.checks.look(), resources.checks.ended())
     if request.scope.get("is_unverified"):
         found = replace(found, facts=None)
-    return Response(resources.measures.text(found.up, found.facts), media_type=CONTENT_TYPE_LATEST)
+    return Response(resources.measures.text(found.up, found.facts, ended), media_type=CONTENT_TYPE_LATEST)

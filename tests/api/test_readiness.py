@@ -15,11 +15,12 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Connection, event, text
 
+from api import readiness
 from api.app import create_app
 from api.settings import ApiSettings
 from cli.broker import Broker, start_broker
 from store.engine import Database, create_engine
-from store.facts import service_facts
+from store.facts import EndedJobs, ended_jobs, service_facts
 from store.migrate import downgrade, upgrade
 from store.workers import beat, live, sweeper_id
 from tests.api.conftest import NOWHERE, StrictClient, settings_for
@@ -233,9 +234,10 @@ def test_what_is_measured_is_read_from_indexes(db: Database) -> None:
 
     event.listen(db.engine, "before_cursor_execute", note)
     service_facts(db)
+    ended_jobs(db)
     event.remove(db.engine, "before_cursor_execute", note)
     statements = [(statement, parameters) for statement, parameters in ran if " jobs" in statement]
-    assert len(statements) == 4
+    assert len(statements) == 5
     assert not any("epochs" in statement or "fits" in statement or "events" in statement for statement, _ in ran)
     is_sqlite = db.engine.dialect.name == "sqlite"
     with db.read() as connection:
@@ -246,3 +248,31 @@ def test_what_is_measured_is_read_from_indexes(db: Database) -> None:
             steps = " ".join(str(row) for row in plan)
             assert "ix_jobs_" in steps, steps
             assert "Seq Scan" not in steps, steps
+
+
+def test_ended_jobs_that_take_long_to_count_hold_nobody_up(sqlite_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of millions: readiness does not ask for them, and metrics have the last count until there is another."""
+    slow, real, began = threading.Event(), ended_jobs, list[int]()
+
+    def count(db: Database) -> EndedJobs:
+        began.append(len(began))
+        if len(began) > 1:
+            slow.wait(30)
+        return real(db)
+
+    monkeypatch.setattr(readiness, "ended_jobs", count)
+    monkeypatch.setattr(readiness, "_ENDED_REST", 0.0)
+    a_diverged_job(sqlite_db)
+    settings = ApiSettings(home=tmp_path, database_url=str(sqlite_db.engine.url), broker_url=NOWHERE)
+    with _asked(settings) as client:
+        failed = ("holdout_jobs", frozenset({("status", "failed")}))
+        assert _measured(client)[failed] == 1
+        a_diverged_job(sqlite_db)
+        assert _measured(client)[failed] == 1
+        assert client.get("/readyz").json()["checks"]["database"] == "ok"
+        assert len(began) == 2
+        slow.set()
+        give_up_at = time.monotonic() + 30
+        while _measured(client)[failed] != 2:
+            assert time.monotonic() < give_up_at
+        assert ("holdout_failed_jobs", frozenset({("kind", "diverged")})) in _measured(client)

@@ -13,7 +13,8 @@ from store.commits import Finish, commit
 from store.engine import Database
 from store.errors import BadCursor, Conflict, NotFound
 from store.events import events_after
-from store.jobs import create_job, delete_job, get_job, job_version, queue_facts
+from store.facts import ended_jobs, service_facts
+from store.jobs import create_job, delete_job, get_job, job_version
 from store.listing import JobFilter
 from store.orders import request_cancel
 from store.shards import claim
@@ -185,11 +186,15 @@ def test_a_page_takes_the_same_number_of_queries_whatever_its_size(db: Database)
     assert counts[0] == counts[1] == 4
 
 
-def test_queue_facts_count_by_status_and_age(db: Database) -> None:
+def test_facts_count_what_is_active_and_what_has_ended_apart(db: Database) -> None:
+    """Readiness is asked all the time, and must not take longer the more jobs have ended."""
     a_job(db)
     a_succeeded_job(db)
-    facts = queue_facts(db)
-    assert (facts.counts["queued"], facts.counts["succeeded"], facts.counts["running"]) == (1, 1, 0)
+    a_diverged_job(db)
+    facts, ended = service_facts(db), ended_jobs(db)
+    assert facts.active == {"queued": 1, "running": 0, "paused": 0}
+    assert ended.counts == {"succeeded": 1, "failed": 1, "cancelled": 0}
+    assert sum(ended.failures.values()) == 1
     assert facts.oldest_queued_seconds is not None
     assert 0 <= facts.oldest_queued_seconds < 60
 

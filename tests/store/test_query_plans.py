@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import event, text
 
 from jobs.states import JobStatus
+from store import tidying
 from store.engine import Database
 from store.epochs import curves
 from store.jobs import get_job, job_versions
 from store.listing import JobFilter, page_query
 from store.owners import owns_job
+from store.tidying import untidied
 from tests.factories import a_job, a_succeeded_job
 from tests.pages import list_jobs
 
@@ -26,6 +28,8 @@ INDEXES = {
     "a page": "ix_jobs_owner_created_at_id",
     "everybody's page": "ix_jobs_created_at_id",
     "the page of oldest": "ix_jobs_owner_created_at_id",
+    "whose folders are to be tidied": "ix_jobs_finished_at_untidied",
+    "what fits of a job name": "ix_jobs_continues",
 }
 """Which index is the one, where another would do, if worse."""
 Read = Callable[[Database, str], Any]
@@ -54,6 +58,8 @@ READS: dict[str, Read] = {
     "a further page": _later,
     "a page of a status": _page(statuses=frozenset({JobStatus.QUEUED})),
     "a page of a dataset": _page(dataset="iris"),
+    "whose folders are to be tidied": lambda db, _: untidied(db),
+    "what fits of a job name": tidying._named,
 }
 
 

@@ -25,7 +25,7 @@ from worker.nudge import Nudge
 from worker.queue import make_producer
 from worker.recall import MARKER, Recall
 from worker.settings import WorkerSettings
-from worker.sweeper import sweep
+from worker.sweeper import collect, sweep
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +178,23 @@ def test_a_job_that_waited_too_long_fails_and_a_paused_one_does_not(db: Database
     assert (job.status, job.failure["kind"], get_job(db, young.job.id).status) == (JobStatus.FAILED, "time_limit", JobStatus.QUEUED)
     assert "60 s" in job.failure["detail"]
     assert get_job(db, paused.job.id).status is JobStatus.PAUSED
+
+
+def test_a_sweeper_that_is_behind_with_ended_jobs_goes_on_between_its_rounds(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many jobs end in a day that a hundred in ten minutes are not enough."""
+    monkeypatch.setattr("store.tidying._JOBS_AT_ONCE", 2)
+    artifacts = Artifacts(f"file://{tmp_path}/files")
+    job_ids = [a_succeeded_job(db) for _ in range(3)]
+    for job_id in job_ids:
+        artifacts.write(f"jobs/{job_id}/fit-1-epoch-4.checkpoint", b"of a worker that died")
+    with db.write() as connection:
+        connection.execute(update(JobRow).values(finished_at=db.now(connection) - dt.timedelta(hours=1)))
+    assert collect(db, artifacts)
+    assert len(list((tmp_path / "files" / "jobs").rglob("*.checkpoint"))) == 1
+    assert not collect(db, artifacts, is_whole=False)
+    assert not list((tmp_path / "files" / "jobs").rglob("*.checkpoint"))
 
 
 def test_the_folder_of_an_ended_job_is_tidied_once(db: Database, tmp_path: Path) -> None:
