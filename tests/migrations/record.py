@@ -88,15 +88,12 @@ def _work(client: httpx2.Client, home: Path) -> None:
     _until(lambda: _epoch(client, cancelled) >= 1, "in training")
     client.post(f"/v1/jobs/{cancelled}/cancel")
     _until(lambda: _status(client, cancelled) == "cancelled", "cancelled")
-    if client.post(f"/v1/jobs/{cancelled}/pause").status_code == 409:
+    has_pauses = client.post(f"/v1/jobs/{cancelled}/pause").status_code == 409
+    if has_pauses:
         paused = _submit(client, {**_LONG, "name": "paused"})
         _until(lambda: _epoch(client, paused) >= 2, "in training")
         client.post(f"/v1/jobs/{paused}/pause")
         _until(lambda: _status(client, paused) == "paused", "paused")
-        with sqlite3.connect(home / "holdout.db") as connection:
-            connection.execute(
-                "INSERT INTO api_keys VALUES ('key_1', 'local', ?, 'a label', ?, NULL)", ("0" * 64, str(dt.datetime.now(dt.UTC))[:26])
-            )
     running = _submit(client, {**_LONG, "name": "running"})
     _submit(client, {**_SMALL, "name": "queued"})
     if own:
@@ -104,6 +101,11 @@ def _work(client: httpx2.Client, home: Path) -> None:
     if has_plans:
         _submit(client, {**search, "name": "queued search"})
     _until(lambda: _epoch(client, running) >= 4, "in training")
+    if has_pauses:  # the last of all: once there is a key, every request wants one
+        with sqlite3.connect(home / "holdout.db") as connection:
+            connection.execute(
+                "INSERT INTO api_keys VALUES ('key_1', 'local', ?, 'a label', ?, NULL)", ("0" * 64, str(dt.datetime.now(dt.UTC))[:26])
+            )
 
 
 def _submit(client: httpx2.Client, spec: dict[str, Any], key: str | None = None) -> str:
