@@ -39,9 +39,15 @@ def repeat(db: Database, job_id: str, count: int) -> None:
             of_job = (each.c.id if each is _JOBS else each.c.job_id) == job_id
             chosen = select(*values.values()).join_from(each, numbers, literal(value=True)).where(of_job)
             connection.execute(insert(each).from_select(list(values), chosen))
-    if db.engine.dialect.name == "postgresql":  # as its own processes do in time
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE " + ", ".join(one.name for one in Base.metadata.sorted_tables))
+    _settle(db)
+
+
+def _settle(db: Database) -> None:
+    """Do at once what a database does in time after many writes: whoever came first would wait for it."""
+    names = ", ".join(one.name for one in Base.metadata.sorted_tables)
+    statement = f"VACUUM ANALYZE {names}" if db.engine.dialect.name == "postgresql" else "PRAGMA wal_checkpoint(TRUNCATE)"
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement)
 
 
 def _numbers(count: int) -> CTE:

@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--children", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--jobs", type=int, default=300, help="one-epoch jobs; a fifth as many of 50 epochs (default 300)")
     parser.add_argument("--queued", type=int, default=10_000, help="jobs that wait at once; 0: leave out (default 10000)")
-    parser.add_argument("--ended", type=int, default=300_000, help="jobs that have ended; 0: leave out (default 300000)")
+    parser.add_argument("--ended", type=int, default=100_000, help="jobs that have ended; 0: leave out (default 100000)")
     parser.add_argument("--fits", type=int, default=100, help="fits of the job with long curves; 0: leave out (default 100)")
     parser.add_argument("--epochs", type=int, default=10_000, help="epochs of each of them (default 10000)")
     parser.add_argument("--json", type=Path, help="write what was measured there")
