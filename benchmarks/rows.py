@@ -1,6 +1,6 @@
 """Rows for benchmarks of full databases, made by the database of those that are there."""
 
-from sqlalchemy import String, cast, insert, literal, select
+from sqlalchemy import String, cast, func, insert, literal, select
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.expression import CTE
 
@@ -18,9 +18,10 @@ def lengthen(db: Database, job_id: str, epochs: int) -> int:
         select(*values.values()).join_from(_EPOCHS, numbers, literal(value=True)).where(_EPOCHS.c.job_id == job_id, _EPOCHS.c.epoch == 1)
     )
     with db.write() as connection:
-        added = connection.execute(insert(_EPOCHS).from_select(list(values), chosen)).rowcount
+        curves = connection.scalar(select(func.count()).where(_EPOCHS.c.job_id == job_id, _EPOCHS.c.epoch == 1)) or 0
+        connection.execute(insert(_EPOCHS).from_select(list(values), chosen))
         connection.execute(_JOBS.update().where(_JOBS.c.id == job_id).values(version=_JOBS.c.version + 1))
-    return added
+    return curves * (epochs - 1)
 
 
 def repeat(db: Database, job_id: str, count: int) -> None:
