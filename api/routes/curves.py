@@ -24,7 +24,14 @@ Fits = Annotated[
     str | None,
     Query(pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$", description="Numbers of fits, from 1, separated by commas.", examples=["1,3"]),
 ]
-AfterVersion = Annotated[int | None, Query(ge=0, le=2**62, description="Only rows written after this version of the job.")]
+AfterVersion = Annotated[
+    int | None,
+    Query(
+        ge=0,
+        le=2**62,
+        description="Only rows written after this version of the job. A figure that has no value in the rows given is left out, so a fit without rows has none of them.",
+    ),
+]
 MaxPoints = Annotated[
     int | None,
     Query(
