@@ -64,8 +64,13 @@ class Shared(Generic[_Found]):
         """Answer once the answer before is there, or late."""
         if before is not None and not before.done():
             await asyncio.wait({before}, timeout=_PATIENCE_SECONDS)
-        self._running, self._next = self._next, None
-        return await self._read()
+        own = self._running = self._next
+        self._next = None
+        try:
+            return await self._read()
+        finally:
+            if self._running is own:  # it holds its answer, and pages that are remembered are many
+                self._running = None
 
 
 class _Turns(Generic[_Asked, _Found]):

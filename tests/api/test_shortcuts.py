@@ -212,7 +212,9 @@ def test_who_asks_the_same_while_it_is_answered_shares_an_answer_that_is_not_old
         rest[0].cancel()  # takes nobody's answer along
         await asyncio.sleep(0)
         go_on.set()
-        return [await first, *[await one for one in rest[1:]], await shared.get()]
+        found = [await first, *[await one for one in rest[1:]], await shared.get()]
+        assert (shared._running, shared._next) == (None, None)  # nothing keeps an answer
+        return found
 
     assert asyncio.run(wait()) == [0, 1, 1, 1, 1, 2]
     assert len(reads) == 3
