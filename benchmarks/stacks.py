@@ -1,4 +1,4 @@
-"""How many fits train fastest as one stack: what the planner's constants were chosen by (jobs/planning.py).
+"""How many fits train fastest as one stack: whether the planner's thresholds fit this processor (jobs/planning.py).
 
 For networks and batches of many sizes, stacks of 1 to 128 fits of digits train their epochs without figures, turn by turn; printed
 are microseconds of CPU a step of each fit, for every size of a stack, and what the planner's choice costs beside the best one.
