@@ -15,7 +15,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from store.errors import DatabaseUnavailable, TransactionLost
@@ -27,8 +27,8 @@ _WRITES = "holdout_writes"
 _BUSY_SECONDS = "holdout_busy_seconds"
 _LEAST_BUSY_SECONDS = 0.5
 _NO_TABLE = "42P01"
-_UNDONE = frozenset({"40001", "40P01"})
-"""What PostgreSQL says of a transaction that it undid for the sake of another: a conflict, or a deadlock."""
+_UNDONE = frozenset({"40001", "40P01", "25P03"})
+"""What PostgreSQL says of a transaction that it undid for the sake of others: a conflict, a deadlock, or a process that stood still within it."""
 _TRIES = 4
 _PING_SECONDS = 1.5
 _Args = ParamSpec("_Args")
@@ -216,20 +216,25 @@ def again_if_undone(whole: Callable[_Args, _Found]) -> Callable[_Args, _Found]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _UNDONE:
-            raise TransactionLost("the database undid this for the sake of something else") from error
-        if "no such table" in str(getattr(error, "orig", "")):
-            raise DatabaseUnavailable("the database has not been migrated") from error
-        raise DatabaseUnavailable("the database cannot be reached or is too busy") from error
-    except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) == _NO_TABLE:
-            raise DatabaseUnavailable("the database has not been migrated") from error
-        raise
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable("the connection to the database was lost") from error
-        raise
+    except (DBAPIError, PoolTimeoutError) as error:
+        told = _in_our_words(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _in_our_words(error: DBAPIError | PoolTimeoutError) -> DatabaseUnavailable | None:
+    """Tell a caller what is the matter with the database; None for a fault of our own."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state in _UNDONE:
+        return TransactionLost("the database undid this for the sake of something else")
+    if state == _NO_TABLE or "no such table" in str(getattr(error, "orig", "")):
+        return DatabaseUnavailable("the database has not been migrated")
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError)):
+        return DatabaseUnavailable("the database cannot be reached or is too busy")
+    if error.connection_invalidated:
+        return DatabaseUnavailable("the connection to the database was lost")
+    return None
 
 
 def _prepare_sqlite(patience: Patience, connection: Any, _record: object) -> None:

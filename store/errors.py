@@ -34,7 +34,7 @@ class DatabaseUnavailable(StoreError):
 
 
 class TransactionLost(DatabaseUnavailable):
-    """The database undid a transaction for the sake of another: the same again may well succeed."""
+    """The database undid a transaction for the sake of others: the same again may well succeed."""
 
 
 class ArtifactsUnavailable(StoreError, RowsAway):

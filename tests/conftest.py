@@ -25,6 +25,14 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _machine_may_stand_still() -> Iterator[None]:
+    """PostgreSQL ends who stands still for seconds within a transaction: a busy machine does, and is no fault of a test's."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("store.engine._IDLE_SECONDS", 600)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start PostgreSQL from its wheel, or use the one that HOLDOUT_TEST_DATABASE_URL names. Its database is emptied."""

@@ -13,7 +13,7 @@ import pytest
 from cli.service import Service
 from tests.system import Client, fresh_database, started, without_clock, worker_of
 
-EPOCHS = 60
+EPOCHS = 200
 SPEC = {
     "network": {"name": "mlp", "hidden_units": [64], "dropout": 0.2, "normalization": {"name": "batch_norm"}},
     "training": {"max_epochs": EPOCHS},

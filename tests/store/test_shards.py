@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 
 from jobs.states import FitStatus, JobStatus
 from store.commits import Finish, commit
-from store.engine import Database, create_engine
+from store.engine import Database, again_if_undone, create_engine
 from store.epochs import curves
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.fits import get_fit
-from store.jobs import delete_job, get_job, lock
+from store.jobs import bump, delete_job, get_job, lock
 from store.orders import request_cancel
 from store.shards import MAX_IDLE_ATTEMPTS, Claim, claim, release, release_worker, renew
 from store.sweeping import due, mark_sent, reap
@@ -292,3 +293,25 @@ def test_who_is_frozen_within_a_transaction_does_not_keep_the_jobs_row(postgres_
         stand_still()
     frozen.dispose()
     assert taken[0] is not None
+
+
+def test_who_stood_still_within_a_transaction_does_it_again(postgres_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """B049, B120: what the database ended for standing still it undid too, so that the same again is safe."""
+    monkeypatch.setattr("store.engine._IDLE_SECONDS", 0.2)
+    created = a_job(postgres_db)
+    slow = Database(create_engine(str(postgres_db.engine.url.render_as_string(hide_password=False))))
+    tries = []
+
+    @again_if_undone
+    def stand_still_once() -> None:
+        with slow.write() as connection:
+            lock(connection, created.job.id)
+            tries.append("locked")
+            if len(tries) == 1:
+                time.sleep(0.6)
+            bump(connection, created.job.id, phase="tried")
+
+    stand_still_once()
+    slow.dispose()
+    assert len(tries) == 2
+    assert get_job(postgres_db, created.job.id).phase == "tried"
