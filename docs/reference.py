@@ -129,33 +129,29 @@ def _errors() -> Iterator[str]:
 def _type(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     """Name a schema in a few words."""
     if "$ref" in schema:
-        name = str(schema["$ref"]).rpartition("/")[2]
-        found = schemas[name]
-        return _type(found, schemas) if found.get("type") in {"string", "integer"} else f"`{name}`"
-    if "const" in schema:
-        return f"`{json.dumps(schema['const'])}`"
-    if "enum" in schema:
-        return " or ".join(f"`{one}`" for one in schema["enum"])
+        return _named(str(schema["$ref"]).rpartition("/")[2], schemas)
     if "oneOf" in schema and "discriminator" in schema:
         return "one of " + ", ".join(f"`{name}`" for name in schema["discriminator"]["mapping"])
     members = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
     if members:
         return " or ".join(dict.fromkeys(_type(one, schemas) for one in members))
-    kind = schema.get("type", "any")
-    if kind == "array":
+    if schema.get("type") == "array":
         items = _type(schema.get("items", {}), schemas)
         return f"list of ({items})" if " or " in items else f"list of {items}"
-    if kind == "object":
-        return "object"
-    return _bounded(str(kind), schema)
+    words = [schema["const"]] if "const" in schema else schema.get("enum")
+    return _bounded(str(schema.get("type", "any")), schema) if words is None else " or ".join(f"`{json.dumps(word)}`" for word in words)
+
+
+def _named(name: str, schemas: Mapping[str, Any]) -> str:
+    """Name a schema of the document by itself, or by what it is where it is but a word or a number."""
+    found = schemas[name]
+    return _type(found, schemas) if found.get("type") in {"string", "integer"} else f"`{name}`"
 
 
 def _bounded(kind: str, schema: Mapping[str, Any]) -> str:
     low, below = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, above = schema.get("maximum"), schema.get("exclusiveMaximum")
-    bounds = [
-        f"{sign} {_number(bound)}" for sign, bound in (("≥", low), (">", below), ("≤", high), ("<", above)) if bound is not None
-    ]
+    bounds = [f"{sign} {_number(bound)}" for sign, bound in (("≥", low), (">", below), ("≤", high), ("<", above)) if bound is not None]
     name = str(schema.get("format", kind)) if kind == "string" else kind
     return f"{name} {', '.join(bounds)}" if bounds else name
 
@@ -172,7 +168,9 @@ def _of(content: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
 
 def _reference(field: Mapping[str, Any]) -> str:
     """Give the name of the schema that a field refers to, nullable or not."""
-    [found] = re.findall(r"#/components/schemas/(\w+)", json.dumps({name: field[name] for name in ("$ref", "anyOf", "allOf") if name in field}))
+    [found] = re.findall(
+        r"#/components/schemas/(\w+)", json.dumps({name: field[name] for name in ("$ref", "anyOf", "allOf") if name in field})
+    )
     return str(found)
 
 
