@@ -1,7 +1,9 @@
 """The jobs of docs/quickstart.md and docs/learn: each is accepted, runs, and shows what its page says."""
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,25 +72,47 @@ def test_names_are_given_once_and_every_page_of_the_course_is_in_the_contents() 
     assert [page.name for page in PAGES[1:] if f"(learn/{page.name})" not in contents] == []
 
 
-def test_the_commands_of_the_quick_start_end_with_a_picture_and_a_model(service: Service, tmp_path: Path) -> None:
-    text = PAGES[0].read_text()
-    [body] = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    """Give a folder with job.json as the quick start has it."""
+    [body] = _blocks("json")
     (tmp_path / "job.json").write_text(body)
-    script = "".join(re.findall(r"^```bash\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)).replace(
-        "localhost:8000", service.url.removeprefix("http://")
-    )
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
+    return tmp_path
+
+
+def test_the_commands_of_the_quick_start_end_with_a_picture_and_a_model(service: Service, quick: Path) -> None:
+    script = "".join(_blocks("bash")).replace("localhost:8000", service.url.removeprefix("http://"))
+    done = _run(["bash", "-euo", "pipefail", "-c", script], service, quick)
     assert (done.returncode, done.stderr) == (0, "")
     epochs, sentence, answer = done.stdout.split("\n", 2)
     assert epochs == "62"  # two fits, epochs 0 to 30
-    [said] = re.findall(r"^> (.*)$", text, re.MULTILINE)
-    assert NUMBER.sub("#", sentence) == NUMBER.sub("#", said)
+    assert NUMBER.sub("#", sentence) == NUMBER.sub("#", _said())
     assert '"setosa"' in answer
-    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "model.zip").read_bytes().startswith(b"PK")
+    _left(quick)
 
 
 def _rows(text: str) -> list[list[str]]:
     return [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[0].read_text(), re.DOTALL | re.MULTILINE)
+
+
+def _said() -> str:
+    """Give the sentence that the quick start quotes."""
+    [said] = re.findall(r"^> (.*)$", PAGES[0].read_text(), re.MULTILINE)
+    return str(said)
+
+
+def _run(command: list[str], service: Service, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as a reader would: the environment's programs at hand, and the service where the environment says."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "HOLDOUT_URL": service.url, "PYTHONPATH": str(DOCS.parent)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def _left(folder: Path) -> None:
+    """Check what all ways leave behind."""
+    assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "model.zip").read_bytes().startswith(b"PK")
