@@ -1,4 +1,4 @@
-"""Run every job of the pages of this folder on a service; write what came of it into the pages, and pictures beside them.
+"""Run every job of the quick start and of the pages of this folder on a service; write what came of it into the pages, and pictures beside them.
 
 holdout up & python docs/learn/measure.py http://127.0.0.1:8000 [PAGE ...]
 
@@ -91,7 +91,7 @@ def _value(text: str, found: dict[str, Any]) -> Any:
     if text.partition("/")[0] in found:
         return at(found, text)
     try:
-        return float(text)
+        return json.loads(text)
     except ValueError:
         return text
 
@@ -150,7 +150,7 @@ def _pieces(client: httpx2.Client, page: str) -> Iterator[str]:
 def main(url: str, *names: str) -> None:
     """Measure all pages, or those named."""
     with httpx2.Client(base_url=url, timeout=60) as client:
-        for path in [FOLDER / name for name in names] or sorted(FOLDER.glob("*.md")):
+        for path in [FOLDER / name for name in names] or [FOLDER.parent / "quickstart.md", *sorted(FOLDER.glob("*.md"))]:
             path.write_text("".join(_pieces(client, path.read_text())))
 
 
