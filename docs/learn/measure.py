@@ -61,6 +61,9 @@ def outcome(get: Callable[[str], Any], job_id: str) -> dict[str, Any]:
         if figures is not None and "val_loss" in figures:
             figures["gap"] = figures["val_loss"] - figures["train_loss"]
     curves = {curve["label"]: rows(curve) for curve in get(f"{base}/curves?max_points=100000")["fits"]}
+    for fit in fits:
+        if fit["last"] is not None:
+            fit["last"]["learning_rate"] = curves[fit["label"]][-1]["learning_rate"]
     return {"job": job, "result": job["result"], "fits": fits, "fit": {fit["label"]: fit for fit in fits}, "curves": curves}
 
 
