@@ -16,6 +16,7 @@ from tests.system import Client
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [DOCS / "quickstart.md", *sorted((DOCS / "learn").glob("*.md"))]
 LESSONS = {str(one.body["name"]): one for page in PAGES for one in lessons(page.read_text())}
+pytestmark = pytest.mark.timeout(900)  # thirty jobs, which a busy machine may take minutes for
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
