@@ -36,4 +36,3 @@ def as_parquet(found: Curves, job: JobState) -> bytes:
 
 def _column(curve: FitCurve, name: str) -> Sequence[float | None]:
     return curve.columns.get(name) or [None] * len(curve.epoch)
-

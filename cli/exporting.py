@@ -19,7 +19,9 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, `job_...`;
 Folder = Annotated[Path, typer.Option(help="Where files go. MLflow has its tracking server instead.")]
 TrackingUri = Annotated[
     str,
-    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's server, or a database of its own: http://localhost:5000, sqlite:///mlflow.db."),
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI", help="MLflow's server, or a database of its own: http://localhost:5000, sqlite:///mlflow.db."
+    ),
 ]
 Experiment = Annotated[str, typer.Option(envvar="MLFLOW_EXPERIMENT_NAME", help="MLflow's experiment; made if there is none.")]
 Url = Annotated[str, typer.Option(envvar="HOLDOUT_URL", help="The service.")]

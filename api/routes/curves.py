@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accept import preferred
 from api.curves import as_csv, chosen_points, picked, smoothed
-from api.dependencies import Everything, JobId, Resources
+from api.dependencies import Everything, IfNoneMatch, JobId, Resources
 from api.errors import ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
+from api.examples import offered
 from api.strict import StrictRoute
 from api.views.fits import CurvesView
 from store.engine import Database
@@ -23,7 +24,11 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=Str
 
 Fits = Annotated[
     str | None,
-    Query(pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$", description="Numbers of fits, from 1, separated by commas.", examples=["1,3"]),
+    Query(
+        pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$",
+        description="Numbers of fits, from 1, separated by commas.",
+        openapi_examples=offered("1"),
+    ),
 ]
 AfterVersion = Annotated[
     int | None,
@@ -31,6 +36,7 @@ AfterVersion = Annotated[
         ge=0,
         le=2**62,
         description="Only rows written after this version of the job. A figure that has no value in the rows given is left out, so a fit without rows has none of them.",
+        openapi_examples=offered(1),
     ),
 ]
 MaxPoints = Annotated[
@@ -39,10 +45,15 @@ MaxPoints = Annotated[
         ge=3,
         le=100_000,
         description="Most points of one fit; the first, the last and the best are always kept (of a fit in training, the lowest validation loss so far). Default 1000, and of more than 100 fits so many that all have 100 000 together.",
+        openapi_examples=offered(200),
     ),
 ]
-Smoothing = Annotated[float, Query(ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.")]
-IfNoneMatch = Annotated[str | None, Header()]
+Smoothing = Annotated[
+    float,
+    Query(
+        ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.", openapi_examples=offered(0.6)
+    ),
+]
 _POINTS, _POINTS_OF_ALL = 1000, 100_000
 _JSON, _CSV, _PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 _FILES = {_CSV: "csv", _PARQUET: "parquet"}

@@ -213,4 +213,3 @@ def _named(name: str) -> str:
         return name
     ending = "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
     return cleaned[: _NAME_LENGTH - len(ending)] + ending
-
