@@ -177,7 +177,7 @@ async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None
     told = headers(version, asked.variant)
     if asked.kind in _FILES:
         told["Content-Disposition"] = f'attachment; filename="{asked.job_id}.{_FILES[asked.kind]}"'
-    return Response(body, media_type=f"{_CSV}; charset=utf-8" if asked.kind == _CSV else _JSON, headers=told)
+    return Response(body, media_type=f"{_CSV}; charset=utf-8" if asked.kind == _CSV else asked.kind, headers=told)
 
 
 def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
