@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from store.facts import EndedJobs, Facts
 from store.workers import EPOCH_BUCKETS, Counts
 
-disable_created_metrics()  # in this format a gauge beside every counter, whose name ends in no unit
+disable_created_metrics()  # type: ignore[no-untyped-call]  # in this format a gauge beside every counter, whose name ends in no unit
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 

@@ -1,5 +1,6 @@
 """`holdout export`: a job, handed on to other tools."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -83,6 +84,8 @@ def _to_tensorboard(client: "httpx2.Client", job: str, folder: Path) -> str:
 
 
 def _to_mlflow(client: "httpx2.Client", job: str, tracking_uri: str, experiment: str) -> str:
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
+        os.environ.setdefault(name, "true")  # it would tell its makers of the export, and print two lines for each fit
     try:
         from mlflow import MlflowClient  # noqa: PLC0415  the extra may not be installed
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  as above

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cli.main import app
 from cli.service import Service
 from tests.system import Client
 
+PAGE = Path(__file__).parents[2] / "docs" / "neighbours.md"
 FOLDS: dict[str, Any] = {
     "dataset": "iris",
     "training": {"max_epochs": 3},
@@ -91,6 +93,24 @@ def test_tables_hold_every_epoch(service: Service, client: Client, job: dict[str
         losses = pq.read_table(file)["val_loss"].to_pylist()
     assert losses == [value for curve in _columns(client, job) for value in curve["val_loss"]]
     assert all(map(math.isfinite, losses))
+
+
+def test_the_commands_and_the_program_of_the_page_run(
+    service: Service, job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those for MLflow's server need one; they are the ones above with another address."""
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text()
+    commands = re.findall(r"^holdout export JOB (.*)$", page, re.MULTILINE)
+    assert len(commands) == 3
+    for options in commands:
+        if "mlflow" not in options:
+            assert _export(service, job["id"], *options.split()).exit_code == 0
+    assert {path.name for path in (tmp_path / "exports").iterdir()} == {job["id"], f"{job['id']}.csv"}
+    assert _export(service, job["id"], "--to", "parquet", "--folder", ".").exit_code == 0
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(program.replace("JOB", job["id"]), {})
+    assert capsys.readouterr().out.count("fold") == 3
 
 
 def test_what_cannot_be_exported_is_said_in_a_line(service: Service, tmp_path: Path) -> None:
