@@ -4,6 +4,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from urllib.parse import quote
 
 import typer
 
@@ -55,9 +56,11 @@ def export(
 
     Exporting again replaces the files, and adds to MLflow's runs what they lack. Exit code 1: it could not be done.
     """
-    import httpx2  # noqa: PLC0415  not in the images that run the other commands
-
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    try:
+        import httpx2  # noqa: PLC0415  not in the images that run the other commands
+    except ImportError as error:
+        _fail(_lacks("embedded", error))
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx2.Client(base_url=url, headers=headers, timeout=_PATIENCE) as client:
             if to is Target.TENSORBOARD:
@@ -66,7 +69,7 @@ def export(
                 told = _to_mlflow(client, job, tracking_uri, experiment)
             else:
                 told = _to_table(client, job, folder, to)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         _fail(f"{url} does not answer ({error or type(error).__name__}): is the service running there? HOLDOUT_URL or --url names another")
     except _Refused as refused:
         _fail(str(refused))
@@ -95,7 +98,7 @@ def _to_mlflow(client: "httpx2.Client", job: str, tracking_uri: str, experiment:
         raise _Refused(_lacks("mlflow", error)) from error
     state, fits, curves = _told(client, job)
     dataset = _read(client, f"/v1/datasets/{state['dataset']}", is_optional=True)
-    found = {name: _read(client, f"/v1/jobs/{job}/{path}", is_optional=True) for path, name in _FILES.items()}
+    found = {name: _read(client, f"{_path(job)}/{path}", is_optional=True) for path, name in _FILES.items()}
     told = Told(
         job=state,
         fits=fits,
@@ -113,7 +116,7 @@ def _to_mlflow(client: "httpx2.Client", job: str, tracking_uri: str, experiment:
 
 
 def _to_table(client: "httpx2.Client", job: str, folder: Path, kind: Target) -> str:
-    content = _sure(client, f"/v1/jobs/{job}/curves.{kind.value}").content
+    content = _sure(client, f"{_path(job)}/curves.{kind.value}").content
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{job}.{kind.value}"
     file.write_bytes(content)
@@ -122,9 +125,14 @@ def _to_table(client: "httpx2.Client", job: str, folder: Path, kind: Target) -> 
 
 def _told(client: "httpx2.Client", job: str) -> tuple[Any, Any, Any]:
     """Read a job, its fits and its whole curves. The job comes first: what is told of it holds for all that comes after."""
-    state = _sure(client, f"/v1/jobs/{job}").json()
-    curves = _sure(client, f"/v1/jobs/{job}/curves?max_points={_ALL_POINTS}").json()
-    return state, _sure(client, f"/v1/jobs/{job}/fits").json(), curves
+    state = _sure(client, _path(job)).json()
+    curves = _sure(client, f"{_path(job)}/curves?max_points={_ALL_POINTS}").json()
+    return state, _sure(client, f"{_path(job)}/fits").json(), curves
+
+
+def _path(job: str) -> str:
+    """Give a job's path, whatever was typed as its id."""
+    return f"/v1/jobs/{quote(job, safe='')}"
 
 
 def _sure(client: "httpx2.Client", path: str) -> "httpx2.Response":

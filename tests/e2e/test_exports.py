@@ -57,7 +57,9 @@ def test_tensorboard_opens_the_export(service: Service, client: Client, job: dic
                 assert told == {epoch: float(np.float32(value)) for epoch, value in expected}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's store uses what SQLAlchemy is about to drop
+@pytest.mark.filterwarnings(
+    "ignore:The ..noload.. loader strategy is deprecated:DeprecationWarning"
+)  # MLflow's store uses what SQLAlchemy is about to drop
 def test_mlflow_opens_the_export_and_a_second_one_adds_nothing(
     service: Service, client: Client, job: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_what_cannot_be_exported_is_said_in_a_line(service: Service, tmp_path: P
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     assert unknown.stderr.startswith("error: ")
     assert unknown.stderr.count("\n") == 1
+    assert _export(service, "../jobs?limit=1", "--to", "csv", "--folder", str(tmp_path / "none")).exit_code == 1
     assert not (tmp_path / "none").exists()
     silent = _export(service, "job_1", "--to", "csv", url="http://127.0.0.1:1")
     assert (silent.exit_code, "is the service running" in silent.stderr) == (1, True)

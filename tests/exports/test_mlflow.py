@@ -14,8 +14,8 @@ from holdout.exports.mlflow import FIGURES, Told, log_to_mlflow
 from holdout.exports.told import moments
 from tests.handed_on import a_told_job
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
-"""MLflow's own: its store uses what SQLAlchemy is about to drop."""
+pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy is deprecated:DeprecationWarning")
+"""Of MLflow's store, which uses what SQLAlchemy is about to drop."""
 DATASET = {"id": "digits", "content_hash": "ab" * 32, "num_rows": 1797, "num_classes": 10}
 
 
