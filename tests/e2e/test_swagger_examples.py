@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.app import create_app
-from api.examples import JOBS
+from api.examples import JOBS, PREDICTIONS
 from api.settings import ApiSettings
 from tests.system import Client
 
@@ -67,8 +67,15 @@ class Ids:
 
 
 @pytest.fixture(scope="module")
-def ids(client: Client) -> Ids:
-    return Ids(client)
+def ids(client: Client) -> Iterator[Ids]:
+    """Train what is asked about; then keep the worker busy, so that the jobs sent here are cancelled before they begin."""
+    found = Ids(client)
+    for name in PREDICTIONS:
+        found.job("", name)
+    busy = client.submit(**LONG)["id"]
+    client.until(busy, "running")
+    yield found
+    client.request("POST", f"/v1/jobs/{busy}/cancel")
 
 
 @pytest.fixture(scope="module")
