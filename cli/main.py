@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import commands, keys
+from cli import commands, exporting, keys
 from store.logs import configure_logs
 from store.migrate import downgrade, revisions, upgrade
 from store.settings import StoreSettings
@@ -26,6 +26,7 @@ BehindLoopback = Annotated[
     bool, typer.Option("--behind-loopback", help="Only this machine reaches the address, as a container's that is published on loopback.")
 ]
 app.add_typer(keys.app, name="keys")
+app.command()(exporting.export)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Holdout for programs that talk to its service."""
