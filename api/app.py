@@ -92,4 +92,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await listening
         await asyncio.to_thread(resources.sent.write)
         resources.db.dispose()
-

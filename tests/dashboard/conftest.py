@@ -90,7 +90,9 @@ def assert_accessible() -> Callable[[Page], None]:
 
 def _complaint(message: ConsoleMessage) -> Iterator[str]:
     url = str(message.location.get("url", ""))
-    is_refusal = "Failed to load resource: the server responded with a status of 4" in message.text and urlsplit(url).path.startswith("/v1/")
+    is_refusal = "Failed to load resource: the server responded with a status of 4" in message.text and urlsplit(url).path.startswith(
+        "/v1/"
+    )
     if message.type in {"error", "warning"} and not is_refusal:
         yield f"console {message.type}: {message.text} {url}"
 
