@@ -164,7 +164,7 @@ def test_plans_can_be_made_of_rows(open_page: Opener, client: Client) -> None:
     expect(third.get_by_label("Label")).to_be_focused()
     third.get_by_label("Label").fill("wide")
     third.get_by_role("button", name="Add setting").click()
-    third.get_by_label("Setting").fill("/network/hidden_units")
+    third.get_by_label("Setting (JSON pointer)").fill("/network/hidden_units")
     third.get_by_label("Value", exact=True).fill("[256]")
     plan.get_by_role("button", name="Remove variant 1").click()
     expect(page.locator("#facts")).to_contain_text("Fits2")

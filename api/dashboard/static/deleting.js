@@ -7,7 +7,7 @@ import { h, problemCard, say } from "./dom.js";
 /** A button that asks, deletes and then does what follows. */
 export function deleting(one, then) {
   const dialog = h("dialog", { "aria-label": `Delete ${one.title}` },
-    h("p", {}, `Delete “${one.title}”, ${one.num_rows} rows? Its file goes too; jobs that used it keep their results.`),
+    h("p", {}, `Delete “${one.title}”, ${one.num_rows} rows? Its file goes too.`),
     h("p.row", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Keep it"), h("button.primary", { type: "button", onclick: async () => {
       try {
         await remove(`/v1/datasets/${one.id}`);

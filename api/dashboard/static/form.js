@@ -88,7 +88,7 @@ function select(form, key, found, value, label) {
     const hint = one.element.querySelector(".hint");
     if (hint) hint.textContent = [tidy(found.schema.description), rule, standard].filter(Boolean).join("\n");
   };
-  input.addEventListener("change", tell);
+  input.addEventListener("input", tell);
   tell();
   return one;
 }
@@ -119,7 +119,7 @@ function optional(form, _key, found, value, label, plain) {
   let inner = value ? properties(form, found.schema, value) : null;
   const body = h("div", {}, inner?.element);
   const input = h("input", { type: "checkbox", checked: inner !== null });
-  input.addEventListener("change", () => {
+  input.addEventListener("input", () => {
     inner ??= properties(form, found.schema, form.starts[_key]);
     body.replaceChildren(...(input.checked ? [inner.element] : []));
   });
@@ -140,18 +140,14 @@ function choosing(form, found, value, names, labels, label, plain, isNamed) {
     if (member && !made.has(name)) made.set(name, properties(form, member, given ?? form.starts[name]));
     body.replaceChildren(...(member ? [h("p.hint", {}, tidy(member.description)), made.get(name).element] : []));
   };
-  input.addEventListener("change", () => turn(undefined));
+  input.addEventListener("input", () => turn(undefined));
   turn(value ?? undefined);
   const kind = field("Kind", input, "", () => input.value);
   const frame = group(label, tidy(found.schema.description), plain, kind.element, body);
   return {
     ...frame,
     focus: input,
-    fail: (message) => {
-      frame.fail(message);
-      kind.fail("");
-      if (message) input.setAttribute("aria-invalid", "true");
-    },
+    fail: kind.fail,
     read: () => (input.value === "" ? null : { ...(isNamed ? { name: input.value } : {}), ...made.get(input.value).read() }),
     child: (segment) => (segment === "name" ? undefined : made.get(input.value)?.child(segment)),
   };
@@ -168,36 +164,40 @@ function choice(form, _key, found, value, label, plain) {
 }
 
 /** Rows that come and go. `row(value)` makes one. */
-function rows(frame, what, values, row) {
-  const body = h("div");
+function rows(body, what, values, row) {
   const all = [];
-  const tell = () => body.dispatchEvent(new Event("input", { bubbles: true }));
+  const holder = h("div");
+  const changed = () => {
+    [...holder.children].forEach((one, i) => {
+      one.lastElementChild.setAttribute("aria-label", `Remove ${what} ${i + 1}`);
+      one.firstElementChild.querySelector(":scope > legend")?.replaceChildren(`${title(what)} ${i + 1}`);
+    });
+    holder.dispatchEvent(new Event("input", { bubbles: true }));
+  };
   const add = (value) => {
-    const one = row(value, all.length + 1);
-    const away = h("button", { type: "button", "aria-label": `Remove ${what} ${all.length + 1}`, onclick: () => {
+    const one = row(value);
+    const away = h("button", { type: "button", onclick: () => {
       all.splice(all.indexOf(one), 1);
-      holder.remove();
+      item.remove();
       more.focus();
-      tell();
+      changed();
     } }, "Remove");
-    const holder = h("div.item", {}, one.element, away);
+    const item = h("div.item", {}, one.element, away);
     all.push(one);
-    body.append(holder);
-    return holder;
+    holder.append(item);
+    changed();
+    return item;
   };
   values.forEach(add);
-  const more = h("button", { type: "button", onclick: () => {
-    add(undefined).querySelector("input, select")?.focus();
-    tell();
-  } }, `Add ${what}`);
-  frame.element.append(body, more);
+  const more = h("button", { type: "button", onclick: () => add(undefined).querySelector("input, select")?.focus() }, `Add ${what}`);
+  body.append(holder, more);
   return all;
 }
 
 function list(form, key, found, value, label, plain) {
   const what = words(key).replace(/s$/, "");
   const frame = group(label, tidy(found.schema.description), plain);
-  const all = rows(frame, what, value ?? [], (one, number) => make(form, "item", found.schema.items, one, { label: `${title(what)} ${number}` }));
+  const all = rows(frame.element, what, value ?? [], (one) => make(form, what, found.schema.items, one));
   return { ...frame, read: () => all.map((one) => one.read()), child: (segment) => all[Number(segment)] };
 }
 
@@ -208,10 +208,10 @@ function map(form, key, found, value, label, plain) {
   const read = () => (input.checked ? Object.fromEntries(all.map((one) => [one.key(), one.read()]).filter(([name]) => name !== "")) : null);
   const input = h("input", { type: "checkbox", checked: value !== null });
   const body = h("div", { hidden: value === null });
-  input.addEventListener("change", () => (body.hidden = !input.checked));
+  input.addEventListener("input", () => (body.hidden = !input.checked));
   const frame = group(label, tidy(found.schema.description), plain, found.nullable ? h("label", {}, input, ` Use ${label.toLowerCase()}`) : null, body);
   const start = form.starts[key] ?? {};
-  const all = rows({ element: body }, isWords ? "entry" : "setting", Object.entries(value ?? (found.nullable ? start : {})), (entry) => {
+  const all = rows(body, isWords ? "entry" : "setting", Object.entries(value ?? (found.nullable ? start : {})), (entry) => {
     const name = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: entry?.[0] ?? "", list: isWords ? null : "pointers", class: "long" });
     const named = field(isWords ? "Name" : "Setting (JSON pointer)", name, "", () => name.value.trim());
     const one = make(form, "value", inner, entry?.[1]);

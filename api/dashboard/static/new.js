@@ -6,7 +6,7 @@ import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from 
 import { field, locate, make } from "./form.js";
 import { duration, number, words } from "./format.js";
 import { PRESETS, STARTS } from "./presets.js";
-import { initial, lean, pointers, same } from "./schema.js";
+import { lean, pointers, same } from "./schema.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
@@ -42,7 +42,7 @@ const full = () => Object.fromEntries([...controls].map(([name, one]) => [name, 
 
 /** What is sent: what was chosen, and no default. */
 function spec() {
-  return lean({ ...schema(), required: [...schema().required] }, full(), schema().$defs);
+  return lean(schema(), full(), schema().$defs);
 }
 
 /** A key for one body: sending it twice makes one job. Random numbers are there without HTTPS; UUIDs are not. */
@@ -64,21 +64,20 @@ function dataset(label, _schema, value) {
 function fill(given) {
   const defs = schema().$defs;
   const form = { defs, special: { dataset }, starts: STARTS, rules: new Map(catalog.items.filter((one) => one.category === "activation").map((one) => [`activation:${one.name}`, one.rule])) };
+  const chosen = lean(schema(), { dataset: "digits", ...given }, defs);
   const named = new Set(SECTIONS.flatMap(([, keys]) => keys));
   controls = new Map();
   const sections = SECTIONS.map(([title, keys]) => {
     const mine = keys.length ? keys : Object.keys(schema().properties).filter((name) => !named.has(name));
     const isAlone = mine.length === 1;
-    for (const name of mine) controls.set(name, make(form, name, schema().properties[name], given[name], { plain: isAlone }));
+    for (const name of mine) controls.set(name, make(form, name, schema().properties[name], chosen[name], { plain: isAlone }));
     const elements = mine.map((name) => /** @type {any} */ (controls.get(name)).element);
-    const isChosen = mine.some((name) => !same(lean(schema().properties[name], given[name] ?? null, defs), lean(schema().properties[name], initial(schema().properties[name], defs) ?? null, defs)) && given[name] !== undefined);
     const body = isAlone ? elements : h("div.fields", {}, elements);
-    if (FOLDED.has(title)) return h("details.card", { open: isChosen }, h("summary", {}, h("h2", {}, title)), body);
+    if (FOLDED.has(title)) return h("details.card", { open: mine.some((name) => name in chosen) }, h("summary", {}, h("h2", {}, title)), body);
     return h("section.card", {}, h("h2", {}, title), body);
   });
   byId("fields").replaceChildren(...sections);
-  const lost = !same(lean(schema(), given, defs), lean(schema(), { ...full(), ...("dataset" in given ? {} : { dataset: undefined }) }, defs));
-  byId("lost").replaceChildren(lost ? h("p.notice.bad", { role: "alert" }, "Some of what was given is not known here, and was left out. Compare the JSON beside the form.") : "");
+  byId("lost").replaceChildren(same(chosen, spec()) ? "" : h("p.notice.bad", { role: "alert" }, "Some of what was given is not known here, and was left out. Compare the JSON beside the form."));
   changed(0);
 }
 
@@ -208,14 +207,14 @@ async function asked_for() {
   const query = new URLSearchParams(location.search);
   if (location.hash.startsWith("#spec=")) return JSON.parse(decodeURIComponent(location.hash.slice("#spec=".length)));
   const job = query.get("from");
-  if (job) return lean(schema(), (await get(`/v1/jobs/${encodeURIComponent(job)}?fields=spec`)).spec, schema().$defs);
-  return { dataset: query.get("dataset") ?? "digits" };
+  if (job) return lean(schema(), (await get(`/v1/jobs/${encodeURIComponent(job)}`)).spec, schema().$defs);
+  return query.has("dataset") ? { dataset: query.get("dataset") } : {};
 }
 
 function frame() {
   return h(
     "form.columns",
-    { id: "form", novalidate: true, onsubmit: submit, oninput: (event) => event.target.id !== "pasted" && changed(), onchange: (event) => event.target.id !== "pasted" && changed() },
+    { id: "form", novalidate: true, onsubmit: submit, oninput: (event) => event.target.id !== "pasted" && changed() },
     h("div", {},
       h("div.row", { role: "group", "aria-label": "Presets" }, h("span.faint", {}, "Begin with"), PRESETS.map((one) => h("button", { type: "button", onclick: () => fill(one) }, one.name))),
       h("details", {}, h("summary", {}, "Paste a spec"), h("div.field", {}, h("label", { for: "pasted" }, "Spec as JSON"), h("textarea.long", { id: "pasted", rows: 6, spellcheck: "false", "aria-describedby": "paste-error" }), h("span.error", { id: "paste-error" })), h("button", { type: "button", onclick: paste }, "Fill the form")),
