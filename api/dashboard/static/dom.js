@@ -97,8 +97,7 @@ function wireTheme() {
   const button = byId("theme-button");
   const named = () => document.documentElement.dataset.theme ?? "system";
   const tell = () => {
-    button.setAttribute("aria-label", `Theme: ${named() === "system" ? "as the system" : named()}`);
-    button.textContent = { system: "◐ auto", dark: "● dark", light: "○ light" }[named()];
+    button.textContent = `Theme: ${named() === "system" ? "auto" : named()}`;
   };
   button.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(named()) + 1) % THEMES.length];
