@@ -14,7 +14,19 @@ from tests.dashboard.conftest import Opener
 from tests.system import Client
 
 KNOWN = {
-    *("$ref", "type", "enum", "const", "anyOf", "oneOf", "discriminator", "properties", "required", "additionalProperties", "propertyNames"),
+    *(
+        "$ref",
+        "type",
+        "enum",
+        "const",
+        "anyOf",
+        "oneOf",
+        "discriminator",
+        "properties",
+        "required",
+        "additionalProperties",
+        "propertyNames",
+    ),
     *("items", "prefixItems", "minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "default", "description", "title", "examples"),
 }
@@ -25,7 +37,9 @@ def _within(schema: Any) -> Iterator[dict[str, Any]]:
     """Give every schema within a schema, itself first."""
     yield schema
     inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("prefixItems", [])]
-    inner += [one for one in (schema.get("items"), schema.get("additionalProperties"), schema.get("propertyNames")) if isinstance(one, dict)]
+    inner += [
+        one for one in (schema.get("items"), schema.get("additionalProperties"), schema.get("propertyNames")) if isinstance(one, dict)
+    ]
     for one in inner:
         yield from _within(one)
 
@@ -86,7 +100,7 @@ def test_every_technique_comes_out_of_its_fields_as_it_was_put_in(open_page: Ope
 
 @pytest.mark.parametrize("name", JOBS)
 def test_every_example_passes_through_the_form_unchanged(name: str, open_page: Opener, client: Client) -> None:
-    spec = JOBS[name]["value"]  # type: ignore[literal-required,index]  # an example is a TypedDict or a model, as FastAPI has it
+    spec = JOBS[name]["value"]
     page = _open(open_page, spec)
     _settled(page)
     expect(page.locator("#state")).to_have_text("✓ It can run")
@@ -264,7 +278,7 @@ def test_a_spec_can_be_pasted_and_what_is_no_spec_is_said(open_page: Opener) -> 
     box = page.get_by_label("Spec as JSON")
     box.fill('{"dataset": ')
     page.get_by_role("button", name="Fill the form").click()
-    expect(page.locator("#paste-error")).to_contain_text("no JSON")
+    expect(page.locator("#pasted-error")).to_contain_text("no JSON")
     box.fill('{"dataset": "wine", "optimizer": {"name": "sgd", "rate": 1}}')
     page.get_by_role("button", name="Fill the form").click()
     expect(page.get_by_role("alert")).to_contain_text("left out")
@@ -295,7 +309,7 @@ def test_a_job_is_made_with_the_keyboard_alone(open_page: Opener, client: Client
 
 @pytest.mark.parametrize("how", [{"scheme": "light"}, {"scheme": "dark"}, {"phone": True}])
 def test_the_form_is_accessible(how: dict[str, Any], open_page: Opener, assert_accessible: Callable[[Page], None]) -> None:
-    page = _open(open_page, JOBS["search"]["value"], **how)  # type: ignore[literal-required,index]  # as above
+    page = _open(open_page, JOBS["search"]["value"], **how)
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     page.get_by_label("Max epochs").fill("-1")
     expect(page.locator("#state")).to_contain_text("to mend")

@@ -5,7 +5,6 @@ import { ApiError, get, hasKey, post } from "./api.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
 import { field, locate, make } from "./form.js";
 import { duration, number, words } from "./format.js";
-import { PRESETS, STARTS } from "./presets.js";
 import { lean, pointers, same } from "./schema.js";
 import { requests } from "./twins.js";
 
@@ -24,6 +23,14 @@ const SECTIONS = [
   ["Rest", []],
 ];
 const FOLDED = new Set(["Preparation", "Regularization", "Early stopping", "Evaluation", "Rest"]);
+const SPACE = { "/optimizer/learning_rate": { values: [0.001, 0.01, 0.1] } };
+/** What a member of a union starts from where no default would do, and a map that was left out. */
+const STARTS = {
+  comparison: { variants: [{ label: "adam", set: { "/optimizer": { name: "adam" } } }, { label: "momentum", set: { "/optimizer": { name: "momentum" } } }] },
+  search: { space: SPACE },
+  nested_cv: { search: { space: SPACE } },
+  axis: { "/network/hidden_units": { values: [[4], [16], [64]] } },
+};
 const UNVARIED = /^\/(dataset|name|plan|metadata|time_limit_seconds|device)\b/;
 
 /** @type {any} */
@@ -76,7 +83,7 @@ function fill(given) {
     if (FOLDED.has(title)) return h("details.card", { open: mine.some((name) => name in chosen) }, h("summary", {}, h("h2", {}, title)), body);
     return h("section.card", {}, h("h2", {}, title), body);
   });
-  byId("fields").replaceChildren(...sections);
+  show(...sections);
   byId("lost").replaceChildren(same(chosen, spec()) ? "" : h("p.notice.bad", { role: "alert" }, "Some of what was given is not known here, and was left out. Compare the JSON beside the form."));
   changed(0);
 }
@@ -193,11 +200,11 @@ function paste() {
     const given = JSON.parse(input.value);
     if (given === null || typeof given !== "object" || Array.isArray(given)) throw new SyntaxError("a spec is an object");
     fill(given);
-    byId("paste-error").textContent = "";
+    byId("pasted-error").textContent = "";
     say("The form was filled.");
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    byId("paste-error").textContent = `This is no JSON of a spec: ${error.message}`;
+    byId("pasted-error").textContent = `This is no JSON of a spec: ${error.message}`;
     input.focus();
   }
 }
@@ -211,21 +218,13 @@ async function asked_for() {
   return query.has("dataset") ? { dataset: query.get("dataset") } : {};
 }
 
-function frame() {
-  return h(
-    "form.columns",
-    { id: "form", novalidate: true, onsubmit: submit, oninput: (event) => event.target.id !== "pasted" && changed() },
-    h("div", {},
-      h("div.row", { role: "group", "aria-label": "Presets" }, h("span.faint", {}, "Begin with"), PRESETS.map((one) => h("button", { type: "button", onclick: () => fill(one) }, one.name))),
-      h("details", {}, h("summary", {}, "Paste a spec"), h("div.field", {}, h("label", { for: "pasted" }, "Spec as JSON"), h("textarea.long", { id: "pasted", rows: 6, spellcheck: "false", "aria-describedby": "paste-error" }), h("span.error", { id: "paste-error" })), h("button", { type: "button", onclick: paste }, "Fill the form")),
-      h("div", { id: "lost" }),
-      h("div", { id: "fields" })),
-    h("aside.card.sticky", { "aria-label": "Preview" },
-      h("div.spread", {}, h("span.verdict", { id: "state", tabindex: "-1" }, "…"), h("button.primary", { id: "submit" }, "Submit")),
-      h("div", { id: "preview" }),
-      h("details", { open: true }, h("summary", {}, "The same from elsewhere"), h("div", { id: "twins" }))),
-    h("datalist", { id: "pointers" }),
-  );
+function wire() {
+  const form = byId("form");
+  form.addEventListener("submit", submit);
+  form.addEventListener("input", (event) => event.target.id !== "pasted" && changed());
+  byId("paste").addEventListener("click", paste);
+  for (const button of form.querySelectorAll("[data-spec]")) button.addEventListener("click", () => fill(JSON.parse(button.dataset.spec)));
+  byId("submit").disabled = false;
 }
 
 async function start() {
@@ -233,9 +232,8 @@ async function start() {
     const [found, all] = await Promise.all([get("/v1/techniques"), get("/v1/datasets?limit=100")]);
     catalog = found;
     datasets = all.items;
-    const given = await asked_for();
-    show(frame());
-    fill(given);
+    fill(await asked_for());
+    wire();
   } catch (error) {
     show(problemCard(error instanceof ApiError ? error.problem : { title: "The address holds no spec", detail: String(error) }));
   }
