@@ -313,6 +313,7 @@ def test_the_form_is_accessible(how: dict[str, Any], open_page: Opener, assert_a
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     page.get_by_label("Max epochs").fill("-1")
     expect(page.locator("#state")).to_contain_text("to mend")
+    expect(page.locator("#submit")).to_be_in_viewport()
     assert_accessible(page)
     page.get_by_label("Max epochs").fill("3")
     expect(page.locator("#state")).to_have_text("✓ It can run")

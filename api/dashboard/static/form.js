@@ -106,7 +106,9 @@ function properties(form, schema, value) {
     if (look(property, form.defs).kind !== "const") controls.set(key, make(form, key, property, value?.[key]));
   }
   const read = () => Object.fromEntries([...controls].map(([key, one]) => [key, one.read()]).filter(([, one]) => one !== undefined));
-  return { element: h("div.fields", {}, [...controls.values()].map((one) => one.element)), read, child: (segment) => controls.get(segment) };
+  const elements = [...controls.values()].map((one) => one.element);
+  const isGroup = (one) => one.tagName === "FIELDSET"; // they go last: single fields then stand side by side
+  return { element: h("div.fields", {}, elements.filter((one) => !isGroup(one)), elements.filter(isGroup)), read, child: (segment) => controls.get(segment) };
 }
 
 function object(form, _key, found, value, label, plain) {

@@ -210,7 +210,7 @@ function paste() {
 }
 
 /** What the address asks for: a spec, a job's spec, a dataset. */
-async function asked_for() {
+async function wanted() {
   const query = new URLSearchParams(location.search);
   if (location.hash.startsWith("#spec=")) return JSON.parse(decodeURIComponent(location.hash.slice("#spec=".length)));
   const job = query.get("from");
@@ -232,13 +232,14 @@ async function start() {
     const [found, all] = await Promise.all([get("/v1/techniques"), get("/v1/datasets?limit=100")]);
     catalog = found;
     datasets = all.items;
-    fill(await asked_for());
+    fill(await wanted());
     wire();
   } catch (error) {
     show(problemCard(error instanceof ApiError ? error.problem : { title: "The address holds no spec", detail: String(error) }));
   }
 }
 
+addEventListener("hashchange", () => location.reload());
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   renew();
