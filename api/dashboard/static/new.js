@@ -9,6 +9,7 @@ import { lean, pointers, same } from "./schema.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
+/** @type {[string, string[]][]} */
 const SECTIONS = [
   ["Data", ["dataset", "name", "seed"]],
   ["Preparation", ["preprocessing"]],
@@ -60,6 +61,7 @@ function renew() {
 function dataset(label, _schema, value) {
   const known = datasets.some((one) => one.id === value);
   const option = (one) => h("option", { value: one.id, selected: one.id === value }, `${one.title} (${one.id}): ${number(one.num_rows)} rows, ${one.task}`);
+  /** @type {[string, any[]][]} */
   const groups = [["Uploaded", datasets.filter((one) => one.upload)], ["Built in", datasets.filter((one) => !one.upload)]];
   const input = h("select", {}, value && !known ? h("option", { value, selected: true }, value) : null, groups.map(([name, found]) => (found.length ? h("optgroup", { label: name }, found.map(option)) : null)));
   const one = field(label, input, "", () => input.value);
