@@ -81,7 +81,9 @@ async function read() {
   } catch (error) {
     if (mine !== asked) return;
     if (!(error instanceof ApiError)) throw error;
-    if (byId("jobs") === null || (error.status >= 400 && error.status < 500)) byId("list").replaceChildren(problemCard(error.problem));
+    // What was read stays for as long as the service is away or busy.
+    const isOurs = error.status >= 400 && error.status < 500 && error.status !== 429;
+    if (byId("jobs") === null || isOurs) byId("list").replaceChildren(problemCard(error.problem));
     live(false);
   }
   const isActive = jobs.some((job) => job.status === "running" || job.status === "queued");
