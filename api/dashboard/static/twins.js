@@ -20,7 +20,7 @@ export function requests(spec, service, isKeyed) {
   return {
     curl: `curl ${service}/v1/jobs${header} \\\n  -H 'Content-Type: application/json' -d '${text.replaceAll("'", "'\\''")}'`,
     Python: `from holdout import Client\n\njob = Client("${service}").submit(${python(spec)}).wait()\nprint(job.result)`,
-    CLI: `holdout train - <<'SPEC'\n${text}\nSPEC`,
+    CLI: `HOLDOUT_URL=${service} holdout train - <<'SPEC'\n${text}\nSPEC`,
     JSON: text,
   };
 }
