@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques reference latency overhead scale load soak recovery peers bench clean
+.PHONY: help demo up test browser lint format types contracts migrations compose audit check chaos techniques reference latency overhead scale load soak recovery peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ up: $(VENV)/.embedded ## Serve until Ctrl-C (HOLDOUT_PORT, default 8000; HOLDOUT
 
 test: $(VENV)/.dev ## Run all tests, with a real PostgreSQL, queue and worker
 	$(BIN)/python -m pytest
+
+browser: ## Install Chromium, which the dashboard's tests drive, where it is missing (Debian, as root)
+	@command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium)
 
 lint: $(VENV)/.dev ## Check style: ruff with every rule on
 	$(BIN)/ruff check .
