@@ -71,6 +71,7 @@ class Curves(Sequence[FitCurve]):
     def __init__(self, job_id: str, fields: Mapping[str, Any]) -> None:
         """Read the answer of /v1/jobs/{id}/curves."""
         self.job_id = job_id
+        self._fields = dict(fields)
         self.fits = [FitCurve(one) for one in fields["fits"]]
         self.version: int = fields["version"]
         self.sampled: bool = fields.get("sampled", False)
@@ -86,6 +87,10 @@ class Curves(Sequence[FitCurve]):
     def __repr__(self) -> str:
         """Say whose they are."""
         return f"<Curves of {self.job_id} at version {self.version}: {self.fits!r}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the answer as it came."""
+        return dict(self._fields)
 
     def columns(self) -> list[str]:
         """Name the columns that any fit has, and the losses and their gap in any case."""
