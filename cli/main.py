@@ -7,15 +7,12 @@ from typing import Annotated
 
 import typer
 
-from cli import commands, datasets, jobs, keys
+from cli import commands, datasets, jobs, key_commands
 from cli.comparing import compare
 from cli.predicting import predict
 from cli.reading import curves, model, report
 from cli.remote import EXIT_CODES
 from cli.training import train, watch
-from store.logs import configure_logs
-from store.migrate import downgrade, revisions, upgrade
-from store.settings import StoreSettings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,7 +33,7 @@ for _command in (train, watch, curves, compare, predict, model, report):
     app.command(rich_help_panel=_CLIENT)(_command)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CLIENT)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=_CLIENT)
-app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
+app.add_typer(key_commands.app, name="keys", rich_help_panel=_SERVICE)
 
 
 @app.command(rich_help_panel=_SERVICE)
@@ -62,6 +59,10 @@ def migrate(
     ] = None,
 ) -> None:
     """Bring the database of HOLDOUT_DATABASE_URL to the current schema."""
+    from store.logs import configure_logs  # noqa: PLC0415  the database's libraries take a second, and most commands need none
+    from store.migrate import downgrade, revisions, upgrade  # noqa: PLC0415  as above
+    from store.settings import StoreSettings  # noqa: PLC0415  as above
+
     settings = StoreSettings()
     configure_logs(settings.log_level, secrets=(settings.database_url,))
     if to is not None:
@@ -77,6 +78,9 @@ def migrate(
 @app.command(rich_help_panel=_SERVICE)
 def api(host: Host = "127.0.0.1", port: Port = 8000, *, behind_loopback: BehindLoopback = False) -> None:
     """Serve the API alone. Where others reach it, it asks for keys: it does not start before there is one."""
+    from cli import keys  # noqa: PLC0415  as above
+    from store.settings import StoreSettings  # noqa: PLC0415  as above
+
     reason = keys.why_not(host, StoreSettings(), is_behind_loopback=behind_loopback)
     if reason is not None:
         typer.echo(f"error: {reason}", err=True)
