@@ -32,9 +32,7 @@ def curves(
         fail(f"there is no metric {metric!r}", do=f"choose one of {', '.join(METRICS)}", code=USAGE)
     with service(url, key, about=f"job {job}") as client:
         if csv:
-            found = client.jobs.curves_csv(job)
-            assert isinstance(found, bytes)
-            typer.echo(found.decode(), nl=False)
+            typer.echo(client.jobs.curves_csv(job), nl=False)  # as it comes, line ends too
             return
         if json:
             print_json(client.jobs.curves(job, fits=None if fit is None else [fit]).to_dict())

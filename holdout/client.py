@@ -1,5 +1,6 @@
 """The two clients: one that waits, one that is awaited."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from importlib import metadata
@@ -44,7 +45,7 @@ class Client:
         Raises:
             ValueError: the address is none of http or https.
         """
-        http = httpx2.Client(base_url=_url(base_url), headers=_headers(api_key), transport=transport)
+        http = _Http(base_url=_url(base_url), headers=_headers(api_key), transport=transport)
         self._use(Wire(http, Policy(max_retries=max_retries, timeout=timeout)))
 
     def _use(self, wire: Wire) -> None:
@@ -68,7 +69,7 @@ class Client:
         return self.jobs.submit(spec, idempotency_key=idempotency_key, **fields)
 
     def techniques(self) -> Record:
-        """Read what a spec may name (`items`, with schemas, defaults, rules), the limits, and the schema of a whole spec."""
+        """Read what a spec may name (`["items"]`, with schemas, defaults, rules), the limits, and the schema of a whole spec."""
         return self._wire.run(operations.recorded(called("GET", "techniques")))
 
     def limits(self) -> Record:
@@ -137,7 +138,7 @@ class AsyncClient:
         return await self.jobs.submit(spec, idempotency_key=idempotency_key, **fields)
 
     async def techniques(self) -> Record:
-        """Read what a spec may name (`items`, with schemas, defaults, rules), the limits, and the schema of a whole spec."""
+        """Read what a spec may name (`["items"]`, with schemas, defaults, rules), the limits, and the schema of a whole spec."""
         return await self._wire.run(operations.recorded(called("GET", "techniques")))
 
     async def limits(self) -> Record:
@@ -163,6 +164,15 @@ class AsyncClient:
     def __repr__(self) -> str:
         """Say whose client it is, without the key."""
         return f"<{type(self).__name__} of {self.base_url}>"
+
+
+class _Http(httpx2.Client):
+    """Connections that are closed when nobody can use them any more: `Client().submit(…)` is kept alive by its job alone."""
+
+    def __del__(self) -> None:
+        """Close what is open."""
+        with contextlib.suppress(Exception):  # the interpreter may be on its way out
+            self.close()
 
 
 def _raw(method: str, path: str, query: Mapping[str, Any] | None, body: Any) -> Steps[Answer]:

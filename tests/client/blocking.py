@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from holdout import AsyncClient, AsyncJob
 from holdout.async_jobs import AsyncJobs
@@ -29,7 +29,7 @@ class Blocking:
     def __repr__(self) -> str:
         return repr(self.thing)
 
-    def __enter__(self) -> "Blocking":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

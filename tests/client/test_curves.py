@@ -4,7 +4,7 @@ import builtins
 import math
 import pickle
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import httpx2
 import pandas as pd
@@ -74,7 +74,7 @@ def test_the_best_epoch_is_the_services() -> None:
 
 
 def test_a_line_is_drawn_with_a_sentence_that_says_the_same() -> None:
-    image = ElementTree.fromstring(spark_line(FitCurve({**FIT, "label": "<b>&"})).partition("<figcaption>")[0])
+    image = ET.fromstring(spark_line(FitCurve({**FIT, "label": "<b>&"})).partition("<figcaption>")[0])
     assert image.get("aria-label") == "Loss of <b>&: train solid, validation dashed, epochs 0 to 2; best at epoch 1, validation 1.2."
     solid, dashed = image.findall("polyline")
     assert (solid.get("stroke-dasharray"), dashed.get("stroke-dasharray")) == (None, "4 3")
@@ -86,7 +86,15 @@ def test_a_line_is_drawn_with_a_sentence_that_says_the_same() -> None:
 
 
 def test_a_job_in_a_notebook_shows_status_progress_and_line_and_reads_each_version_once() -> None:
-    fields = {"id": "job_1", "name": "<script>", "status": "running", "progress": 0.25, "dataset": "digits", "version": 7, "phase": "epoch 2"}
+    fields = {
+        "id": "job_1",
+        "name": "<script>",
+        "status": "running",
+        "progress": 0.25,
+        "dataset": "digits",
+        "version": 7,
+        "phase": "epoch 2",
+    }
     asked: list[str] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:

@@ -70,7 +70,11 @@ class Service:
         found = self.streams.pop(0) if len(self.streams) > 1 else self.streams[0]
         if isinstance(found, Exception):
             raise found
-        return found if isinstance(found.stream, Breaking) else httpx2.Response(found.status_code, headers=found.headers, content=found.content)
+        return (
+            found
+            if isinstance(found.stream, Breaking)
+            else httpx2.Response(found.status_code, headers=found.headers, content=found.content)
+        )
 
 
 def marks(events: Any) -> list[tuple[str, int, Any]]:
@@ -87,11 +91,10 @@ def test_a_stream_is_read_to_its_end(connect: Connect, pauses: list[float]) -> N
     assert (service.resumed, pauses) == (["0"], [])
 
 
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("until", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("breaks", [True, False])
-def test_a_stream_that_breaks_off_is_taken_up_and_nothing_is_told_twice(
-    connect: Connect, pauses: list[float], until: int, *, breaks: bool
-) -> None:
+def test_a_stream_that_breaks_off_is_taken_up_and_nothing_is_told_twice(connect: Connect, until: int, *, breaks: bool) -> None:
     part = told([*EPOCHS, *END], until=until)
     first = httpx2.Response(200, stream=Breaking(part), headers={"Content-Type": "text/event-stream"}) if breaks else stream(part)
     version = {0: 0, 1: 0, 2: 2, 3: 3, 4: 3}[until]
@@ -115,7 +118,11 @@ def test_a_job_that_has_ended_and_was_read_has_no_more_events(connect: Connect) 
 
 
 def page(events: list[tuple[str, int, dict[str, Any]]], *, has_more: bool) -> dict[str, Any]:
-    return {"events": [{"kind": kind, "version": version, "data": data} for kind, version, data in events], "version": events[-1][1], "has_more": has_more}
+    return {
+        "events": [{"kind": kind, "version": version, "data": data} for kind, version, data in events],
+        "version": events[-1][1],
+        "has_more": has_more,
+    }
 
 
 @pytest.mark.parametrize(
@@ -191,7 +198,8 @@ def test_waiting_asks_soon_at_first_then_as_the_service_says_and_sends_its_etag_
     assert (pauses[0], pauses[-1]) == (0.1, 1.0)
 
 
-def test_an_update_may_be_awaited_where_the_client_is(connect: Connect, pauses: list[float]) -> None:
+@pytest.mark.usefixtures("pauses")
+def test_an_update_may_be_awaited_where_the_client_is(connect: Connect) -> None:
     seen: list[str] = []
 
     async def note(job: Any) -> None:

@@ -13,7 +13,16 @@ import holdout
 from holdout import APIConnectionError, APIStatusError, APITimeoutError, Client, JobFailed, NotFoundError, Record
 
 Connect = Callable[..., Any]
-JOB = {"id": "job_1", "name": None, "status": "queued", "progress": 0.0, "phase": "waiting", "dataset": "digits", "plan": "fit", "version": 1}
+JOB = {
+    "id": "job_1",
+    "name": None,
+    "status": "queued",
+    "progress": 0.0,
+    "phase": "waiting",
+    "dataset": "digits",
+    "plan": "fit",
+    "version": 1,
+}
 
 
 class Service:
@@ -33,7 +42,9 @@ class Service:
 
 
 def answer(status: int, body: Any = None, **headers: str) -> httpx2.Response:
-    return httpx2.Response(status, json=body if body is not None else {}, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return httpx2.Response(
+        status, json=body if body is not None else {}, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def problem(status: int, code: str, **headers: str) -> httpx2.Response:
@@ -106,7 +117,8 @@ def test_retries_end_and_may_be_none(connect: Connect, pauses: list[float]) -> N
     assert (len(service.asked), len(pauses)) == (4, 2)
 
 
-def test_a_bare_post_is_sent_again_only_where_nothing_was_done(connect: Connect, pauses: list[float]) -> None:
+@pytest.mark.usefixtures("pauses")
+def test_a_bare_post_is_sent_again_only_where_nothing_was_done(connect: Connect) -> None:
     for first, count in ((LOST, 1), (problem(500, "internal"), 1), (httpx2.ConnectError("refused"), 2), (problem(429, "busy"), 2)):
         service = Service(first, answer(200, {"done": True}))
         with connect(service) as client:
@@ -118,13 +130,15 @@ def test_a_bare_post_is_sent_again_only_where_nothing_was_done(connect: Connect,
         assert len(service.asked) == count
 
 
-def test_what_an_attempt_without_an_answer_deleted_is_deleted(connect: Connect, pauses: list[float]) -> None:
+@pytest.mark.usefixtures("pauses")
+def test_what_an_attempt_without_an_answer_deleted_is_deleted(connect: Connect) -> None:
     with connect(Service(LOST, problem(404, "not_found"))) as client:
         client.jobs.delete("job_1")
     with connect(Service(problem(404, "not_found"))) as client, pytest.raises(NotFoundError):
         client.jobs.delete("job_1")
 
 
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -140,7 +154,7 @@ def test_what_an_attempt_without_an_answer_deleted_is_deleted(connect: Connect, 
         (507, holdout.InternalServerError),
     ],
 )
-def test_every_status_has_its_exception(connect: Connect, pauses: list[float], status: int, kind: type[APIStatusError]) -> None:
+def test_every_status_has_its_exception(connect: Connect, status: int, kind: type[APIStatusError]) -> None:
     with connect(Service(problem(status, "a_code")), max_retries=0) as client, pytest.raises(APIStatusError) as raised:
         client.limits()
     error = raised.value
@@ -152,7 +166,10 @@ def test_an_error_says_what_is_wrong_where_and_under_which_id() -> None:
     faults = [{"pointer": "/seed", "code": "int_type", "message": "must be an integer"}, {"pointer": "", "code": "extra", "message": "no"}]
     body = {"code": "invalid_request", "detail": "/seed: must be an integer (2 faults)", "errors": faults}
     service = Service(answer(422, body, X_Request_Id="req_9"))
-    with Client("http://imagined", transport=httpx2.MockTransport(service)) as client, pytest.raises(holdout.UnprocessableEntityError) as raised:
+    with (
+        Client("http://imagined", transport=httpx2.MockTransport(service)) as client,
+        pytest.raises(holdout.UnprocessableEntityError) as raised,
+    ):
         client.submit(dataset="digits", seed="0")
     assert str(raised.value).splitlines() == [
         "422 invalid_request: /seed: must be an integer (2 faults)",
@@ -166,7 +183,10 @@ def test_an_error_says_what_is_wrong_where_and_under_which_id() -> None:
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", b"[1]", b'{"errors": 3}', b"\xff\xfe"])
 def test_an_answer_that_is_none_of_the_services_is_an_error_all_the_same(connect: Connect, body: bytes) -> None:
     service = Service(httpx2.Response(502, content=body))
-    with connect(service, max_retries=0) as client, pytest.raises(holdout.InternalServerError, match="502 http_502: the answer has status 502"):
+    with (
+        connect(service, max_retries=0) as client,
+        pytest.raises(holdout.InternalServerError, match="502 http_502: the answer has status 502"),
+    ):
         client.limits()
 
 
@@ -218,7 +238,10 @@ def test_what_is_no_json_is_told_before_it_is_sent(connect: Connect) -> None:
 
 
 def test_filters_are_written_as_the_api_reads_them(connect: Connect) -> None:
-    service = Service(answer(200, {"items": [JOB], "next_cursor": "c", "has_more": True}), answer(200, {"items": [JOB], "next_cursor": None, "has_more": False}))
+    service = Service(
+        answer(200, {"items": [JOB], "next_cursor": "c", "has_more": True}),
+        answer(200, {"items": [JOB], "next_cursor": None, "has_more": False}),
+    )
     with connect(service) as client:
         jobs = list(client.jobs.list(status=["queued", "running"], metadata={"owner": "vision"}, fields=["status"], limit=1))
     assert [job.id for job in jobs] == ["job_1", "job_1"]
@@ -239,7 +262,8 @@ def test_pages_are_read_when_they_are_come_to(connect: Connect) -> None:
         assert client.jobs.page(limit=2).next_cursor == "c"
 
 
-def test_a_file_is_whole_or_not_there(connect: Connect, tmp_path: Path, pauses: list[float]) -> None:
+@pytest.mark.usefixtures("pauses")
+def test_a_file_is_whole_or_not_there(connect: Connect, tmp_path: Path) -> None:
     class Breaking(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         def __iter__(self) -> Any:
             yield b"half"
@@ -273,7 +297,8 @@ def test_a_report_is_of_the_kind_that_its_name_says(connect: Connect, tmp_path: 
     assert [request.url.path for request in service.asked] == ["/v1/jobs/job_1/report.svg", "/v1/jobs/job_1/report.png"]
 
 
-def test_an_upload_is_sent_whole_again(connect: Connect, tmp_path: Path, pauses: list[float]) -> None:
+@pytest.mark.usefixtures("pauses")
+def test_an_upload_is_sent_whole_again(connect: Connect, tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_text("a,b\n1,2\n")
     service = Service(LOST, answer(201, {"id": "ds_1"}))

@@ -170,7 +170,7 @@ def test_waiting_and_following_outlast_an_api_that_dies(client: Any, running: Se
     [api] = [process for process in running.processes if process.name == "api"]
     if not running.home.name.startswith("client"):
         return  # the other tests' service is left alone
-    job = client.submit(LONG, training={"max_epochs": 300})
+    job = client.submit(LONG, training={"max_epochs": 60})
     killed: list[str] = []
     epochs = []
     for event in job.events():
@@ -179,6 +179,6 @@ def test_waiting_and_following_outlast_an_api_that_dies(client: Any, running: Se
         if len(epochs) == 5 and not killed:
             killed.append("once")
             api.popen.kill()
-    assert sorted(set(epochs)) == list(range(301))
+    assert sorted(set(epochs)) == list(range(61))
     assert event.kind == "finished"
     assert job.wait(timeout=60).status == "succeeded"
