@@ -5,12 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from api import document
 from api.access import Access
 from api.access_log import AccessLog
+from api.dashboard import pages
 from api.dependencies import Resources
 from api.errors import install
 from api.headers import NamedOrigins, SecurityHeaders
@@ -72,7 +72,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     for module in modules:
         app.include_router(module.router)
     app.state.routes = [route for module in modules for route in module.router.routes]
-    app.add_api_route("/", _home, include_in_schema=False)
+    pages.install(app)
     document.install(app)
     return app
 
@@ -92,7 +92,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await listening
         await asyncio.to_thread(resources.sent.write)
         resources.db.dispose()
-
-
-async def _home() -> RedirectResponse:
-    return RedirectResponse("/docs")

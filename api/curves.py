@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 from store.epochs import FIGURES, Curves, FitCurve
 
@@ -19,7 +20,8 @@ _SMOOTHED = (
     "val_r2",
     "objective",
 )
-_CSV = (*FIGURES[:8], "generalization_gap", "accuracy_gap", *FIGURES[8:])
+COLUMNS = (*FIGURES[:8], "generalization_gap", "accuracy_gap", *FIGURES[8:])
+"""Every column that a curve may have, in the order of tables."""
 
 
 def smooth(values: Sequence[float | None], beta: float) -> list[float | None]:
@@ -42,6 +44,11 @@ def smooth(values: Sequence[float | None], beta: float) -> list[float | None]:
 def smoothed(curve: FitCurve, beta: float) -> dict[str, list[float | None]]:
     """Smooth every figure of a curve."""
     return {name: smooth(curve.columns[name], beta) for name in _SMOOTHED if name in curve.columns}
+
+
+def only(curve: FitCurve, columns: frozenset[str]) -> FitCurve:
+    """Leave out of a curve what was not asked for."""
+    return replace(curve, columns={name: values for name, values in curve.columns.items() if name in columns})
 
 
 def chosen_points(curve: FitCurve, max_points: int) -> list[int]:
@@ -75,9 +82,9 @@ def as_csv(found: Curves) -> str:
     """Write curves as CSV (RFC 4180): a row for each fit and epoch; what does not apply is empty."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["fit", "label", "epoch", *_CSV])
+    writer.writerow(["fit", "label", "epoch", *COLUMNS])
     for curve in found.fits:
         for i, epoch in enumerate(curve.epoch):
-            values = (curve.columns[name][i] if name in curve.columns else None for name in _CSV)
+            values = (curve.columns[name][i] if name in curve.columns else None for name in COLUMNS)
             writer.writerow([curve.number, curve.label, epoch, *("" if value is None else repr(value) for value in values)])
     return text.getvalue()

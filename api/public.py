@@ -4,6 +4,8 @@ from starlette.types import Scope
 
 STATIC = "/static-offline-docs/"
 """Where Swagger UI's own files are."""
+PAGES = "/ui/"
+"""Where the dashboard's shells and files are; what they show is read from the API."""
 METRICS = "/metrics"
 """Not open where keys are required, but answered while nobody can tell: then above all somebody wants to know."""
 PUBLIC = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
@@ -14,4 +16,4 @@ def is_public(scope: Scope) -> bool:
     path, root = scope["path"], scope.get("root_path", "")
     if root and path.startswith(f"{root}/"):  # as the router does
         path = path.removeprefix(root)
-    return path in PUBLIC or path.startswith(STATIC)
+    return path in PUBLIC or path.startswith((STATIC, PAGES))

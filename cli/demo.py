@@ -76,8 +76,8 @@ def run_demo(console: Console, url: str, home: Path) -> int:
         for job in ended:
             picture = home / f"{job['id']}.png"
             picture.write_bytes(client.get(job["links"]["picture"]).content)
-            console.print(f"curves of {job['name']}: {url}{job['links']['picture']}\n  saved as {picture}", highlight=False, soft_wrap=True)
-        console.print(f"Swagger UI: {url}/docs", highlight=False)
+            console.print(f"{job['name']}: {url}/ui/jobs/{job['id']}\n  saved as {picture}", highlight=False, soft_wrap=True)
+        console.print(f"dashboard: {url}/\nSwagger UI: {url}/docs", highlight=False)
     return 0 if all(job["status"] == "succeeded" for job in ended) else 1
 
 

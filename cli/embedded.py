@@ -42,6 +42,7 @@ def demonstrate(home: Path, port: int) -> int:
 
 
 def _say_where(console: Console, service: Service) -> None:
+    console.print(f"  dashboard   {service.url}/")
     console.print(f"  Swagger UI  {service.url}/docs")
     console.print(f"  logs        {service.home / 'logs'}")
 

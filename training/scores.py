@@ -15,7 +15,7 @@ _MAX_CLASSES = 100
 
 
 def scores(figures: RowFigures, labels: np.ndarray, class_labels: tuple[str, ...] | None) -> dict[str, Any]:
-    """Score classes: macro F1, ROC AUC, expected calibration error, precision and recall by class, confusion matrix.
+    """Score classes: macro F1, ROC AUC, expected calibration error with its bins, precision and recall by class, confusion matrix.
 
     `labels` [n] are the true classes, `figures.outputs` [n, K] logits. What is not defined (the AUC of rows of a single
     class, the precision of a class never named) is None. Figures by class come from one count of pairs: scikit-learn's
@@ -32,6 +32,7 @@ def scores(figures: RowFigures, labels: np.ndarray, class_labels: tuple[str, ...
         "macro_f1": float(f1[rows > 0].mean()),
         "roc_auc": _roc_auc(labels, probabilities),
         "expected_calibration_error": calibration_error(labels == named, probabilities.max(axis=1)),
+        "reliability": reliability(labels == named, probabilities.max(axis=1)),
         "per_class": None,
         "confusion_matrix": None,
     }
@@ -64,9 +65,26 @@ def calibration_error(hit: np.ndarray, confidence: np.ndarray, bins: int = _BINS
 
     `hit` [n] tells where the named class was right, `confidence` [n] its probability.
     """
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    place = _bin_of(confidence, bins)
     apart = np.bincount(place, weights=hit, minlength=bins) - np.bincount(place, weights=confidence, minlength=bins)
     return float(np.abs(apart).sum() / len(hit))
+
+
+def reliability(hit: np.ndarray, confidence: np.ndarray, bins: int = _BINS) -> list[dict[str, float]]:
+    """Accuracy beside mean confidence of every bin of confidence that has rows: a reliability diagram (DeGroot & Fienberg 1983).
+
+    Weighted by `rows`, their distances are the expected calibration error.
+    """
+    place = _bin_of(confidence, bins)
+    rows, sure, right = np.bincount(place, minlength=bins), np.bincount(place, confidence, bins), np.bincount(place, hit, bins)
+    return [
+        {"confidence": float(sure[i] / rows[i]), "accuracy": float(right[i] / rows[i]), "rows": int(rows[i])} for i in np.flatnonzero(rows)
+    ]
+
+
+def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Give the bin of each confidence: equal ones, each with its upper edge."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def baseline_loss(train: np.ndarray, labels: np.ndarray, num_classes: int | None, scale: float) -> float:

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from api.accept import preferred
-from api.curves import as_csv, chosen_points, picked, smoothed
+from api.curves import COLUMNS, as_csv, chosen_points, only, picked, smoothed
 from api.dependencies import Everything, JobId, Resources
 from api.errors import ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
@@ -41,6 +41,14 @@ MaxPoints = Annotated[
     ),
 ]
 Smoothing = Annotated[float, Query(ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.")]
+Columns = Annotated[
+    str | None,
+    Query(
+        pattern=rf"^({'|'.join(COLUMNS)})(,({'|'.join(COLUMNS)}))*$",
+        description="Only these columns, separated by commas; `epoch` is always there. One that does not apply is absent, as ever.",
+        examples=["train_loss,val_loss"],
+    ),
+]
 IfNoneMatch = Annotated[str | None, Header()]
 _POINTS, _POINTS_OF_ALL = 1000, 100_000
 _JSON, _CSV = "application/json", "text/csv"
@@ -56,6 +64,7 @@ class _Asked:
     after_version: int | None
     max_points: int | None = None
     smoothing: float = 0.0
+    columns: frozenset[str] | None = None
 
     @property
     def variant(self) -> str:
@@ -81,19 +90,21 @@ async def read(
     after_version: AfterVersion = None,
     max_points: MaxPoints = None,
     smoothing: Smoothing = 0.0,
+    columns: Columns = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Read each epoch's figures, column by column; epoch 0 is the network before any update. `Accept: text/csv` gives CSV.
 
-    CSV is never thinned or smoothed.
+    CSV is never thinned or smoothed, and has all columns.
     """
     kind = preferred(accept, (_JSON, _CSV))
     if kind is None:
         raise ProblemError(406, "not_acceptable", f"curves come as {_JSON} or {_CSV}")
     asked = _Asked(job_id=job_id, kind=kind, fits=_numbers(fits), after_version=after_version)
     if kind == _JSON:
-        asked = replace(asked, max_points=max_points, smoothing=smoothing)
+        wanted = None if columns is None else frozenset(columns.split(","))
+        asked = replace(asked, max_points=max_points, smoothing=smoothing, columns=wanted)
     return await _read(asked, resources, request, if_none_match)
 
 
@@ -149,7 +160,7 @@ def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
     is_tail = asked.after_version is not None and asked.smoothing > 0
     whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits
     most = asked.max_points or max(3, min(_POINTS, _POINTS_OF_ALL // max(1, len(found.fits))))
-    shown = [_shown(curve, full, most, asked.smoothing) for curve, full in zip(found.fits, whole, strict=True)]
+    shown = [_shown(curve, full, most, asked) for curve, full in zip(found.fits, whole, strict=True)]
     is_sampled = any(len(one["epoch"]) < len(curve.epoch) for one, curve in zip(shown, found.fits, strict=True))
     # Straight to bytes: the columns come from a typed table, and a thousand numbers are not looked at one by one.
     return found.version, to_json({"fits": shown, "version": found.version, "sampled": is_sampled}, inf_nan_mode="null")
@@ -161,18 +172,20 @@ def _numbers(fits: str | None) -> tuple[int, ...] | None:
     return tuple(sorted({int(number) for number in fits.split(",")}))
 
 
-def _shown(curve: FitCurve, whole: FitCurve, max_points: int, smoothing: float) -> dict[str, Any]:
-    """Smooth over all epochs, then thin out; give what `CurveView` describes."""
+def _shown(curve: FitCurve, whole: FitCurve, max_points: int, asked: _Asked) -> dict[str, Any]:
+    """Smooth over all epochs, then thin out; give what `CurveView` describes of it."""
+    chosen = chosen_points(curve, max_points)  # of all columns: the best epoch is kept whatever is asked for
+    if asked.columns is not None:
+        curve, whole = only(curve, asked.columns), only(whole, asked.columns)
     averages = None
-    if smoothing > 0:
+    if asked.smoothing > 0:
         # The two were read one after the other: an epoch of the first may be gone from the second.
         at = {epoch: i for i, epoch in enumerate(whole.epoch)}
         averages = {
             name: [values[at[epoch]] if epoch in at else None for epoch in curve.epoch]
-            for name, values in smoothed(whole, smoothing).items()
+            for name, values in smoothed(whole, asked.smoothing).items()
             if name in curve.columns
         }
-    chosen = chosen_points(curve, max_points)
     if len(chosen) < len(curve.epoch):
         columns = {name: picked(values, chosen) for name, values in curve.columns.items()}
         curve = replace(curve, epoch=[curve.epoch[i] for i in chosen], columns=columns)

@@ -63,6 +63,17 @@ def test_smoothing_is_the_bias_corrected_average_and_leaves_raw_values(client: S
     assert tail["smoothed"]["train_loss"] == pytest.approx(expected[-1:])
 
 
+def test_columns_asked_for_are_those_given_and_the_same(client: StrictClient, db: Database) -> None:
+    job_id = a_succeeded_job(db)
+    whole = client.get(f"/v1/jobs/{job_id}/curves?max_points=3").json()["fits"][0]
+    some = client.get(f"/v1/jobs/{job_id}/curves?max_points=3&columns=val_loss,generalization_gap,val_r2").json()["fits"][0]
+    assert some.keys() == {"number", "label", "epoch", "val_loss", "generalization_gap", "best_epoch", "last_epoch"}
+    assert some == {name: whole[name] for name in some}
+    refused = client.get(f"/v1/jobs/{job_id}/curves?columns=val_loss,nonsense")
+    assert refused.status_code == 422
+    assert "columns" in str(refused.json()["errors"])
+
+
 def test_smoothing_a_constant_changes_nothing() -> None:
     assert smooth([2.0, 2.0, None, 2.0], 0.9) == [pytest.approx(2.0), pytest.approx(2.0), None, pytest.approx(2.0)]
     assert smooth([1.0, 3.0], 0.0) == [1.0, 3.0]

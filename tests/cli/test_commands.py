@@ -71,7 +71,7 @@ def test_the_demo_without_a_terminal_ends_with_zero_and_leaves_nothing_running(t
     port = free_port()
     done = _holdout("demo", HOLDOUT_HOME=str(tmp_path), HOLDOUT_PORT=str(port))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("/report.png") == 3
+    assert done.stdout.count(f"http://127.0.0.1:{port}/ui/jobs/job_") == 3
     assert f"http://127.0.0.1:{port}/docs" in done.stdout
     assert len(list(tmp_path.glob("*.png"))) == 3
     with pytest.raises(httpx2.ConnectError):

@@ -11,7 +11,7 @@ import pytest
 
 import holdout
 from cli.service import Service
-from holdout import JobCancelled, JobFailed, WaitTimeout
+from holdout import Client, JobCancelled, JobFailed, WaitTimeout
 from tests.system import fresh_database, started
 from training.export import load_safetensors
 
@@ -166,19 +166,17 @@ def test_the_catalog_is_read(client: Any) -> None:
     assert client.request("GET", "/healthz").json() == {"status": "ok"}
 
 
-def test_waiting_and_following_outlast_an_api_that_dies(client: Any, running: Service) -> None:
+@pytest.mark.parametrize("running", ["postgresql"], indirect=True)  # the other tests' service is left alone
+def test_waiting_and_following_outlast_an_api_that_dies(running: Service) -> None:
     [api] = [process for process in running.processes if process.name == "api"]
-    if not running.home.name.startswith("client"):
-        return  # the other tests' service is left alone
-    job = client.submit(LONG, training={"max_epochs": 60})
-    killed: list[str] = []
-    epochs = []
-    for event in job.events():
-        if event.kind == "epoch":
-            epochs.append(event.data.epoch)
-        if len(epochs) == 5 and not killed:
-            killed.append("once")
-            api.popen.kill()
-    assert sorted(set(epochs)) == list(range(61))
-    assert event.kind == "finished"
-    assert job.wait(timeout=60).status == "succeeded"
+    with Client(running.url) as client:
+        job = client.submit(LONG, training={"max_epochs": 60})
+        told = []
+        for event in job.events():
+            told.append(event)
+            if sum(one.kind == "epoch" for one in told) == 5 and event.kind == "epoch":
+                assert api.popen is not None
+                api.popen.kill()
+        assert {one.data.epoch for one in told if one.kind == "epoch"} == set(range(61))
+        assert told[-1].kind == "finished"
+        assert job.wait(timeout=60).status == "succeeded"

@@ -10,7 +10,7 @@ from sklearn import metrics
 from tests.training.small import a_fit, run
 from training.bootstrap import interval, resampled
 from training.figures import RowFigures
-from training.scores import baseline_loss, calibration_error, scores
+from training.scores import baseline_loss, calibration_error, reliability, scores
 
 
 def test_scores_of_a_small_table_by_hand() -> None:
@@ -40,6 +40,19 @@ def test_the_auc_is_that_of_scikit_learn(classes: int) -> None:
     said = softmax(logits, axis=1)
     own = [metrics.roc_auc_score(labels == one, said[:, one]) for one in range(classes)]
     assert found == pytest.approx(own[1] if classes == 2 else np.mean(own), abs=1e-12)
+
+
+def test_the_bins_of_the_reliability_diagram_add_up_to_the_calibration_error() -> None:
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(0.1, 1.0, 500)
+    hit = generator.uniform(size=500) < confidence**2
+    bins = reliability(hit, confidence)
+    assert sum(one["rows"] for one in bins) == 500
+    assert sum(one["rows"] * one["accuracy"] for one in bins) == pytest.approx(hit.sum())
+    apart = sum(one["rows"] * abs(one["accuracy"] - one["confidence"]) for one in bins) / 500
+    assert apart == pytest.approx(calibration_error(hit, confidence))
+    assert [one["confidence"] for one in bins] == sorted(one["confidence"] for one in bins)
+    assert reliability(np.array([1, 0]), np.array([0.9, 0.9])) == [{"confidence": pytest.approx(0.9), "accuracy": 0.5, "rows": 2}]
 
 
 def test_calibration_error_by_hand() -> None:

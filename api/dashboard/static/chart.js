@@ -1,0 +1,375 @@
+// @ts-check
+// The only module that knows uPlot: lines over a common axis, with marks, bands, zoom, a keyboard's crosshair and a readout beside it.
+
+import { save } from "./api.js";
+import { h, say } from "./dom.js";
+import { number } from "./format.js";
+
+/**
+ * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], isHidden?: boolean }} Line
+ * @typedef {{ low: (number | null)[], high: (number | null)[], color: string, group: string }} Band
+ * @typedef {{ x: number, y?: number | null, kind: "best" | "stop" | "diverged", color: string }} Mark
+ * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, facts?: Record<string, string | number> }} Content
+ */
+
+/** Colors of jobs and fits (Okabe & Ito 2008), for light and for dark grounds. */
+const HUES = [["#0072b2", "#56b4e9"], ["#d55e00", "#ff9a4d"], ["#00795a", "#34c99a"], ["#a8457f", "#e79bc6"], ["#8a6100", "#f0b429"], ["#2a6f97", "#9ad0f5"], ["#6f4e9c", "#bfa3e6"], ["#3d434b", "#d5d9df"]];
+const MANY = 12;
+
+const isDark = () => {
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+};
+
+/** Colors as the theme has them now; custom properties of `light-dark()` are not resolved by themselves. */
+function palette() {
+  const probe = h("span", { class: "hidden" });
+  document.body.append(probe);
+  const resolved = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const found = { ink: resolved("--ink"), faint: resolved("--faint"), line: resolved("--line"), bg: resolved("--card"), bad: resolved("--bad"), warm: isDark() ? "rgba(255,154,77,0.22)" : "rgba(213,94,0,0.16)", cool: isDark() ? "rgba(86,180,233,0.22)" : "rgba(0,114,178,0.16)" };
+  probe.remove();
+  return found;
+}
+
+/** The color of the i-th of several. */
+export const hue = (i) => HUES[i % HUES.length][isDark() ? 1 : 0];
+
+const translucent = (color, alpha) => `${color}${Math.round(alpha * 255).toString(16).padStart(2, "0")}`;
+
+export class Chart {
+  /** @param {{ name: string, height?: number, onFocus?: (group: string | null) => void }} options */
+  constructor({ name, height = 340, onFocus = () => {} }) {
+    this.name = name;
+    this.height = height;
+    this.onFocus = onFocus;
+    /** @type {Set<string>} */
+    this.hidden = new Set();
+    /** @type {{ min: number, max: number } | null} */
+    this.zoom = null;
+    /** @type {any} */
+    this.plot = null;
+    /** @type {Content | null} */
+    this.content = null;
+    this.shape = "";
+    this.focused = null;
+    this.at = null;
+    /** @type {Chart[]} */
+    this.mates = [];
+    const id = `caption-${Math.random().toString(36).slice(2, 8)}`;
+    this.box = h("div.plot", { tabindex: "0", role: "img", "aria-labelledby": id, "aria-roledescription": "chart; arrow keys read it" });
+    this.box.style.minHeight = `${height}px`;
+    this.caption = h("figcaption", { id });
+    this.readout = h("div.readout", {});
+    this.tools = h("div.controls.no-print", {}, h("button", { type: "button", onclick: () => this.zoomBy(0.5) }, "Zoom in"), h("button", { type: "button", onclick: () => this.zoomBy(2) }, "Zoom out"), (this.reset = h("button", { type: "button", disabled: true, onclick: () => this.setZoom(null) }, "Whole")), h("button", { type: "button", onclick: () => this.png() }, "PNG"));
+    this.numbers = h("details.no-print", {}, h("summary", {}, "Numbers as a table"));
+    this.numbers.addEventListener("toggle", () => this.fillNumbers());
+    this.element = h("figure", { "data-drawn": "0" }, this.caption, h("div.chart", {}, h("div", {}, this.box, this.tools), this.readout), this.numbers);
+    this.box.addEventListener("keydown", (event) => this.key(event));
+    this.box.addEventListener("blur", () => this.point(null));
+    new ResizeObserver(() => this.plot?.setSize({ width: this.box.clientWidth, height: this.height })).observe(this.box);
+    document.addEventListener("theme", () => {
+      this.shape = "";
+      if (this.content) this.set(this.content);
+    });
+  }
+
+  /** Draw; zoom, crosshair and what is hidden stay as they are. @param {Content} content */
+  set(content) {
+    this.content = content;
+    const lines = content.lines;
+    this.caption.textContent = content.caption;
+    for (const [name, value] of Object.entries(content.facts ?? {})) this.element.dataset[name] = String(value);
+    const shape = JSON.stringify([content.xLabel, content.yLabel, content.logX, content.logY, content.fromZero, content.gap, content.points, [...this.hidden], lines.map((line) => [line.group, line.part, line.color, line.faint, Boolean(line.raw)]), (content.bands ?? []).map((band) => band.group), content.ticks]);
+    const data = this.columns(content);
+    if (shape !== this.shape || !this.plot) {
+      this.shape = shape;
+      this.build(content, data);
+    } else {
+      this.plot.setData(data, this.zoom === null);
+      if (this.zoom) this.plot.setScale("x", this.zoom);
+    }
+    this.tell();
+    if (this.numbers.open) this.fillNumbers();
+  }
+
+  /** @param {Content} content */
+  columns(content) {
+    const usable = (values) => (content.logY ? values.map((value) => (value !== null && value > 0 ? value : null)) : values);
+    const drawn = content.lines.flatMap((line) => [usable(line.values), ...(line.raw ? [usable(line.raw)] : [])]);
+    const bands = (content.bands ?? []).flatMap((band) => [usable(band.high), usable(band.low)]);
+    return [content.x, ...drawn, ...bands];
+  }
+
+  /** @param {Content} content */
+  build(content, data) {
+    const colors = palette();
+    const series = [{}];
+    const bands = [];
+    const places = new Map();
+    for (const line of content.lines) {
+      const dash = line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined;
+      const isShown = !this.hidden.has(line.group) && !line.isHidden;
+      places.set(`${line.group}/${line.part}`, series.length);
+      const many = content.lines.length > MANY;
+      series.push(/** @type {any} */ ({ label: line.name, group: line.group, stroke: line.faint ? translucent(line.color, 0.35) : line.color, width: many ? 1 : 2, dash, show: isShown, spanGaps: true, points: { show: content.points ?? false, size: 7 } }));
+      if (line.raw) series.push(/** @type {any} */ ({ label: `${line.name}, raw`, group: line.group, stroke: translucent(line.color, 0.3), width: 1, dash, show: isShown, spanGaps: true, points: { show: false } }));
+    }
+    for (const band of content.bands ?? []) {
+      const isShown = !this.hidden.has(band.group);
+      const at = series.length;
+      for (const edge of ["high", "low"]) series.push(/** @type {any} */ ({ label: `${band.group}, ${edge}`, group: band.group, isEdge: true, stroke: "transparent", width: 0, show: isShown, spanGaps: true, points: { show: false } }));
+      bands.push({ series: [at, at + 1], fill: translucent(band.color, 0.18) });
+    }
+    const shown = [...new Set(content.lines.map((line) => line.group))].filter((group) => !this.hidden.has(group));
+    if (content.gap && shown.length === 1) {
+      const [train, val] = [places.get(`${shown[0]}/train`), places.get(`${shown[0]}/val`)];
+      if (train && val) bands.push({ series: [val, train], fill: colors.warm, dir: -1 }, { series: [train, val], fill: colors.cool, dir: -1 });
+    }
+    const axis = { stroke: colors.ink, grid: { stroke: colors.line, width: 1 }, ticks: { stroke: colors.line, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "13px system-ui, sans-serif" };
+    const isFocusing = new Set(content.lines.map((line) => line.group)).size > 1;
+    const ticks = content.ticks;
+    const options = {
+      width: this.box.clientWidth || 600,
+      height: this.height,
+      series,
+      bands,
+      legend: { show: false },
+      scales: {
+        x: { time: false, distr: content.logX ? 3 : 1 },
+        y: content.logY ? { distr: 3 } : { range: (_plot, low, high) => limits(low, high, content) },
+      },
+      axes: [
+        { ...axis, label: content.xLabel, labelSize: 22, ...(ticks ? { splits: () => ticks.map((_, i) => i), values: () => ticks.map((text) => text ?? "") } : { values: (_plot, found) => found.map((one) => (one === null ? "" : number(one))) }) },
+        { ...axis, label: content.yLabel, labelSize: 24, size: 64, values: (_plot, found) => found.map((one) => (one === null ? "" : number(one))) },
+      ],
+      focus: { alpha: 0.18 },
+      cursor: { drag: { setScale: false, x: true, y: false }, focus: { prox: isFocusing ? 18 : -1 }, points: { one: content.lines.length > MANY }, bind: { dblclick: () => () => this.setZoom(null) } },
+      hooks: {
+        draw: [(plot) => this.drawMarks(plot, colors)],
+        setSelect: [(plot) => this.selected(plot)],
+        setCursor: [(plot) => this.moved(plot)],
+        setSeries: [(_plot, place) => this.focus(place)],
+      },
+    };
+    this.plot?.destroy();
+    this.plot = new /** @type {any} */ (window).uPlot(options, data, this.box);
+    if (this.zoom) this.plot.setScale("x", this.zoom);
+  }
+
+  /** Marks, lone points and the line at zero. */
+  drawMarks(plot, colors) {
+    const content = /** @type {Content} */ (this.content);
+    const ratio = devicePixelRatio || 1;
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top - 8 * ratio, bbox.width, bbox.height + 8 * ratio);
+    ctx.clip();
+    const vertical = (x, dash) => {
+      ctx.setLineDash(dash.map((one) => one * ratio));
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.setLineDash([]);
+    };
+    ctx.lineWidth = ratio;
+    if (content.zero) {
+      const y = plot.valToPos(0, "y", true);
+      ctx.strokeStyle = colors.ink;
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+    }
+    plot.series.forEach((one, place) => {
+      if (!place || !one.show || one.isEdge || plot.series.length > 2 * MANY) return;
+      const values = plot.data[place];
+      ctx.fillStyle = one.stroke();
+      values.forEach((value, i) => {
+        if (value === null || value === undefined || (values[i - 1] ?? null) !== null || (values[i + 1] ?? null) !== null || values.length > 4000) return;
+        disc(ctx, plot.valToPos(plot.data[0][i], "x", true), plot.valToPos(value, "y", true), 3 * ratio);
+      });
+    });
+    const isFew = (content.marks ?? []).length <= 2 * MANY;
+    for (const mark of content.marks ?? []) {
+      const x = plot.valToPos(mark.x, "x", true);
+      ctx.strokeStyle = mark.kind === "diverged" ? colors.bad : colors.faint;
+      if (isFew && mark.kind !== "best") vertical(x, mark.kind === "stop" ? [6, 4] : [2, 2]);
+      if (isFew && mark.kind === "best") vertical(x, [2, 4]);
+      if (mark.y === null || mark.y === undefined || (content.logY && mark.y <= 0)) continue;
+      const y = plot.valToPos(mark.y, "y", true);
+      ctx.fillStyle = mark.kind === "diverged" ? colors.bad : mark.color;
+      if (mark.kind === "diverged") triangle(ctx, x, y, 7 * ratio);
+      else disc(ctx, x, y, (isFew ? 5 : 2.5) * ratio, isFew ? colors.bg : null);
+    }
+    ctx.restore();
+    this.element.dataset.drawn = String(Number(this.element.dataset.drawn) + 1);
+  }
+
+  selected(plot) {
+    const { left, width } = plot.select;
+    if (width < 6) return;
+    this.setZoom({ min: plot.posToVal(left, "x"), max: plot.posToVal(left + width, "x") });
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  }
+
+  setZoom(zoom, isTold = false) {
+    this.zoom = zoom;
+    this.reset.disabled = zoom === null;
+    const x = this.content?.x ?? [];
+    if (this.plot && x.length) {
+      if (zoom) this.plot.setScale("x", zoom);
+      else this.plot.setData(this.plot.data, true);
+    }
+    if (!isTold) for (const mate of this.mates) mate.setZoom(zoom, true);
+  }
+
+  zoomBy(factor) {
+    const { min, max } = this.plot.scales.x;
+    const middle = this.at === null ? (min + max) / 2 : this.plot.data[0][this.at];
+    const half = ((max - min) * factor) / 2;
+    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
+    const [low, high] = [Math.max(first, middle - half), Math.min(last, middle + half)];
+    this.setZoom(low <= first && high >= last ? null : { min: low, max: high });
+  }
+
+  key(event) {
+    const length = this.plot?.data[0].length ?? 0;
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
+    if (!length) return;
+    if (step !== undefined) this.point(Math.max(0, Math.min(length - 1, this.at === null ? (step > 0 ? 0 : length - 1) : this.at + step)), true);
+    else if (event.key === "Home") this.point(0, true);
+    else if (event.key === "End") this.point(length - 1, true);
+    else if (event.key === "+") this.zoomBy(0.5);
+    else if (event.key === "-") this.zoomBy(2);
+    else if (event.key === "0" || event.key === "Escape") this.setZoom(null);
+    else return;
+    event.preventDefault();
+  }
+
+  /** Put the crosshair at a point of the axis. */
+  point(at, isSpoken = false) {
+    const plot = this.plot;
+    if (!plot) return;
+    if (at === null) {
+      plot.setCursor({ left: -10, top: -10 });
+      return;
+    }
+    plot.setCursor({ left: plot.valToPos(plot.data[0][at], "x"), top: plot.bbox.height / 2 / (devicePixelRatio || 1) });
+    if (isSpoken) say(this.spoken(at));
+  }
+
+  moved(plot) {
+    this.at = plot.cursor.idx ?? null;
+    this.tell();
+    for (const mate of this.mates) if (mate.at !== this.at) mate.point(this.at);
+  }
+
+  focus(place) {
+    const group = place === null || place === undefined ? null : (this.plot.series[place]?.group ?? null);
+    if (group === this.focused) return;
+    this.focused = group;
+    this.onFocus(group);
+    this.tell();
+  }
+
+  /** Point out all lines of a group, as the pointer does. */
+  highlight(group) {
+    if (!this.plot) return;
+    const place = group === null ? null : this.plot.series.findIndex((one) => one.group === group);
+    this.plot.setSeries(place === null || place < 1 ? null : place, { focus: true });
+  }
+
+  toggle(group, isAlone) {
+    const groups = [...new Set((this.content?.lines ?? []).map((line) => line.group))];
+    if (isAlone) this.hidden = this.hidden.size === groups.length - 1 && !this.hidden.has(group) ? new Set() : new Set(groups.filter((one) => one !== group));
+    else if (!this.hidden.delete(group)) this.hidden.add(group);
+    if (this.content) this.set(this.content);
+  }
+
+  spoken(at) {
+    const content = /** @type {Content} */ (this.content);
+    const parts = content.lines.filter((line) => !this.hidden.has(line.group) && (line.values[at] ?? null) !== null).slice(0, 6);
+    return `${content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`}: ${parts.map((line) => `${line.name} ${number(line.values[at])}`).join(", ")}`;
+  }
+
+  /** Fill the readout: values at the crosshair, else the last ones. It is the legend too. */
+  tell() {
+    const content = this.content;
+    if (!content) return;
+    const at = this.at ?? content.x.length - 1;
+    const groups = new Map();
+    for (const line of content.lines) {
+      if (!groups.has(line.group)) groups.set(line.group, []);
+      groups.get(line.group).push(line);
+    }
+    const isMany = groups.size > MANY;
+    const wanted = isMany ? [...groups].filter(([group]) => group === this.focused).slice(0, 1) : [...groups];
+    const held = document.activeElement?.closest(".readout") === this.readout ? document.activeElement?.textContent : null;
+    const rows = wanted.flatMap(([group, lines]) => {
+      const head = groups.size > 1 ? [h("tr", {}, h("th", { colspan: "2", scope: "colgroup" }, h("button.plain", { type: "button", "aria-pressed": null, title: "Click hides it, Alt and click shows it alone", onclick: (event) => this.toggle(group, event.altKey) }, this.hidden.has(group) ? `${group} (hidden)` : group)))] : [];
+      return [...head, ...lines.filter((line) => !this.hidden.has(group) && !line.faint).map((line) => {
+        const swatch = h(line.dashed ? "span.swatch.dashed" : "span.swatch", { "aria-hidden": "true" });
+        swatch.style.borderTopColor = line.color;
+        return h("tr", {}, h("th", { scope: "row" }, swatch, line.part), h("td.number", {}, number(line.values[at])));
+      })];
+    });
+    const title = content.x.length ? (content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`) : "";
+    const note = isMany && !wanted.length ? h("p.faint", {}, `${groups.size} curves: point at one`) : null;
+    this.readout.replaceChildren(h("table", {}, h("caption", {}, title), h("tbody", {}, rows)), note ?? "");
+    if (held) [...this.readout.querySelectorAll("button")].find((one) => one.textContent === held)?.focus();
+  }
+
+  fillNumbers() {
+    const content = this.content;
+    if (!content || !this.numbers.open) return;
+    const lines = content.lines.filter((line) => !this.hidden.has(line.group)).slice(0, 16);
+    const step = Math.max(1, Math.ceil(content.x.length / 500));
+    const rows = content.x.map((x, i) => [x, i]).filter(([, i]) => i % step === 0 || i === content.x.length - 1);
+    const body = rows.map(([x, i]) => h("tr", {}, h("th", { scope: "row" }, content.ticks?.[i] ?? number(x)), lines.map((line) => h("td.number", {}, number(line.values[i] ?? null)))));
+    const table = h("table", {}, h("caption.hidden", {}, content.caption), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, content.xLabel), lines.map((line) => h("th.number", { scope: "col" }, line.name)))), h("tbody", {}, body));
+    this.numbers.replaceChildren(h("summary", {}, "Numbers as a table"), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Numbers of the chart" }, table));
+  }
+
+  /** Save what is seen as a picture, on the card's ground. */
+  png() {
+    const from = this.plot.ctx.canvas;
+    const to = h("canvas", { width: from.width, height: from.height });
+    const context = to.getContext("2d");
+    context.fillStyle = palette().bg;
+    context.fillRect(0, 0, to.width, to.height);
+    context.drawImage(from, 0, 0);
+    to.toBlob((blob) => save(blob, `${this.name.replaceAll(/[^A-Za-z0-9-]+/g, "-")}.png`));
+  }
+}
+
+/** Leave some room above and below; nothing is clipped. */
+function limits(low, high, content) {
+  if (low === null || high === null || low === undefined) return [0, 1];
+  const floor = content.fromZero || content.zero ? Math.min(0, low) : low;
+  const top = content.zero ? Math.max(0, high) : high;
+  const room = (top - floor || Math.abs(top) || 1) * 0.06;
+  return [content.fromZero && floor === 0 ? 0 : floor - room, top + room];
+}
+
+function disc(ctx, x, y, radius, edge = null) {
+  ctx.beginPath();
+  ctx.arc(x, y, radius, 0, 2 * Math.PI);
+  ctx.fill();
+  if (!edge) return;
+  ctx.strokeStyle = edge;
+  ctx.lineWidth = radius / 3;
+  ctx.stroke();
+}
+
+function triangle(ctx, x, y, size) {
+  ctx.beginPath();
+  ctx.moveTo(x, y - size);
+  ctx.lineTo(x + size, y + size);
+  ctx.lineTo(x - size, y + size);
+  ctx.fill();
+}

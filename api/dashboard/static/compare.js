@@ -1,0 +1,158 @@
+// @ts-check
+// Jobs beside one another: overlaid curves, what differs between their specs, and what came of each.
+
+import { ApiError, get } from "./api.js";
+import { CurveData, CurvesCard } from "./curves.js";
+import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, writeState } from "./dom.js";
+import { duration, icon, interval, middle, number, units, words } from "./format.js";
+
+const MOST = 20;
+const EVERY = 2000;
+const ACTIVE = new Set(["queued", "running", "paused"]);
+
+let ids = (new URLSearchParams(location.search).get("jobs") ?? "").split(",").filter(Boolean);
+/** @type {Map<string, { job: any, fits: any[], data: CurveData }>} */
+const known = new Map();
+let card = /** @type {any} */ (null);
+let showsAll = new URLSearchParams(location.search).has("all");
+
+const nameOf = (job) => job.name ?? `${words(job.plan)} on ${job.dataset}`;
+/** A job's name, with its id where two have the same. */
+const titleOf = (job) => ([...known.values()].some((one) => one.job.id !== job.id && nameOf(one.job) === nameOf(job)) ? `${nameOf(job)} ${job.id.slice(-5)}` : nameOf(job));
+
+async function read() {
+  const problems = [];
+  await Promise.all(ids.slice(0, MOST).map(async (id) => {
+    const was = known.get(id);
+    if (was && !ACTIVE.has(was.job.status)) return;
+    try {
+      const [job, fits] = await Promise.all([get(`/v1/jobs/${id}`), get(`/v1/jobs/${id}/fits`)]);
+      known.set(id, { job, fits: fits.items, data: was?.data ?? new CurveData(id) });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      problems.push(problemCard({ ...error.problem, title: `${id}: ${error.problem.title}` }));
+    }
+  }));
+  byId("problems").replaceChildren(...problems);
+}
+
+const jobs = () => ids.map((id) => known.get(id)).filter((one) => one !== undefined);
+
+/** Which curves stand for a job: those of its fits, or of what it concluded with where it has many. */
+function shown({ job, fits }) {
+  if (fits.length <= 1) return fits;
+  const [only] = job.result?.model?.fits?.length === 1 ? job.result.model.fits : [null];
+  const folds = fits.filter((fit) => fit.place?.fold !== undefined && fit.place?.candidate === undefined);
+  return folds.length ? folds : only === null ? fits.slice(0, 12) : fits.filter((fit) => fit.number === only);
+}
+
+/** Every leaf of a spec by its pointer. */
+function leaves(value, path = "", found = new Map()) {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) found.set(path, JSON.stringify(value));
+  else for (const [name, one] of Object.entries(value)) leaves(one, `${path}/${name}`, found);
+  return found;
+}
+
+function table() {
+  const all = jobs();
+  const specs = all.map(({ job }) => leaves(job.spec));
+  const pointers = [...new Set(specs.flatMap((spec) => [...spec.keys()]))].filter((pointer) => pointer !== "/name" && !pointer.startsWith("/metadata"));
+  const differing = pointers.filter((pointer) => new Set(specs.map((spec) => spec.get(pointer))).size > 1);
+  const listed = showsAll ? pointers : differing;
+  const row = (name, cells, best = -1) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((one, i) => h("td.number", {}, one, i === best ? h("span.good", {}, " (best)") : null)));
+  const figure = (split, name) => all.map(({ job }) => job.result?.[split]?.[name]?.value ?? job.result?.summary?.[`${split}_${name}`]?.mean ?? null);
+  const least = (values, sign = 1) => {
+    const real = values.filter((value) => value !== null);
+    return real.length > 1 ? values.indexOf(sign * Math.min(...real.map((value) => sign * value))) : -1;
+  };
+  const isOneDataset = new Set(all.map(({ job }) => job.dataset)).size === 1;
+  const rows = [row("status", all.map(({ job }) => `${icon(job.status)} ${job.status}`))];
+  for (const [split, name, label, sign] of /** @type {[string, string, string, number][]} */ ([["val", "loss", "validation loss", 1], ["val", "accuracy", "validation accuracy", -1], ["val", "r2", "validation R²", -1], ["train", "loss", "training loss", 1], ["test", "loss", "test loss, measured once", 1], ["test", "accuracy", "test accuracy", -1]])) {
+    const values = figure(split, name);
+    if (values.every((value) => value === null)) continue;
+    const cells = all.map(({ job }, i) => (job.result?.[split]?.[name] ? interval(job.result[split][name]) : number(values[i])));
+    rows.push(row(label, cells, isOneDataset && split !== "train" ? least(values, sign) : -1));
+  }
+  const gaps = all.map(({ job }) => job.result?.generalization_gap ?? null);
+  if (gaps.some(Boolean)) rows.push(row("generalization gap", gaps.map((gap) => (gap ? interval(gap) : "–"))));
+  const only = (of) => all.map(({ fits }) => (fits.length === 1 ? of(fits[0]) : "–"));
+  rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(({ fits }) => number(fits[0]?.num_parameters ?? null))), row("trained for", all.map(({ job }) => duration(job.running_seconds))));
+  const head = all.map(({ job }) => h("th.number", { scope: "col" }, h("a", { href: `${PAGES}jobs/${job.id}`, title: nameOf(job) }, middle(titleOf(job), 32)), " ", h("button.plain.no-print", { type: "button", "aria-label": `Take ${titleOf(job)} away`, onclick: () => take(job.id) }, "×")));
+  const body = listed.map((pointer) => row(h("code", {}, pointer), specs.map((spec) => spec.get(pointer) ?? "–")));
+  const divider = h("tr", {}, h("th", { colspan: all.length + 1, scope: "rowgroup" }, h("div.row", {}, showsAll ? "Every field of the specs" : `What differs in the specs: ${differing.length || "nothing"}`, h("button.no-print", { type: "button", id: "all-fields", onclick: () => {
+    showsAll = !showsAll;
+    writeState({ all: showsAll });
+    draw();
+    byId("all-fields").focus();
+  } }, showsAll ? "Only what differs" : "Show all fields"))));
+  return h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Comparison" }, h("table", { id: "comparison" }, h("caption.hidden", {}, "Jobs beside one another"), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span.hidden", {}, "Figure")), head)), h("tbody", {}, rows, divider, body)));
+}
+
+/** Whether the fits began with the same weights on the same rows: then their difference is the settings' alone. */
+function start() {
+  const firsts = jobs().map(({ data, fits }) => data.fits.get(fits[0]?.number)?.train_loss?.[0] ?? null);
+  if (firsts.length < 2 || firsts.some((one) => one === null)) return null;
+  const isSame = new Set(firsts).size === 1;
+  return h("p.notice", {}, isSame ? h("strong.good", {}, "Same start: ") : h("strong", {}, "Different starts: "), isSame ? "at epoch 0 the training losses are equal to the last bit, so these jobs began with the same weights on the same rows." : "at epoch 0 the training losses differ: network, rows, preparation or seed are not the same, and differences are not those of the other settings alone.");
+}
+
+function markdown() {
+  const rows = [...document.querySelectorAll("#comparison tr")].map((row) => `| ${[...row.children].map((cell) => cell.textContent?.replace(/×$/, "").trim() || " ").join(" | ")} |`);
+  return [rows[0], `|${" --- |".repeat(jobs().length + 1)}`, ...rows.slice(1)].join("\n");
+}
+
+function draw() {
+  const all = jobs();
+  byId("table").replaceChildren(all.length ? table() : h("p.empty", {}, "Choose jobs in ", h("a", { href: `${ROOT}/` }, "the list"), ", or add one below."));
+  byId("start").replaceChildren(start() ?? "");
+}
+
+function take(id) {
+  ids = ids.filter((one) => one !== id);
+  writeState({ jobs: ids.join(",") });
+  say("taken away");
+  refresh();
+}
+
+async function add(select) {
+  if (!select.value) return;
+  ids = [...ids, select.value];
+  writeState({ jobs: ids.join(",") });
+  await refresh();
+  await choices();
+}
+
+async function choices() {
+  const found = (await get("/v1/jobs?limit=50&fields=id,name,plan,dataset")).items.filter((job) => !ids.includes(job.id));
+  const select = h("select", { id: "add", onchange: (event) => add(event.target) }, h("option", { value: "" }, "choose…"), found.map((job) => h("option", { value: job.id }, `${nameOf(job)} (${job.id.slice(-5)})`)));
+  byId("adding").replaceChildren(h("label", { for: "add" }, "Add a job "), select);
+}
+
+async function refresh() {
+  await read();
+  const all = jobs();
+  if (all.length) {
+    if (!card) {
+      card = new CurvesCard({ name: "comparison", sources: () => jobs().map((one, i) => ({ data: one.data, fits: shown(one), prefix: titleOf(one.job), color: i })), units: {} });
+      byId("curves").replaceChildren(card.element);
+    }
+    const figures = Object.fromEntries(all.flatMap(({ fits }) => fits.flatMap((fit) => Object.keys(fit.last ?? {}))).map((name) => [name, true]));
+    card.units = units(all[0].job.spec, figures);
+    await card.update();
+  }
+  draw();
+}
+
+async function run() {
+  show(h("div", { id: "problems" }), h("div.row.no-print", {}, h("span", { id: "adding" }), copyButton("Copy link", () => location.href), copyButton("Copy as Markdown", markdown), h("button", { type: "button", onclick: () => window.print() }, "Print")), h("div", { id: "start" }), h("div", { id: "curves" }), h("section.card", { "aria-label": "Side by side" }, h("h2", {}, "Side by side"), h("div", { id: "table" })));
+  await Promise.all([refresh(), choices()]);
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, EVERY));
+    if (!document.hidden && jobs().some(({ job }) => ACTIVE.has(job.status))) await refresh().catch(() => say("connection lost"));
+  }
+}
+
+run().catch((error) => {
+  byId("problems")?.replaceChildren(problemCard(error.problem ?? { title: "This page failed", detail: String(error) }));
+  throw error;
+});

@@ -1,0 +1,252 @@
+// @ts-check
+// Training and validation curves of a job's fits, the gap as a band of its own, and what a reader turns on them.
+
+import { get } from "./api.js";
+import { Chart, hue } from "./chart.js";
+import { h, writeState } from "./dom.js";
+import { number } from "./format.js";
+import { smooth, spread } from "./smoothing.js";
+
+const FEW = 8;
+const LABELS = { loss: "loss", accuracy: "accuracy", rmse: "RMSE", r2: "R²", objective: "objective", learning_rate: "learning rate" };
+const SINGLE = new Set(["objective", "learning_rate"]);
+
+/** Curves of one job, kept up to date by reading only what is new. */
+export class CurveData {
+  constructor(jobId) {
+    this.jobId = jobId;
+    /** @type {Map<number, any>} */
+    this.fits = new Map();
+    this.version = null;
+    this.asked = "";
+  }
+
+  /** Read columns of fits: all of them anew where others are asked for than before, else what was written since. */
+  async read(columns, { isFull = false } = {}) {
+    const wanted = columns.join(",");
+    const isNew = this.version === null || this.asked !== `${wanted}/${isFull}`;
+    const points = isFull ? "&max_points=100000" : "";
+    const answer = await get(`/v1/jobs/${this.jobId}/curves?columns=${wanted}${isNew ? points : `&after_version=${this.version}&max_points=100000`}`);
+    if (isNew) this.fits = new Map();
+    this.asked = `${wanted}/${isFull}`;
+    this.version = answer.version;
+    for (const part of answer.fits) this.merge(part, columns);
+  }
+
+  /** Put new rows behind those that are there; a rewritten epoch replaces itself and all behind it. */
+  merge(part, columns) {
+    const known = this.fits.get(part.number) ?? { number: part.number, label: part.label, epoch: [], ...Object.fromEntries(columns.map((name) => [name, []])) };
+    const first = part.epoch[0];
+    if (first !== undefined) {
+      let keep = known.epoch.length;
+      while (keep && known.epoch[keep - 1] >= first) keep--;
+      known.epoch = known.epoch.slice(0, keep).concat(part.epoch);
+      for (const name of columns) known[name] = known[name].slice(0, keep).concat(part[name] ?? new Array(part.epoch.length).fill(null));
+    }
+    known.best_epoch = part.best_epoch;
+    known.last_epoch = part.last_epoch;
+    this.fits.set(part.number, known);
+  }
+}
+
+/** What figures fits have beside the loss. */
+export function metricsOf(fits) {
+  const figures = new Set(fits.flatMap((fit) => Object.keys(fit.last ?? fit.best ?? {})));
+  return ["loss", "accuracy", "rmse", "r2"].filter((name) => name === "loss" || figures.has(`train_${name}`)).concat(["objective", "learning_rate"]);
+}
+
+/** The card with the two charts. `units` names the axes; `group(fit)` tells which fits belong together. */
+export class CurvesCard {
+  /** @param {{ name: string, sources: () => { data: CurveData, fits: any[], prefix: string, color: number }[], units: Record<string, string> }} options */
+  constructor({ name, sources, units }) {
+    this.sources = sources;
+    this.units = units;
+    const query = new URLSearchParams(location.search);
+    this.state = { metric: query.get("metric") ?? "loss", x: query.get("x") ?? "epoch", logY: query.has("logy"), logX: query.has("logx"), fromZero: query.has("zero"), smoothing: Math.min(0.99, Number(query.get("smooth")) || 0), mean: query.get("show") === "mean" };
+    this.main = new Chart({ name });
+    this.gap = new Chart({ name: `${name} gap`, height: 190 });
+    this.main.mates = [this.gap];
+    this.gap.mates = [this.main];
+    this.controls = h("div.controls.no-print", {});
+    this.element = h("section.card", { "aria-label": "Curves" }, h("h2", {}, "Curves"), this.controls, this.main.element, h("h3", {}, "Generalization gap"), this.gap.element);
+    this.drawnControls = "";
+  }
+
+  change(values) {
+    Object.assign(this.state, values);
+    const { metric, x, logY, logX, fromZero, smoothing, mean } = this.state;
+    writeState({ metric: metric === "loss" ? "" : metric, x: x === "epoch" ? "" : x, logy: logY, logx: logX, zero: fromZero, smooth: smoothing || "", show: mean ? "mean" : "" });
+    this.drawnControls = "";
+    this.update();
+  }
+
+  columns() {
+    const { metric, x } = this.state;
+    const figures = SINGLE.has(metric) ? [metric] : [`train_${metric}`, `val_${metric}`];
+    return x === "time" ? [...figures, "seconds"] : figures;
+  }
+
+  /** Read what is new, and draw. */
+  async update() {
+    const asked = (this.asking = (this.asking ?? 0) + 1);
+    const sources = this.sources();
+    const fits = sources.flatMap((source) => source.fits);
+    const metrics = metricsOf(fits);
+    if (!metrics.includes(this.state.metric)) this.state.metric = "loss";
+    const columns = this.columns();
+    const count = Math.max(1, fits.length);
+    if (count > FEW) this.state.x = "epoch";
+    await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time" })));
+    if (asked !== this.asking) return;
+    this.drawControls(metrics, count, sources);
+    this.draw(sources, columns);
+  }
+
+  drawControls(metrics, count, sources) {
+    const shape = JSON.stringify([metrics, count > 1, count > FEW]);
+    if (shape === this.drawnControls) return;
+    this.drawnControls = shape;
+    const { state } = this;
+    const select = (id, label, value, options, change) => h("label", { for: id }, `${label} `, h("select", { id, onchange: (event) => change(event.target.value) }, options.map(([name, text]) => h("option", { value: name, selected: name === value }, text))));
+    const toggle = (label, name) => h("button", { type: "button", "aria-pressed": String(state[name]), onclick: () => this.change({ [name]: !state[name] }) }, label);
+    const told = h("output", { for: "smoothing" }, state.smoothing.toFixed(2));
+    const slider = h("input", { id: "smoothing", type: "range", min: 0, max: 0.99, step: 0.01, value: state.smoothing });
+    slider.addEventListener("input", () => {
+      state.smoothing = Number(slider.value);
+      told.textContent = state.smoothing.toFixed(2);
+      this.draw(this.sources(), this.columns());
+    });
+    slider.addEventListener("change", () => writeState({ smooth: state.smoothing || "" }));
+    const held = document.activeElement?.closest(".controls") === this.controls ? document.activeElement : null;
+    const again = held && (held.id ? `#${held.id}` : held.textContent);
+    this.controls.replaceChildren(
+      select("metric", "Figure", state.metric, metrics.map((one) => [one, LABELS[one]]), (metric) => this.change({ metric })),
+      count > FEW ? "" : select("x-axis", "Against", state.x, [["epoch", "epoch"], ["time", "training time"]], (x) => this.change({ x })),
+      toggle("log y", "logY"),
+      toggle("log x", "logX"),
+      toggle("from 0", "fromZero"),
+      count > sources.length || count > FEW ? toggle("mean ± sd", "mean") : "",
+      h("label", { for: "smoothing" }, "Smoothing ", slider, told),
+    );
+    if (again) (again.startsWith("#") ? this.controls.querySelector(again) : [...this.controls.querySelectorAll("button")].find((one) => one.textContent === again))?.focus();
+  }
+
+  draw(sources, columns) {
+    const { metric, smoothing, mean, x: axis } = this.state;
+    const isTime = axis === "time" && columns.includes("seconds");
+    const curves = sources.flatMap((source) => source.fits.flatMap((fit) => {
+      const curve = source.data.fits.get(fit.number);
+      return curve && curve.epoch.length ? [{ fit, curve, source, x: isTime ? elapsed(curve.seconds) : curve.epoch }] : [];
+    }));
+    const xs = [...new Set(curves.flatMap((one) => one.x))].sort((a, b) => a - b);
+    const place = new Map(xs.map((x, i) => [x, i]));
+    const on = (one, column) => {
+      const values = new Array(xs.length).fill(null);
+      one.x.forEach((x, i) => (values[place.get(x)] = one.curve[column]?.[i] ?? null));
+      return values;
+    };
+    const isSingle = SINGLE.has(metric);
+    const parts = isSingle ? [metric] : ["train", "val"];
+    const variants = [...new Set(curves.map((one) => variant(one)))];
+    const isAlone = curves.length === 1;
+    const isOfOne = variants.length === 1;
+    const color = (one, part) => (isAlone || isOfOne ? hue(part === "val" ? 1 : 0) : hue(variants.indexOf(variant(one))));
+    const column = (part) => (isSingle ? metric : `${part}_${metric}`);
+    const lines = [];
+    const bands = [];
+    const gaps = [];
+    const gapBands = [];
+    const shown = mean && curves.length > variants.length ? variants.map((name) => ({ name, of: curves.filter((one) => variant(one) === name) })) : curves.map((one) => ({ name: named(one, curves), of: [one] }));
+    for (const { name, of } of shown) {
+      const found = Object.fromEntries(parts.map((part) => [part, of.map((one) => on(one, column(part)))]));
+      for (const part of parts) {
+        const tone = color(of[0], part);
+        const averaged = spread(found[part]);
+        const values = of.length > 1 ? averaged.mean : found[part][0];
+        if (values.every((value) => value === null)) continue;
+        if (of.length > 1 && part !== "train") bands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
+        lines.push({ group: name, part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
+      }
+      if (isSingle) continue;
+      const differences = of.map((one) => gapOf(on(one, column("train")), on(one, column("val")), metric));
+      const averaged = spread(differences);
+      const values = of.length > 1 ? averaged.mean : differences[0];
+      if (values.every((value) => value === null)) continue;
+      const tone = isAlone || isOfOne ? hue(3) : color(of[0], "val");
+      if (of.length > 1) gapBands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
+      gaps.push({ group: name, part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing) });
+    }
+    for (const line of lines) line.part = { training: "train", validation: "val" }[line.part] ?? line.part;
+    const marks = isSingle ? [] : curves.flatMap((one) => marksOf(one, column("val"), column("train"), color(one, "val")));
+    const xLabel = isTime ? "seconds of training" : "epoch";
+    const common = { x: xs, xLabel, logX: this.state.logX };
+    const best = isAlone ? curves[0].curve.best_epoch : null;
+    this.main.set({ ...common, yLabel: this.units[metric] ?? LABELS[metric], lines, bands, marks, gap: !isSingle && !this.state.logY && isAlone, logY: this.state.logY, fromZero: this.state.fromZero, caption: sentence(curves, metric), facts: { series: lines.length, epochs: xs.length, bestEpoch: best ?? "", smoothing } });
+    this.gap.element.hidden = isSingle || !gaps.length;
+    this.gap.element.previousElementSibling.hidden = this.gap.element.hidden;
+    if (gaps.length) this.gap.set({ ...common, yLabel: metric === "accuracy" || metric === "r2" ? "train − validation" : "validation − train", lines: gaps, bands: gapBands, marks: marks.map((mark) => ({ ...mark, y: null })), zero: true, caption: gapSentence(curves, metric), facts: { series: gaps.length } });
+  }
+}
+
+/** What fits belong together: variants of a comparison, candidates of a search, jobs beside one another. */
+function variant({ fit, source }) {
+  const one = fit.place?.variant ?? fit.place?.candidate ?? fit.place?.width ?? "";
+  return `${source.prefix}${source.prefix && one !== "" ? ", " : ""}${one === "" ? "" : typeof one === "number" ? fit.label.split(",")[0] : one}` || "all fits";
+}
+
+function named(one, curves) {
+  const { fit, source } = one;
+  const name = curves.length === 1 && !source.prefix ? "fit" : [source.prefix, source.fits.length > 1 || !source.prefix ? fit.label : ""].filter(Boolean).join(", ");
+  return curves.some((other) => other !== one && other.fit.label === fit.label && other.source === source) ? `${name} #${fit.number}` : name;
+}
+
+function elapsed(seconds) {
+  let sum = 0;
+  return seconds.map((value) => (sum += value ?? 0));
+}
+
+/** The gap as the service defines it: validation minus training for losses and errors, training minus validation for scores. */
+function gapOf(train, val, metric) {
+  const sign = metric === "accuracy" || metric === "r2" ? -1 : 1;
+  return train.map((value, i) => (value === null || val[i] === null ? null : sign * (val[i] - value)));
+}
+
+function marksOf({ fit, curve, x }, val, train, color) {
+  const values = curve[val]?.some((value) => value !== null) ? curve[val] : curve[train];
+  const at = (epoch) => curve.epoch.indexOf(epoch);
+  const found = [];
+  const best = at(curve.best_epoch);
+  if (best >= 0) found.push({ x: x[best], y: values[best], kind: "best", color });
+  const last = x.length - 1;
+  if (fit.stop_reason === "early_stopping") found.push({ x: x[last], y: null, kind: "stop", color });
+  if (fit.status === "diverged") found.push({ x: x[last], y: values[last], kind: "diverged", color });
+  return found;
+}
+
+function sentence(curves, metric) {
+  if (!curves.length) return "No epoch has been measured yet.";
+  const label = LABELS[metric];
+  if (SINGLE.has(metric)) return `${label} of ${curves.length === 1 ? "the fit" : `${curves.length} fits`}.`;
+  if (curves.length > 1) {
+    const found = curves.map((one) => ({ name: named(one, curves), value: one.curve[`val_${metric}`]?.[one.curve.epoch.indexOf(one.curve.best_epoch)] ?? null })).filter((one) => one.value !== null).sort((a, b) => a.value - b.value);
+    if (!found.length) return `${curves.length} fits.`;
+    const [low, high] = [found[0], found.at(-1)];
+    return `${curves.length} fits. At their best epochs the validation ${label} goes from ${number(low.value)} (${low.name}) to ${number(high?.value)} (${high?.name}).`;
+  }
+  const [{ fit, curve }] = curves;
+  const best = curve.epoch.indexOf(curve.best_epoch);
+  const [val, train] = [curve[`val_${metric}`] ?? [], curve[`train_${metric}`] ?? []];
+  const end = { early_stopping: " Early stopping ended it.", max_epochs: "", diverged: " Then it diverged." }[fit.stop_reason] ?? "";
+  if (best < 0 || (val[best] ?? null) === null) return `At epoch ${curve.epoch.at(-1)} the training ${label} is ${number(train.at(-1) ?? null)}.${end}`;
+  return `The best epoch is ${curve.best_epoch} of ${curve.epoch.at(-1)}: validation ${label} ${number(val[best])}, training ${label} ${number(train[best])}.${fit.status === "diverged" ? " Then it diverged." : end}`;
+}
+
+function gapSentence(curves, metric) {
+  if (curves.length !== 1) return `Gap of each of ${curves.length} fits; above zero, rows that were not trained on do worse.`;
+  const [{ curve }] = curves;
+  const gaps = gapOf(curve[`train_${metric}`] ?? [], curve[`val_${metric}`] ?? [], metric);
+  const best = gaps[curve.epoch.indexOf(curve.best_epoch)] ?? null;
+  const last = gaps.at(-1) ?? null;
+  if (best === null) return "Above zero, rows that were not trained on do worse.";
+  return `The gap is ${number(best)} at the best epoch and ${number(last)} at the last; above zero, rows that were not trained on do worse.`;
+}

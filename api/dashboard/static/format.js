@@ -1,0 +1,73 @@
+// @ts-check
+// Numbers, times and names as people read them.
+
+const ICONS = { queued: "◌", running: "▶", paused: "❙❙", succeeded: "✓", failed: "✗", cancelled: "⊘", pending: "◌", finished: "✓", diverged: "↯", pruned: "✂" };
+
+export const MINUS = "−";
+
+/** Four significant digits; an exponent below 1e-3 and from 1e5 on. */
+export function number(value, digits = 4) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e6) return value.toExponential(Math.max(0, digits - 2)).replace("-", MINUS).replace("e-", "e−").replace("e+", "e");
+  if (Number.isInteger(value)) return value.toLocaleString("en-US").replace("-", MINUS);
+  return Number(value.toPrecision(digits)).toLocaleString("en-US", { maximumFractionDigits: 8, minimumFractionDigits: 0 }).replace("-", MINUS);
+}
+
+/** A value with its 95 % interval. */
+export function interval(one) {
+  if (!one || one.value === null) return "–";
+  return one.low === null || one.low === undefined ? number(one.value) : `${number(one.value)} [${number(one.low, 3)}, ${number(one.high, 3)}]`;
+}
+
+export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share >= 0.9995 || share < 0.0005 ? 0 : 1)} %`);
+
+/** Seconds as people say them. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
+  if (seconds < 1) return `${(1000 * seconds).toFixed(0)} ms`;
+  if (seconds < 90) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 5400) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+}
+
+/** An instant in the reader's own zone, with the zone. */
+export function instant(text) {
+  return text === null ? "–" : new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+}
+
+/** How long ago something was. */
+export function ago(text) {
+  const seconds = (Date.now() - Date.parse(text)) / 1000;
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+export const icon = (status) => ICONS[status] ?? "•";
+
+/** Words of a code: `still_improving` is `still improving`. */
+export const words = (code) => String(code).replaceAll("_", " ");
+
+/** A long name shortened in its middle, where names differ least. */
+export function middle(text, most = 40) {
+  return text.length <= most ? text : `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(1 - Math.floor(most / 2))}`;
+}
+
+/** A network in a few characters. */
+export function network(spec) {
+  const one = spec.network;
+  const hidden = (one.hidden_units ?? []).join("-");
+  if (one.name === "mlp") return hidden ? `MLP ${hidden}` : "linear";
+  return `CNN ${(one.blocks ?? []).map((block) => block.channels).join("-")}${hidden ? ` + ${hidden}` : ""}`;
+}
+
+export const optimizer = (spec) => `${spec.optimizer.name} ${number(spec.optimizer.learning_rate)}`;
+
+/** Loss and validation in the units of a job's task. */
+export function units(spec, columns) {
+  const isClasses = "train_accuracy" in columns || "val_accuracy" in columns;
+  return { loss: isClasses ? "cross-entropy (nats)" : "mean squared error (target units²)", accuracy: "accuracy", rmse: "RMSE (target units)", r2: "R²", learning_rate: "learning rate", objective: "objective" };
+}

@@ -1,0 +1,231 @@
+// @ts-check
+// One job: live curves, the gap, what is wrong with it in words, what its plan concluded, and what can be done with it.
+
+import { address, ApiError, download, get, post, remove } from "./api.js";
+import { CurveData, CurvesCard } from "./curves.js";
+import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
+import { confusion, diagnosis, perClass, reliability, scores } from "./evaluation.js";
+import { duration, icon, instant, interval, network, number, optimizer, units, words } from "./format.js";
+import { Live } from "./live.js";
+import { planView } from "./plans.js";
+
+const ID = decodeURIComponent(location.pathname.split("/").at(-1) ?? "");
+const PATH = `/v1/jobs/${ID}`;
+const ENDED = new Set(["succeeded", "failed", "cancelled"]);
+const MOST_FITS = 200;
+const BETWEEN_FITS = 1000;
+
+let job = /** @type {any} */ (null);
+let fits = /** @type {any[]} */ ([]);
+let fitsAt = -BETWEEN_FITS;
+let chosen = 0;
+let card = /** @type {any} */ (null);
+const data = new CurveData(ID);
+
+/** @returns {any} */
+const part = (id) => byId(id);
+
+/** Draw the page's parts once; they are filled anew as the job changes. */
+function frame() {
+  card = new CurvesCard({ name: job.name ?? ID, sources: () => [{ data, fits: overlaid(), prefix: "", color: 0 }], units: unitsOf() });
+  show(
+    h("div", { id: "head" }),
+    h("div", { id: "trouble" }),
+    h("p", { id: "sentence" }),
+    h("div.columns", {}, h("div", {}, card.element, h("div", { id: "scores" })), h("div", {}, h("div", { id: "diagnosis" }), h("section.card", { "aria-label": "Facts" }, h("h2", {}, "Facts"), h("div", { id: "facts" })))),
+    h("div", { id: "plan" }),
+    h("div", { id: "fits" }),
+    h("div", { id: "classes" }),
+    h("section.card", { "aria-label": "Take it with you" }, h("h2", {}, "Take it with you"), h("div", { id: "files" })),
+    h("section.card.no-print", { "aria-label": "Spec" }, h("h2", {}, "Spec and story"), h("div", { id: "spec" })),
+  );
+}
+
+function unitsOf() {
+  const figures = Object.fromEntries(fits.flatMap((fit) => Object.keys(fit.last ?? fit.best ?? {})).map((name) => [name, true]));
+  return units(job.spec, figures);
+}
+
+/** Fits whose curves are drawn: all of few, else evenly chosen ones, or those that the reader picked. */
+function overlaid() {
+  const picked = new Set((new URLSearchParams(location.search).get("fits") ?? "").split(",").map(Number).filter(Boolean));
+  return picked.size ? fits.filter((fit) => picked.has(fit.number)) : fits;
+}
+
+async function changed(found) {
+  const was = job;
+  job = found;
+  const hasEnded = ENDED.has(job.status);
+  const isDue = !was || hasEnded || performance.now() - fitsAt > BETWEEN_FITS || !fits.length;
+  if (isDue) {
+    fits = (await get(`${PATH}/fits`)).items;
+    fitsAt = performance.now();
+  }
+  if (!card) frame();
+  card.units = unitsOf();
+  drawHead();
+  await card.update();
+  if (was?.status !== job.status) say(`${job.name ?? "The job"} is ${job.status}`);
+  if (isDue) drawRest();
+}
+
+function state(text, isThere) {
+  const badge = part("badge");
+  if (!badge) return;
+  badge.textContent = ENDED.has(job?.status) ? "Complete" : text;
+  badge.className = `badge ${isThere ? "good" : "bad"}`;
+}
+
+function drawHead() {
+  const name = job.name ?? `${words(job.plan)} on ${job.dataset}`;
+  document.title = `${job.status === "running" ? `${Math.floor(100 * job.progress)} % ` : ""}${name} - Holdout`;
+  const isActive = !ENDED.has(job.status);
+  const orders = [];
+  const order = (label, what, isSure = true) => orders.push(h("button", { type: "button", id: `order-${what}`, onclick: () => give(what, isSure) }, label));
+  if (job.status === "running" || job.status === "queued") order(job.pause_requested_at ? "Pausing…" : "Pause", "pause");
+  if (job.status === "paused" || job.pause_requested_at) order("Resume", "resume");
+  if (isActive) order(job.cancel_requested_at ? "Cancelling…" : "Cancel", "cancel", false);
+  if (job.status === "succeeded") orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
+  if (!isActive) order("Delete", "delete", false);
+  const old = part("badge");
+  const held = document.activeElement?.id;
+  part("head").replaceChildren(
+    h("div.head", {}, h("h1", {}, name), h("div.row.no-print", {}, h("a.button", { href: `${PAGES}new?from=${ID}` }, "Run again with changes"), h("a.button", { href: `${PAGES}compare?jobs=${ID}` }, "Compare"), orders, copyButton("Copy link", () => location.href))),
+    h("div.row", {}, h(`span.status.${job.status}`, { id: "status" }, h("span", { "aria-hidden": "true" }, `${icon(job.status)} `), job.status), isActive ? h("progress", { max: 1, value: job.progress, "aria-label": "Progress" }) : null, isActive ? h("span", {}, `${Math.floor(100 * job.progress)} %${left()}`) : h("span.faint", {}, `trained for ${duration(job.running_seconds)}`), h("span.faint", {}, job.phase), old ?? h("span", { id: "badge", class: "badge" }, "…")),
+  );
+  if (held) part(held)?.focus();
+  part("sentence").textContent = job.result?.sentence ? `${job.result.sentence[0].toUpperCase()}${job.result.sentence.slice(1)}` : "";
+  const trouble = [];
+  if (job.failure) trouble.push(problemCard(job.failure), h("p.no-print", {}, h("a.button", { href: `${PAGES}new?from=${ID}` }, "Change the spec and run it again")));
+  for (const warning of job.warnings) trouble.push(h("div.notice", {}, h("strong", {}, "Warning: "), warning));
+  part("trouble").replaceChildren(...trouble);
+}
+
+/** How long it will take still, by how it went so far. */
+function left() {
+  if (job.status !== "running" || job.progress < 0.02 || !job.started_at) return "";
+  const spent = (Date.now() - Date.parse(job.started_at)) / 1000 - job.paused_seconds;
+  return spent > 2 ? `, about ${duration((spent / job.progress) * (1 - job.progress))} left` : "";
+}
+
+async function give(what, isSure) {
+  if (!isSure && !window.confirm(what === "delete" ? "Delete this job, its curves and its models?" : "Cancel this job? Its epochs and its best weights so far are kept.")) return;
+  try {
+    if (what === "delete") {
+      await remove(PATH);
+      location.href = `${ROOT}/`;
+      return;
+    }
+    await post(`${PATH}/${what}`);
+    say(`${what} was asked for`);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function extend() {
+  const now = job.spec.training.max_epochs;
+  const text = window.prompt(`Go on in a new job, up to how many epochs? This one trained up to ${now}.`, String(2 * now));
+  if (text === null) return;
+  try {
+    location.href = `${PAGES}jobs/${(await post(`${PATH}/extend`, { max_epochs: Number(text) })).id}`;
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function fail(error) {
+  if (!(error instanceof ApiError)) throw error;
+  part("trouble").prepend(problemCard(error.problem));
+}
+
+function drawRest() {
+  const open = new Set([...document.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
+  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === (job.result?.fit ?? job.result?.model?.fits?.[0])) ?? fits[0];
+  const unit = unitsOf();
+  if (ENDED.has(job.status) && !part("plan").childElementCount) part("plan").replaceChildren(...[planView(job, unit)].filter(Boolean));
+  part("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
+  part("diagnosis").replaceChildren(...(fit ? [diagnosis(fit, fits.length > 1)] : []).filter(Boolean));
+  const evaluation = fit?.evaluation;
+  part("scores").replaceChildren(...(evaluation ? [h("section.card", { "aria-label": "Scores" }, h("h2", {}, fits.length > 1 ? `Scores of ${fit.label}` : "Scores"), scores(evaluation))] : []));
+  const classes = evaluation ? [confusion(evaluation), reliability(evaluation), perClass(evaluation)].filter(Boolean) : [];
+  part("classes").replaceChildren(...(classes.length ? [h("section.card", { "aria-label": "Classes" }, h("h2", {}, fits.length > 1 ? `Classes, ${fit.label}` : "Classes"), classes)] : []));
+  part("facts").replaceChildren(facts(fit));
+  part("files").replaceChildren(...files(fit));
+  part("spec").replaceChildren(...story());
+  for (const one of document.querySelectorAll("details > summary")) if (open.has(one.textContent)) /** @type {HTMLDetailsElement} */ (one.parentElement).open = true;
+}
+
+function fitTable(current) {
+  const rows = fits.slice(0, MOST_FITS).map((fit) => [
+    h("button.plain", { type: "button", "aria-pressed": null, "aria-label": `Show ${fit.label}`, onclick: () => {
+      chosen = fit.number;
+      drawRest();
+      /** @type {HTMLElement | null} */ (part("fits").querySelector("[aria-current]"))?.focus();
+    }, "aria-current": fit === current ? "true" : null }, fit.label),
+    h(`span.status.${fit.status}`, {}, `${icon(fit.status)} ${fit.status}`),
+    `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`,
+    number(fit.best?.train_loss),
+    number(fit.best?.val_loss),
+    fit.generalization_gap ? interval(fit.generalization_gap) : number(fit.best?.generalization_gap),
+    fit.diagnosis ? words(fit.diagnosis.verdict) : "–",
+  ]);
+  const more = fits.length > MOST_FITS ? h("p.faint", {}, `${fits.length - MOST_FITS} more are in the JSON.`) : null;
+  return h("section.card", { "aria-label": "Fits" }, h("h2", {}, `${fits.length} fits`), table("Press a name for its scores and diagnosis", ["fit", "status", "best / last epoch", "training loss", "validation loss", "gap", "diagnosis"], rows, { numeric: new Set([2, 3, 4, 5]) }), more);
+}
+
+function facts(fit) {
+  const spec = job.spec;
+  const rows = fit?.num_rows ?? {};
+  const found = [
+    ["Data", h("a", { href: `${PAGES}datasets/${job.dataset}` }, job.dataset)],
+    ["Rows", ["train", "val", "test"].filter((name) => rows[name]).map((name) => `${number(rows[name])} ${name}`).join(", ") || "–"],
+    ["Network", `${network(spec)}${fit ? `, ${number(fit.num_parameters)} parameters` : ""}`],
+    ["Optimizer", `${optimizer(spec)}, ${words(spec.schedule.name)} schedule`],
+    ["Batch", `${spec.training.batch_size}, up to ${spec.training.max_epochs} epochs`],
+    ["Early stopping", spec.early_stopping ? `${words(spec.early_stopping.monitor)}, patience ${spec.early_stopping.patience}` : "none"],
+    ["Split", words(spec.split.name)],
+    ["Plan", words(job.plan)],
+    ["Seed", String(spec.seed)],
+    ["Submitted", h("time", { datetime: job.created_at }, instant(job.created_at))],
+    ["Queued", duration(job.queued_seconds)],
+    job.continues ? ["Continues", h("a", { href: `${PAGES}jobs/${job.continues}` }, job.continues)] : null,
+    ...Object.entries(job.metadata).map(([name, value]) => [name, value]),
+    ...(job.environment ? Object.entries(job.environment).filter(([, value]) => typeof value !== "object").map(([name, value]) => [words(name), String(value)]) : []),
+  ];
+  return h("dl.facts", {}, found.filter(Boolean).map((/** @type {any} */ [name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+function files(fit) {
+  const file = (label, path, name) => h("button", { type: "button", onclick: () => download(`${PATH}/${path}`, name).catch(fail) }, label);
+  const of = fits.length > 1 && fit ? `fit=${fit.number}&` : "";
+  const hasModel = fit?.has_model;
+  const models = hasModel ? [["safetensors", "Weights (safetensors)"], ["onnx", "Network (ONNX)"], ["zip", "Everything (ZIP)"]].map(([format, label]) => file(label, `model?${of}format=${format}`, `${ID}.${format}`)) : [h("span.faint", {}, "No weights are kept yet.")];
+  const concluded = fits.length > 1 && job.result?.model ? [file("What the job concluded with (ONNX)", "model?format=onnx", `${ID}.onnx`), file("The same (ZIP)", "model?format=zip", `${ID}.zip`)] : [];
+  const json = (label, path) => h("a.button", { href: address(`${PATH}${path}`) }, label);
+  return [
+    h("h3", {}, of ? `Model of ${fit.label}` : "Model"), h("div.row", {}, models, concluded),
+    h("h3", {}, "Report"), h("div.row", {}, file("PNG", "report.png", `${ID}.png`), file("SVG", "report.svg", `${ID}.svg`), h("button", { type: "button", onclick: () => window.print() }, "Print or PDF")),
+    h("h3", {}, "Numbers"), h("div.row", {}, file("Curves (CSV)", "curves.csv", `${ID}.csv`), file("Curves (JSON)", "curves?max_points=100000", `${ID}-curves.json`), file("Result (JSON)", "result", `${ID}-result.json`), file("Fits (JSON)", "fits", `${ID}-fits.json`), json("The job as the API gives it", "")),
+  ];
+}
+
+function story() {
+  const body = JSON.stringify(job.spec);
+  const curl = `curl -s ${location.origin}${ROOT}/v1/jobs -H 'Content-Type: application/json' -d '${body.replaceAll("'", "'\\''")}'`;
+  return [
+    h("div.row", {}, copyButton("Copy spec", () => JSON.stringify(job.spec, null, 2)), copyButton("Copy as curl", curl), copyButton("Copy id", ID)),
+    h("details", {}, h("summary", {}, "Resolved spec, every default filled in"), h("pre", { tabindex: "0" }, JSON.stringify(job.spec, null, 2))),
+    h("details", {}, h("summary", {}, "Story"), table("Changes of status", ["status", "at"], job.transitions.map((one) => [one.status, instant(one.at)]))),
+    job.environment ? h("details", {}, h("summary", {}, "Environment"), h("pre", { tabindex: "0" }, JSON.stringify(job.environment, null, 2))) : null,
+  ].filter(Boolean);
+}
+
+const live = new Live(ID, changed, state);
+live.run().then(() => {
+  if (!job) show(h("h1", {}, "No such job"), h("p", {}, "There is no job of this id, or it is not yours. ", h("a", { href: `${ROOT}/` }, "All jobs")));
+  else state("Complete", true);
+}).catch((error) => {
+  show(problemCard(error.problem ?? { title: "This page failed", detail: String(error) }));
+  throw error;
+});

@@ -1,0 +1,136 @@
+// @ts-check
+// What each plan concludes, as tables and charts of its own.
+
+import { Chart, hue } from "./chart.js";
+import { h, table } from "./dom.js";
+import { interval, number, words } from "./format.js";
+
+const NUMERIC = new Set([1, 2, 3, 4, 5, 6, 7]);
+const estimate = (one) => (!one || one.mean === null || one.mean === undefined ? "–" : one.std === null ? number(one.mean) : `${number(one.mean)} ± ${number(one.std, 2)}`);
+const within = (one) => (!one || one.low === null || one.low === undefined ? "–" : `${number(one.low, 3)} to ${number(one.high, 3)}`);
+const setting = (value) => (typeof value === "object" ? JSON.stringify(value) : typeof value === "number" ? number(value) : String(value));
+
+/** A chart of values at points of an axis, with an interval where there is one. */
+function axisChart(name, xLabel, yLabel, points, series, caption, { logX = false, ticks = null } = {}) {
+  const chart = new Chart({ name, height: 320 });
+  const lines = series.map((one, i) => ({ group: one.name, part: one.part ?? "value", name: one.name, color: hue(i), dashed: one.dashed, values: one.values }));
+  const bands = series.flatMap((one, i) => (one.low ? [{ group: one.name, color: hue(i), low: one.low, high: one.high }] : []));
+  setTimeout(() => chart.set({ x: points, xLabel, yLabel, lines, bands, logX, points: true, ticks, caption }));
+  return chart.element;
+}
+
+/** The score of a validation scheme over its folds. */
+function folds(result, units) {
+  const figures = Object.entries(result.summary).filter(([, one]) => one && one.count > 1);
+  const parts = [table(`Over ${result.divisions.length} folds`, ["", "mean ± sd", "95 % interval of the mean"], figures.map(([name, one]) => [words(name), estimate(one), within(one)]), { numeric: NUMERIC })];
+  const fits = result.fits.filter((fit) => fit.val);
+  const numbers = fits.map((_, i) => i);
+  parts.push(axisChart("folds", "fold", units.loss, numbers, [{ name: "training", values: fits.map((fit) => fit.train?.loss ?? null) }, { name: "validation", values: fits.map((fit) => fit.val.loss), dashed: true }], result.worst_fit ? `The worst fold is that of fit ${result.worst_fit}.` : "Loss of each fold.", { ticks: fits.map((fit) => fit.label) }));
+  if (result.pooled) parts.push(h("p", {}, `All ${number(result.pooled.rows)} validation rows pooled: loss ${interval(result.pooled.loss)}${result.pooled.accuracy ? `, accuracy ${interval(result.pooled.accuracy)}` : ""}${result.pooled.r2 ? `, R² ${interval(result.pooled.r2)}` : ""}.`));
+  return parts;
+}
+
+function comparison(result) {
+  const second = result.variants.some((one) => one.summary?.val_accuracy) ? ["accuracy", (one) => estimate(one.summary?.val_accuracy)] : ["R²", (one) => estimate(one.summary?.val_r2)];
+  const rows = result.variants.map((one) => [one.rank === null ? "–" : String(one.rank), one.label, interval(one.val_loss), second[1](one), estimate(one.summary?.generalization_gap), one.difference ? interval(one.difference) : one.rank === 1 ? "best" : "–", one.is_distinguishable === null || one.is_distinguishable === undefined ? (one.why ?? "") : one.is_distinguishable ? "yes" : "not told from the best"]);
+  return [table("Ranking by validation loss; differences are to the best, on the same rows, with 95 % intervals", ["rank", "variant", "validation loss", `validation ${second[0]}`, "gap", "difference", "distinguishable"], rows, { numeric: new Set([2, 3, 4, 5]) })];
+}
+
+/** Candidates in a table that sorts by any column. */
+function search(result) {
+  const pointers = [...new Set(result.candidates.flatMap((one) => Object.keys(one.settings)))];
+  const columns = [...pointers.map((pointer) => ({ title: pointer.split("/").at(-1) ?? pointer, of: (one) => one.settings[pointer], text: (one) => (one.settings[pointer] === undefined ? "–" : setting(one.settings[pointer])) })), { title: words(result.metric), of: (one) => one.score?.mean ?? null, text: (one) => estimate(one.score) }, { title: "gap", of: (one) => one.generalization_gap, text: (one) => number(one.generalization_gap) }, { title: "parameters", of: (one) => one.num_parameters, text: (one) => number(one.num_parameters) }, { title: "status", of: (one) => one.status, text: (one) => words(one.status) }];
+  const box = h("div", {});
+  let by = pointers.length;
+  let sign = /accuracy|r2/.test(result.metric) ? -1 : 1;
+  const draw = () => {
+    const rows = [...result.candidates].sort((a, b) => {
+      const [x, y] = [columns[by].of(a), columns[by].of(b)];
+      if (x === null || x === undefined || y === null || y === undefined) return Number(x === null || x === undefined) - Number(y === null || y === undefined);
+      return (x < y ? -1 : x > y ? 1 : 0) * sign;
+    });
+    const head = columns.map((column, i) => h("th", { scope: "col", "aria-sort": i === by ? (sign > 0 ? "ascending" : "descending") : null }, h("button.plain", { type: "button", onclick: () => {
+      sign = i === by ? -sign : 1;
+      by = i;
+      draw();
+      box.querySelectorAll("thead button")[i].focus();
+    } }, column.title, i === by ? (sign > 0 ? " ↑" : " ↓") : "")));
+    const body = rows.map((one) => {
+      const note = one.number === result.choice.chosen ? " (chosen)" : one.number === result.choice.best ? " (best)" : "";
+      return h(one.number === result.choice.chosen ? "tr.best" : "tr", {}, h("th", { scope: "row" }, `${one.number}${note}`), columns.map((column) => h("td.number", {}, column.text(one))));
+    });
+    box.replaceChildren(h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Candidates" }, h("table", {}, h("caption", {}, `${result.candidates.length} candidates, by ${words(result.method)} search`), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "candidate"), head)), h("tbody", {}, body))));
+  };
+  draw();
+  const parts = [box];
+  const numeric = pointers.filter((pointer) => result.candidates.every((one) => typeof one.settings[pointer] === "number") && new Set(result.candidates.map((one) => one.settings[pointer])).size > 2);
+  for (const pointer of numeric.slice(0, 3)) {
+    const found = result.candidates.filter((one) => one.score).sort((a, b) => a.settings[pointer] - b.settings[pointer]);
+    const xs = [...new Set(found.map((one) => one.settings[pointer]))];
+    const best = xs.map((x) => Math.min(...found.filter((one) => one.settings[pointer] === x).map((one) => one.score.mean)));
+    const isWide = xs[0] > 0 && xs[xs.length - 1] / xs[0] > 30;
+    parts.push(axisChart(`search ${pointer}`, pointer.split("/").at(-1), words(result.metric), xs, [{ name: "best of its value", values: best }], `${words(result.metric)} against ${pointer}: the best candidate of each value.`, { logX: isWide }));
+  }
+  const { choice, refit } = result;
+  parts.push(h("p", {}, `Chosen: candidate ${choice.chosen} (${Object.entries(choice.settings).map(([pointer, value]) => `${pointer} = ${setting(value)}`).join(", ")}) by the rule “${words(choice.rule)}”${choice.threshold ? `: not worse than ${number(choice.threshold)}, which is the best one's score and its standard error ${number(choice.standard_error)}` : ""}.`));
+  if (refit?.test) parts.push(h("p", {}, `Fitted anew on all training rows: test loss ${interval(refit.test.loss)}${refit.test.accuracy ? `, accuracy ${interval(refit.test.accuracy)}` : ""}.`));
+  return parts;
+}
+
+function nested(result, units) {
+  const rows = result.folds.map((fold) => [fold.label, fold.label_of_choice ?? "–", number(fold.inner_score), number(fold.outer_score), number(fold.optimism)]);
+  return [
+    table("Each outer fold: what its search chose, believed and was worth", ["fold", "choice", "believed (inner)", "worth (outer)", "optimism"], rows, { numeric: new Set([2, 3, 4]) }),
+    h("dl.facts", {}, [["inner score", result.inner_score], ["outer score", result.outer_score], ["optimism", result.optimism]].map(([name, one]) => [h("dt", {}, name), h("dd", {}, `${estimate(one)} (95 % interval ${within(one)})`)])),
+    axisChart("nested", "fold", units.loss, rows.map((_, i) => i), [{ name: "believed (inner)", values: result.folds.map((fold) => fold.inner_score), dashed: true }, { name: "worth (outer)", values: result.folds.map((fold) => fold.outer_score) }], "What the searches believed and what they were worth.", { ticks: result.folds.map((fold) => fold.label) }),
+  ];
+}
+
+function bagging(result) {
+  const figure = result.val?.accuracy || result.curve.some((one) => one.val?.accuracy) ? "accuracy" : "rmse";
+  const parts = [];
+  const facts = [["validation loss", result.val && interval(result.val.loss)], [`validation ${figure}`, result.val?.[figure] && interval(result.val[figure])], ["test loss", result.test && interval(result.test.loss)], ["mean member, validation loss", result.mean_member?.val && number(result.mean_member.val.loss)], ["what the vote gains", result.loss_gain?.val && interval(result.loss_gain.val)], ["disagreement", result.disagreement === null ? null : number(result.disagreement)], ["out of bag", result.out_of_bag?.figures && `loss ${interval(result.out_of_bag.figures.loss)} on ${number(result.out_of_bag.rows)} rows`]];
+  parts.push(h("dl.facts", {}, facts.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
+  if (result.curve.length > 1) parts.push(axisChart("members", "members that vote", `validation ${figure}`, result.curve.map((one) => one.members), [{ name: "ensemble", values: result.curve.map((one) => one.val?.[figure] ?? null) }], `Validation ${figure} of the first members together.`));
+  parts.push(h("details", {}, h("summary", {}, "Standings of the members"), table("Members and the ensemble", ["", "validation loss", `validation ${figure}`, "test loss"], result.standings.map((one) => [one.label, number(one.val?.loss), number(one.val?.[figure]), number(one.test?.loss)]), { numeric: NUMERIC })));
+  return parts;
+}
+
+function boosting(result) {
+  const figure = result.rounds.some((one) => one.train?.accuracy !== undefined && one.train?.accuracy !== null) ? "accuracy" : "rmse";
+  const xs = result.rounds.map((one) => one.round);
+  const value = (part) => result.rounds.map((one) => one[part]?.[figure] ?? null);
+  return [
+    axisChart("rounds", "round", figure, xs, [{ name: "ensemble, training", values: value("train") }, { name: "ensemble, validation", values: value("val"), dashed: true }, { name: "member, validation", values: value("member_val"), dashed: true }], `${result.algorithm}: the ensemble after each round beside its newest member.`),
+    table("Rounds", ["round", "weighted error", "vote (alpha)", "largest weight", "effective rows", `ensemble, validation ${figure}`], result.rounds.map((one) => [String(one.round), number(one.error), number(one.alpha), number(one.largest_weight), number(one.effective_rows), number(one.val?.[figure])]), { numeric: NUMERIC }),
+  ];
+}
+
+function biasVariance(result) {
+  const at = result.points.map((_, i) => i);
+  const term = (name) => result.points.map((one) => one.terms?.[name] ?? null);
+  const series = [{ name: "error", values: term("error") }, { name: "variance", values: term("variance") }, { name: "bias² (with noise)", values: term("bias_squared_plus_noise") }, { name: "bias²", values: term("bias_squared"), dashed: true }, { name: "noise", values: term("noise"), dashed: true }].filter((one) => one.values.some((value) => value !== null));
+  const best = result.points[result.best];
+  return [
+    axisChart("bias and variance", result.axis, words(result.points[0]?.terms?.loss ?? "error"), at, series, best ? `The error is smallest at ${best.label}: to its left bias dominates, to its right variance.` : "Bias and variance along the axis.", { ticks: result.points.map((one) => setting(one.value)) }),
+    table(`Decomposition over ${result.resamples} resamples`, [result.axis, "parameters", ...series.map((one) => one.name)], result.points.map((one, i) => [setting(one.value), number(one.num_parameters), ...series.map((line) => number(line.values[i]))]), { numeric: NUMERIC }),
+  ];
+}
+
+function learningCurve(result, units) {
+  const points = result.points.filter((one) => one.val_loss || one.summary);
+  const part = (name, edge) => points.map((one) => one.summary?.[name]?.[edge] ?? null);
+  const val = points.map((one) => one.val_loss?.value ?? one.summary?.val_loss?.mean ?? null);
+  return [
+    axisChart("learning curve", "training rows", units.loss, points.map((one) => one.mean_rows), [{ name: "training", values: part("train_loss", "mean") }, { name: "validation", values: val, dashed: true, low: points.map((one) => one.val_loss?.low ?? null), high: points.map((one) => one.val_loss?.high ?? null) }], `${result.would_more_rows_help === null ? "Whether more rows would help cannot be told" : result.would_more_rows_help ? "More rows would help" : "More rows would hardly help"}${result.last_change ? `: the last step changed the validation loss by ${interval(result.last_change)}` : ""}.`),
+    table("By number of rows", ["rows", "training loss", "validation loss", "gap"], points.map((one) => [number(one.mean_rows), estimate(one.summary?.train_loss), interval(one.val_loss), estimate(one.summary?.generalization_gap)]), { numeric: NUMERIC }),
+  ];
+}
+
+/** What stands in the plan's card; null where a single fit says it all. */
+export function planView(job, units) {
+  const result = job.result;
+  if (!result) return null;
+  const made = { fit: () => (result.divisions?.length > 1 ? folds(result, units) : null), comparison: () => comparison(result), search: () => search(result), nested_cv: () => nested(result, units), bagging: () => bagging(result), boosting: () => boosting(result), bias_variance: () => biasVariance(result), learning_curve: () => learningCurve(result, units) }[job.plan]?.();
+  return made ? h("section.card", { "aria-label": "What the plan concluded" }, h("h2", {}, { fit: "Folds", comparison: "Comparison", search: "Search", nested_cv: "Nested cross-validation", bagging: "Bagging", boosting: "Boosting", bias_variance: "Bias and variance", learning_curve: "Learning curve" }[job.plan]), made) : null;
+}
