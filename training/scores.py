@@ -84,7 +84,8 @@ def reliability(hit: np.ndarray, confidence: np.ndarray, bins: int = _BINS) -> l
 
 def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
     """Give the bin of each confidence: equal ones, each with its upper edge."""
-    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    found: np.ndarray = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return found
 
 
 def baseline_loss(train: np.ndarray, labels: np.ndarray, num_classes: int | None, scale: float) -> float:
