@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques latency overhead scale load soak recovery peers bench clean
+.PHONY: help demo up test lint format types contracts migrations compose audit check chaos techniques reference latency overhead scale load soak recovery peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ chaos: $(VENV)/.dev ## Disturb a whole system FAULTS times and check that no job
 
 techniques: $(VENV)/.dev ## Write docs/techniques.md from the specs
 	$(BIN)/python -c 'from pathlib import Path; from api.techniques import page; Path("docs/techniques.md").write_text(page())'
+
+reference: $(VENV)/.dev ## Write docs/reference.md from the OpenAPI document
+	$(BIN)/python docs/reference.py
 
 latency: $(VENV)/.dev ## Measure POST to succeeded beside a bare training script
 	$(BIN)/python benchmarks/latency.py

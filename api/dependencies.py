@@ -3,9 +3,11 @@
 import threading
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
+from fastapi.openapi.models import Example
 
 from api.bodies import Bodies
+from api.examples import offered
 from api.guard import Guard, Identity
 from api.kept import KeptModels
 from api.limiting import Rates, Streams
@@ -29,6 +31,7 @@ from store.jobs import job_versions
 
 _LISTED_BYTES = 16_000_000
 """What jobs as they stand in lists may take: those of fifty pages."""
+_ID = r"^[A-Za-z0-9_-]+$"
 _MANY_ROWS = 500_000
 """Rows from which on what a division took is handed back, and made again when it is asked for again."""
 
@@ -104,7 +107,17 @@ Me = Annotated[Identity, Depends(_identity)]
 
 
 async def _job_of_mine(
-    job_id: Annotated[str, Path(description="Id of a job.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")], me: Me, resources: Everything
+    job_id: Annotated[
+        str,
+        Path(
+            description="Id of a job, `job_...`, as `POST /v1/jobs` gives it.",
+            max_length=64,
+            pattern=_ID,
+            examples=["job_01m89c2r93efn2v1dcmy61vf08"],
+        ),
+    ],
+    me: Me,
+    resources: Everything,
 ) -> str:
     """Give the id of a job that this client may know of; another's is not found, as one that is not there."""
     if not await resources.guard.lets_see(me, "job", job_id):
@@ -113,7 +126,15 @@ async def _job_of_mine(
 
 
 async def _dataset_of_mine(
-    dataset_id: Annotated[str, Path(description="Id of a dataset.", max_length=64, pattern=r"^[A-Za-z0-9_-]+$")],
+    dataset_id: Annotated[
+        str,
+        Path(
+            description="Id of a dataset.",
+            max_length=64,
+            pattern=_ID,
+            openapi_examples={"built_in": Example(summary="A dataset that is built in", value="digits")},
+        ),
+    ],
     me: Me,
     resources: Everything,
 ) -> str:
@@ -123,7 +144,29 @@ async def _dataset_of_mine(
     return dataset_id
 
 
+async def _upload_of_mine(
+    dataset_id: Annotated[
+        str,
+        Path(
+            description="Id of an upload, `ds_...`, as `POST /v1/datasets` gives it.",
+            max_length=64,
+            pattern=_ID,
+            examples=["ds_01m8bapj9ws3f81vyq0jypxj98"],
+        ),
+    ],
+    me: Me,
+    resources: Everything,
+) -> str:
+    """Give the id of a dataset as above, where it should be an upload: built-in ones are told of as such."""
+    return await _dataset_of_mine(dataset_id, me, resources)
+
+
 JobId = Annotated[str, Depends(_job_of_mine)]
 """A path's job. Every route below a job takes it, and so none can forget whose it is."""
 DatasetId = Annotated[str, Depends(_dataset_of_mine)]
 """A path's dataset, likewise."""
+UploadId = Annotated[str, Depends(_upload_of_mine)]
+"""The same where only uploads are meant."""
+IfNoneMatch = Annotated[
+    str | None, Header(description="An ETag that was given: 304 while it still holds.", openapi_examples=offered('W/"1"'))
+]

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.errors import MEDIA_TYPE, Problem
 from api.public import PUBLIC, STATIC
+from data.builtin import catalog
 
 _PARAMETERS = {"tryItOutEnabled": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0}
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -56,7 +57,10 @@ def policy(html: str) -> str:
 
 
 def _complete(document: dict[str, Any], access: str) -> None:
-    """Put the schema of problems beside the others, in place of the framework's own error shape; say how to be let in."""
+    """Put the schema of problems beside the others, in place of the framework's own error shape; say how to be let in.
+
+    Examples on datasets whose files are not here are left out: they would be refused.
+    """
     components = document["components"]
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components["schemas"].update(schema.pop("$defs"))
@@ -66,7 +70,11 @@ def _complete(document: dict[str, Any], access: str) -> None:
     if access != "open":
         described = "A key made by `holdout keys create`, `hk_...`."
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": described}}
+    here = {info.id for info in catalog() if info.available}
     for path, operations in document["paths"].items():
+        if path in {"/v1/jobs", "/v1/previews"}:
+            content = operations["post"]["requestBody"]["content"]["application/json"]
+            content["examples"] = {name: one for name, one in content["examples"].items() if one["value"]["dataset"] in here}
         if path not in PUBLIC:
             for method, operation in operations.items():
                 _close(operation, access, writes=method != "get")

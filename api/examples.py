@@ -1,8 +1,19 @@
-"""Job specs that Swagger UI offers and that run as they are."""
+"""What Swagger UI offers for every operation, and what runs as it is given."""
 
+import json
 from typing import Any
 
 from fastapi.openapi.models import Example
+
+
+def offered(*values: Any) -> dict[str, Example]:
+    """Offer values of a parameter that may be left out, and is until one of them is chosen: Swagger UI fills in the first."""
+    written = {
+        f"value_{i}": Example(summary=value if isinstance(value, str) else json.dumps(value), value=value)
+        for i, value in enumerate(values, start=1)
+    }
+    return {"none": Example(summary="left out"), **written}
+
 
 DIGITS_MLP: dict[str, Any] = {
     "name": "digits, two hidden layers",
@@ -246,3 +257,74 @@ JOBS: dict[str, Example] = {
     "defaults": Example(summary="Only what is required", value={"dataset": "iris"}),
     **PLANS,
 }
+
+PREDICTIONS: dict[str, Example] = {
+    "defaults": Example(
+        summary="Two flowers, by column and in the columns' order: of a job on iris",
+        value={
+            "rows": [
+                {"sepal length (cm)": 5.1, "sepal width (cm)": 3.5, "petal length (cm)": 1.4, "petal width (cm)": 0.2},
+                [6.3, 3.3, 6.0, 2.5],
+            ]
+        },
+    ),
+    "digits_mlp": Example(
+        summary="An image of a zero, its one channel 8 by 8 pixels: of a job on digits",
+        value={
+            "rows": [
+                [
+                    [
+                        [0, 0, 5, 13, 9, 1, 0, 0],
+                        [0, 0, 13, 15, 10, 15, 5, 0],
+                        [0, 3, 15, 2, 0, 11, 8, 0],
+                        [0, 4, 12, 0, 0, 8, 8, 0],
+                        [0, 5, 8, 0, 0, 9, 8, 0],
+                        [0, 4, 11, 0, 1, 12, 7, 0],
+                        [0, 2, 14, 5, 10, 12, 0, 0],
+                        [0, 0, 6, 13, 10, 0, 0, 0],
+                    ]
+                ]
+            ]
+        },
+    ),
+}
+"""Rows for the models of jobs, each named as the one of `JOBS` whose rows they are like."""
+
+_FLOWERS = (
+    "sepal_length,sepal_width,petal_length,petal_width,species\n"
+    "5.1,3.5,1.4,0.2,setosa\n"
+    "5.0,3.4,1.5,0.2,setosa\n"
+    "5.8,4.0,1.2,0.2,setosa\n"
+    "5.1,3.7,1.5,0.4,setosa\n"
+    "5.2,3.4,1.4,0.2,setosa\n"
+    "5.0,3.2,1.2,0.2,setosa\n"
+    "7.0,3.2,4.7,1.4,versicolor\n"
+    "4.9,2.4,3.3,1.0,versicolor\n"
+    "5.6,2.9,3.6,1.3,versicolor\n"
+    "6.1,2.8,4.0,1.3,versicolor\n"
+    "6.0,2.9,4.5,1.5,versicolor\n"
+    "6.0,3.4,4.5,1.6,versicolor\n"
+    "6.3,3.3,6.0,2.5,virginica\n"
+    "7.3,2.9,6.3,1.8,virginica\n"
+    "5.8,2.8,5.1,2.4,virginica\n"
+    "5.6,2.8,4.9,2.0,virginica\n"
+    "6.4,2.8,5.6,2.1,virginica\n"
+    "7.7,3.0,6.1,2.3,virginica\n"
+)
+UPLOADS: dict[str, Any] = {
+    "flowers": {
+        "summary": "Flowers: the text of a CSV file, and the column that is to be predicted",
+        "value": {"file": _FLOWERS, "schema": '{"target": "species"}'},
+    },
+    "widths": {
+        "summary": "The same file, to predict a number from two columns",
+        "value": {"file": _FLOWERS, "schema": '{"target": "petal_width", "features": ["petal_length", "species"], "name": "petals"}'},
+    },
+}
+"""Forms; `file` is what the file holds."""
+
+CURSOR = "WyItY3JlYXRlZF9hdCIsICIyMTAwLTAxLTAxVDAwOjAwOjAwKzAwOjAwIiwgImpvYl8wMSJd"
+"""Before all jobs, newest first."""
+
+YES = (True,)
+"""Of a switch that is off."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import commands, datasets, jobs, key_commands
+from cli import commands, datasets, exporting, jobs, key_commands
 from cli.comparing import compare
 from cli.predicting import predict
 from cli.reading import curves, model, report
@@ -29,7 +29,7 @@ BehindLoopback = Annotated[
     bool, typer.Option("--behind-loopback", help="Only this machine reaches the address, as a container's that is published on loopback.")
 ]
 _SERVICE, _CLIENT = "Run a service", "Use a service"
-for _command in (train, watch, curves, compare, predict, model, report):
+for _command in (train, watch, curves, compare, predict, model, report, exporting.export):
     app.command(rich_help_panel=_CLIENT)(_command)
 app.add_typer(jobs.app, name="jobs", rich_help_panel=_CLIENT)
 app.add_typer(datasets.app, name="datasets", rich_help_panel=_CLIENT)

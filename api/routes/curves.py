@@ -1,4 +1,4 @@
-"""Curves: JSON or CSV, whole or only what is new."""
+"""Curves: JSON, CSV or Parquet, whole or only what is new."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,19 +10,25 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accept import preferred
 from api.curves import COLUMNS, as_csv, chosen_points, only, picked, smoothed
-from api.dependencies import Everything, JobId, Resources
+from api.dependencies import Everything, IfNoneMatch, JobId, Resources
 from api.errors import ProblemError, responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
+from api.examples import offered
 from api.strict import StrictRoute
 from api.views.fits import CurvesView
 from store.engine import Database
 from store.epochs import FitCurve, curves
+from store.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 
 Fits = Annotated[
     str | None,
-    Query(pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$", description="Numbers of fits, from 1, separated by commas.", examples=["1,3"]),
+    Query(
+        pattern=r"^[1-9][0-9]{0,6}(,[1-9][0-9]{0,6})*$",
+        description="Numbers of fits, from 1, separated by commas.",
+        openapi_examples=offered("1"),
+    ),
 ]
 AfterVersion = Annotated[
     int | None,
@@ -30,6 +36,7 @@ AfterVersion = Annotated[
         ge=0,
         le=2**62,
         description="Only rows written after this version of the job. A figure that has no value in the rows given is left out, so a fit without rows has none of them.",
+        openapi_examples=offered(1),
     ),
 ]
 MaxPoints = Annotated[
@@ -38,20 +45,27 @@ MaxPoints = Annotated[
         ge=3,
         le=100_000,
         description="Most points of one fit; the first, the last and the best are always kept (of a fit in training, the lowest validation loss so far). Default 1000, and of more than 100 fits so many that all have 100 000 together.",
+        openapi_examples=offered(200),
     ),
 ]
-Smoothing = Annotated[float, Query(ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.")]
+Smoothing = Annotated[
+    float,
+    Query(
+        ge=0, lt=1, description="beta of a bias-corrected exponential average; raw values are returned too.", openapi_examples=offered(0.6)
+    ),
+]
 Columns = Annotated[
     str | None,
     Query(
         pattern=rf"^({'|'.join(COLUMNS)})(,({'|'.join(COLUMNS)}))*$",
         description="Only these columns, separated by commas; `epoch` is always there. One that does not apply is absent, as ever.",
-        examples=["train_loss,val_loss"],
+        openapi_examples=offered("train_loss,val_loss"),
     ),
 ]
-IfNoneMatch = Annotated[str | None, Header()]
 _POINTS, _POINTS_OF_ALL = 1000, 100_000
-_JSON, _CSV = "application/json", "text/csv"
+_JSON, _CSV, _PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
+_FILES = {_CSV: "csv", _PARQUET: "parquet"}
+"""Endings of what is downloaded; they tell ETags apart too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +82,8 @@ class _Asked:
 
     @property
     def variant(self) -> str:
-        """Tell CSV from JSON in an ETag."""
-        return "-csv" if self.kind == _CSV else ""
+        """Tell files from JSON in an ETag."""
+        return f"-{_FILES[self.kind]}" if self.kind in _FILES else ""
 
 
 @router.get(
@@ -79,7 +93,10 @@ class _Asked:
     responses={
         **responses(404, 406, 422),
         **UNCHANGED,
-        200: {"content": {_CSV: {"schema": {"type": "string"}}}, "description": "Columns, or with `Accept: text/csv` rows."},
+        200: {
+            "content": {_CSV: {"schema": {"type": "string"}}, _PARQUET: {"schema": {"type": "string", "format": "binary"}}},
+            "description": f"Columns, or with `Accept: {_CSV}` or `{_PARQUET}` rows.",
+        },
     },
 )
 async def read(
@@ -94,13 +111,13 @@ async def read(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Read each epoch's figures, column by column; epoch 0 is the network before any update. `Accept: text/csv` gives CSV.
+    """Read each epoch's figures, column by column; epoch 0 is the network before any update. `Accept` may ask for CSV or Parquet.
 
-    CSV is never thinned or smoothed, and has all columns.
+    CSV and Parquet are never thinned or smoothed, and have all columns.
     """
-    kind = preferred(accept, (_JSON, _CSV))
+    kind = preferred(accept, (_JSON, *_FILES))
     if kind is None:
-        raise ProblemError(406, "not_acceptable", f"curves come as {_JSON} or {_CSV}")
+        raise ProblemError(406, "not_acceptable", f"curves come as {_JSON}, {_CSV} or {_PARQUET}")
     asked = _Asked(job_id=job_id, kind=kind, fits=_numbers(fits), after_version=after_version)
     if kind == _JSON:
         wanted = None if columns is None else frozenset(columns.split(","))
@@ -127,6 +144,28 @@ async def read_csv(
     return await _read(asked, resources, request, if_none_match)
 
 
+@router.get(
+    "/curves.parquet",
+    summary="Download curves as Parquet",
+    response_class=Response,
+    responses={**responses(404, 422), **UNCHANGED, 200: {"content": {_PARQUET: {}}, "description": "A row for each fit and epoch."}},
+)
+async def read_parquet(
+    job_id: JobId,
+    resources: Everything,
+    request: Request,
+    fits: Fits = None,
+    after_version: AfterVersion = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Download every epoch's figures as Parquet: typed columns, and the job's id, version and spec as metadata.
+
+    All figures of the job's task are columns, whether or not there are rows yet; those of other tasks are not.
+    """
+    asked = _Asked(job_id=job_id, kind=_PARQUET, fits=_numbers(fits), after_version=after_version)
+    return await _read(asked, resources, request, if_none_match)
+
+
 async def _read(asked: _Asked, resources: Resources, request: Request, if_none_match: str | None) -> Response:
     """Answer, and answer so again."""
     answer = partial(_answer, asked, resources)
@@ -147,15 +186,19 @@ async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None
             resources.bodies.put(asked, version, made)
         body = made
     told = headers(version, asked.variant)
-    if asked.kind == _CSV:
-        told["Content-Disposition"] = f'attachment; filename="{asked.job_id}.csv"'
-    return Response(body, media_type=f"{_CSV}; charset=utf-8" if asked.kind == _CSV else _JSON, headers=told)
+    if asked.kind in _FILES:
+        told["Content-Disposition"] = f'attachment; filename="{asked.job_id}.{_FILES[asked.kind]}"'
+    return Response(body, media_type=f"{_CSV}; charset=utf-8" if asked.kind == _CSV else asked.kind, headers=told)
 
 
 def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
     found = curves(db, asked.job_id, fits=asked.fits, after_version=asked.after_version)
     if asked.kind == _CSV:
         return found.version, as_csv(found).encode()
+    if asked.kind == _PARQUET:
+        from api.curve_tables import as_parquet  # noqa: PLC0415  Arrow takes 30 MB, and most processes never write a file
+
+        return found.version, as_parquet(found, get_job(db, asked.job_id))
     # An average over the new rows alone would start anew.
     is_tail = asked.after_version is not None and asked.smoothing > 0
     whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from api.dependencies import DatasetId, Everything, Me
+from api.dependencies import DatasetId, Everything, Me, UploadId
 from api.errors import ProblemError, responses
+from api.examples import UPLOADS, offered
 from api.strict import StrictRoute
 from api.uploading import schema_of, store_upload
 from api.views.datasets import DatasetList, DatasetView
@@ -29,7 +30,13 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", status_code=201, summary="Upload a dataset", responses={**responses(400, 413, 415, 422, 429), **_CREATED})
+@router.post(
+    "",
+    status_code=201,
+    summary="Upload a dataset",
+    responses={**responses(400, 413, 415, 422, 429), **_CREATED},
+    openapi_extra={"requestBody": {"content": {"multipart/form-data": {"examples": UPLOADS}}}},
+)
 def upload(
     file: Annotated[UploadFile, File(description="CSV, TSV, Parquet, NPZ, or a ZIP or tar of PNG and JPEG images in class folders.")],
     response: Response,
@@ -51,8 +58,16 @@ def upload(
 def read_all(
     resources: Everything,
     me: Me,
-    cursor: Annotated[str | None, Query(max_length=64, pattern=r"^ds_[0-9a-z]+$", description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most uploads of a page.")] = 50,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            pattern=r"^ds_[0-9a-z]+$",
+            description="`next_cursor` of the page before.",
+            openapi_examples=offered("ds_01m8bapj9ws3f81vyq0jypxj98"),
+        ),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most uploads of a page.", openapi_examples=offered(20))] = 50,
 ) -> DatasetList:
     """List the datasets that can be used here, those that cannot, with the reason, and uploads, newest first."""
     found = [DatasetView.of(one) for one in catalog()] if cursor is None else []
@@ -81,7 +96,7 @@ def read(dataset_id: DatasetId, resources: Everything) -> DatasetView:
 @router.delete(
     "/{dataset_id}", status_code=204, response_class=Response, summary="Delete an uploaded dataset", responses=responses(404, 409, 422)
 )
-def delete(dataset_id: DatasetId, resources: Everything) -> None:
+def delete(dataset_id: UploadId, resources: Everything) -> None:
     """Delete an upload that no job uses, with its files. Built-in datasets stay."""
     if not dataset_id.startswith(PREFIX):
         read(dataset_id, resources)

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from api.accept import preferred
 from api.dependencies import Everything, JobId, Me, Resources
 from api.errors import ProblemError, responses
+from api.examples import offered
 from api.guard import Identity
 from api.stream import job_events
 from api.strict import StrictRoute
@@ -47,9 +48,17 @@ def follow(
     job_id: JobId,
     resources: Everything,
     me: Me,
-    after_version: Annotated[int | None, Query(ge=0, le=2**62, description="Only what was written after this version.")] = None,
+    after_version: Annotated[
+        int | None, Query(ge=0, le=2**62, description="Only what was written after this version.", openapi_examples=offered(1))
+    ] = None,
     last_event_id: Annotated[
-        str, Header(alias="Last-Event-ID", pattern="^[0-9]{0,18}$", description="Where a stream was cut off: an id that it gave.")
+        str,
+        Header(
+            alias="Last-Event-ID",
+            pattern="^[0-9]{0,18}$",
+            description="Where a stream was cut off: an id that it gave.",
+            openapi_examples=offered("1"),
+        ),
     ] = "",
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> EventPageView | Response:

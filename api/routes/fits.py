@@ -4,6 +4,7 @@ import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from fastapi.openapi.models import Example
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
@@ -17,6 +18,7 @@ from store.jobs import get_job
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 _log = logging.getLogger(__name__)
+FitNumber = Annotated[int, Path(ge=1, le=1_000_000, openapi_examples={"first": Example(summary="The first fit", value=1)})]
 
 
 @router.get("/fits", summary="List the fits of a job", responses=responses(404, 422))
@@ -27,7 +29,7 @@ def read_all(job_id: JobId, resources: Everything) -> FitList:
 
 
 @router.get("/fits/{number}", summary="Read a fit", responses=responses(404, 422))
-def read(job_id: JobId, number: Annotated[int, Path(ge=1, le=1_000_000)], resources: Everything) -> FitView:
+def read(job_id: JobId, number: FitNumber, resources: Everything) -> FitView:
     """Read one fit."""
     return FitView.of(get_fit(resources.db, job_id, number), _guess(resources, job_id))
 

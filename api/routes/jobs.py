@@ -6,16 +6,16 @@ import hashlib
 import json
 import re
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BeforeValidator
 from starlette.concurrency import run_in_threadpool
 
-from api.dependencies import Everything, JobId, Me, Resources
+from api.dependencies import Everything, IfNoneMatch, JobId, Me, Resources
 from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import UNCHANGED, etag, is_current
-from api.examples import JOBS
+from api.examples import CURSOR, JOBS, offered
 from api.sending import send_first
 from api.strict import StrictRoute
 from api.together import Shared
@@ -34,15 +34,20 @@ from store.workers import live
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
 JobBody = Annotated[JobSpec, Body(openapi_examples=JOBS)]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
+
+
+def key_header(example: str) -> Any:
+    """Describe the header `Idempotency-Key`. Operations have examples of their own: a key holds for one body."""
+    return Header(
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
         description="Same key and body: the same job, however often it is sent. Same key, other body: 422.",
-    ),
-]
+        openapi_examples=offered(example),
+    )
+
+
+IdempotencyKey = Annotated[str | None, key_header("7c1f3c8e-7a0e-4f0a-9a55-6d0e5a3b2f10")]
 
 
 def _written_out(value: object) -> object:
@@ -53,7 +58,16 @@ def _written_out(value: object) -> object:
 
 
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
-Instant = Annotated[dt.datetime | None, BeforeValidator(_written_out), Query(description="RFC 3339 with a zone.")]
+CreatedAfter = Annotated[
+    dt.datetime | None,
+    BeforeValidator(_written_out),
+    Query(description="RFC 3339 with a zone.", openapi_examples=offered("2026-01-31T12:00:00Z")),
+]
+CreatedBefore = Annotated[
+    dt.datetime | None,
+    BeforeValidator(_written_out),
+    Query(description="RFC 3339 with a zone.", openapi_examples=offered("2099-12-31T23:59:59+09:00")),
+]
 _RETRY_SECONDS = 1
 
 
@@ -90,19 +104,28 @@ async def read_page(
     resources: Everything,
     me: Me,
     request: Request,
-    status: Annotated[list[JobStatus] | None, Query(description="Any of these; repeat the parameter.")] = None,
-    plan: Annotated[str | None, Query(max_length=32)] = None,
-    dataset: Annotated[str | None, Query(max_length=64)] = None,
-    name: Annotated[str | None, Query(min_length=1, max_length=200, description="Part of the name, in any case.")] = None,
-    created_after: Instant = None,
-    created_before: Instant = None,
-    metadata: Annotated[str | None, Query(include_in_schema=False)] = None,
-    sort: Annotated[Literal["created_at", "-created_at"], Query(description="Oldest or newest first.")] = "-created_at",
-    fields: Annotated[
-        str | None, Query(description="Only these fields of each job, separated by commas.", examples=["id,status,progress"])
+    status: Annotated[
+        list[JobStatus] | None, Query(description="Any of these; repeat the parameter.", openapi_examples=offered(["succeeded", "failed"]))
     ] = None,
-    cursor: Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    plan: Annotated[str | None, Query(max_length=32, openapi_examples=offered("fit"))] = None,
+    dataset: Annotated[str | None, Query(max_length=64, openapi_examples=offered("digits"))] = None,
+    name: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="Part of the name, in any case.", openapi_examples=offered("two hidden")),
+    ] = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    metadata: Annotated[str | None, Query(include_in_schema=False)] = None,
+    sort: Annotated[
+        Literal["created_at", "-created_at"], Query(description="Oldest or newest first.", openapi_examples=offered("-created_at"))
+    ] = "-created_at",
+    fields: Annotated[
+        str | None, Query(description="Only these fields of each job, separated by commas.", openapi_examples=offered("id,status,progress"))
+    ] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=500, description="`next_cursor` of the page before.", openapi_examples=offered(CURSOR))
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100, openapi_examples=offered(50))] = 20,
 ) -> Response:
     """List jobs, newest first. `metadata.key=value` filters by metadata; filters act before pages are cut.
 
@@ -154,7 +177,7 @@ def _page(query: PageQuery, wanted: frozenset[str] | None, resources: Resources)
 
 
 @router.get("/{job_id}", summary="Read a job", response_model=JobView, responses={**responses(404, 422), **UNCHANGED})
-async def read(job_id: JobId, resources: Everything, request: Request, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+async def read(job_id: JobId, resources: Everything, request: Request, if_none_match: IfNoneMatch = None) -> Response:
     """Read a job as it stands. Send the ETag back as If-None-Match to be told 304 while nothing has changed."""
     answer = partial(_answer, job_id, resources)
     response = await answer(if_none_match)

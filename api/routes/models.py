@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from api.choosing import Chosen, chosen
 from api.dependencies import Everything, JobId, Resources
 from api.ensembles import voted
 from api.errors import ProblemDetail, ProblemError, responses
+from api.examples import PREDICTIONS, YES, offered
 from api.model_files import Format, card, model_file
 from api.predicting import Row, predicted
 from api.strict import StrictRoute
@@ -24,6 +25,7 @@ Fit = Annotated[
         ge=1,
         le=1_000_000,
         description="Number of a fit. Without it, what the job concluded with (`model` of its result): one fit, or an ensemble of fits that vote; a job without a result has a model if it has one fit. 409 `no_single_model` where several fits were compared and none was chosen.",
+        openapi_examples=offered(1),
     ),
 ]
 _FILES: dict[int | str, dict[str, Any]] = {
@@ -44,6 +46,7 @@ def read_model(
         Query(
             alias="format",
             description="safetensors: weights and running statistics by name. onnx: the network, from prepared rows (float32) to probabilities or a standardised number. Both carry the preparation as metadata. zip: both, with preparation.json, labels.json and the model card. Of an ensemble, safetensors: the weights of fit 7 as `member_7.…`, with each member's network and preparation as metadata; onnx: one graph from raw rows (float64; the metadata `rows` and `columns` say how) through every member's own preparation and network to the vote: `probabilities`, or `predictions` in original units, NaN for a row that lacks a value it must have; zip: both, with every member's preparation, votes.json, labels.json and the model card.",
+            openapi_examples=offered("onnx", "zip"),
         ),
     ] = "safetensors",
 ) -> Response:
@@ -88,11 +91,14 @@ def read_card(job_id: JobId, resources: Everything, fit: Fit = None) -> Response
 @router.post("/predictions", summary="Predict", responses=responses(404, 409, 413, 415, 422))
 def predict(
     job_id: JobId,
-    body: PredictionRequest,
+    body: Annotated[PredictionRequest, Body(openapi_examples=PREDICTIONS)],
     resources: Everything,
     fit: Fit = None,
     *,
-    members: Annotated[bool, Query(description="Whether to say what each member of an ensemble predicts; one fit has none.")] = False,
+    members: Annotated[
+        bool,
+        Query(description="Whether to say what each member of an ensemble predicts; one fit has none.", openapi_examples=offered(*YES)),
+    ] = False,
 ) -> PredictionView:
     """Let a kept model answer for raw rows: they are prepared as its training rows were.
 

@@ -10,7 +10,7 @@ from api.errors import ProblemDetail, ProblemError, responses
 from api.etags import etag
 from api.examples import EXTENSIONS
 from api.guard import Identity
-from api.routes.jobs import IdempotencyKey, check_device, check_room
+from api.routes.jobs import check_device, check_room, key_header
 from api.sending import send_first, send_shards
 from api.strict import StrictRoute
 from api.views.jobs import JobView
@@ -26,6 +26,7 @@ from store.workers import live
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"], route_class=StrictRoute)
 
+ExtensionKey = Annotated[str | None, key_header("e0c9a1f4-53d2-4c53-8d0b-0f6a9c1f7b2e")]
 _OF_THE_SPEC = ("/training", "/plan", "/early_stopping", "/schedule")
 """Where a spec that was accepted is at fault once it has more epochs."""
 
@@ -62,7 +63,7 @@ def extend_by(
     response: Response,
     resources: Everything,
     me: Me,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: ExtensionKey = None,
 ) -> JobView:
     """Make a new job that goes on where this one ended, to more epochs: as if it had been submitted with so many at once.
 

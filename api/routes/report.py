@@ -1,10 +1,10 @@
 """Pictures of a job."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
-from api.dependencies import Everything, JobId, Resources
+from api.dependencies import Everything, IfNoneMatch, JobId, Resources
 from api.errors import responses
 from api.etags import UNCHANGED, headers, is_current, unchanged
 from api.strict import StrictRoute
@@ -12,7 +12,6 @@ from store.jobs import job_version
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"], route_class=StrictRoute)
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
-IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get(

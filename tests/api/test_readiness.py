@@ -188,7 +188,7 @@ def test_metrics_tell_what_jobs_workers_and_sweepers_did(db: Database, tmp_path:
         ("holdout_failed_jobs", (("kind", "diverged"),)): 1,
         ("holdout_failed_jobs", (("kind", "out_of_memory"),)): 0,
         ("holdout_workers", ()): 2,
-        ("holdout_workers_by_device", (("device", "cpu"),)): 2,
+        ("holdout_training_workers", (("device", "cpu"),)): 2,
         ("holdout_sweepers", ()): 1,
         ("holdout_fits_ended_total", (("process", "w/1"), ("status", "finished"))): 2,
         ("holdout_lease_losses_total", (("process", "w/1"),)): 1,

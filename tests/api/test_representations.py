@@ -42,7 +42,7 @@ def test_what_is_not_offered_is_not_acceptable(client: StrictClient, db: Databas
         assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
 
 
-@pytest.mark.parametrize("path", ["curves", "curves.csv", "report.png", "report.svg"])
+@pytest.mark.parametrize("path", ["curves", "curves.csv", "curves.parquet", "report.png", "report.svg"])
 def test_a_representation_is_sent_once_for_each_version(client: StrictClient, db: Database, path: str) -> None:
     created = a_job(db)
     held = a_claim(db, created)

@@ -366,9 +366,10 @@ def test_swagger_ui_needs_no_other_host(lite_client: StrictClient) -> None:
 
 def test_examples_of_the_documentation_are_accepted(lite_client: StrictClient) -> None:
     document = lite_client.get("/openapi.json").json()
+    available = {dataset["id"] for dataset in lite_client.get("/v1/datasets").json()["items"]}
     for path in ("/v1/jobs", "/v1/previews"):
         examples = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
-        assert examples.keys() == JOBS.keys()
+        assert examples.keys() == {name for name, one in JOBS.items() if one["value"]["dataset"] in available}
         for example in examples.values():
             assert lite_client.post(path, json=example["value"]).status_code in {200, 201}
 

@@ -63,4 +63,4 @@ def test_every_command_of_the_page_is_there_and_every_command_is_on_the_page() -
     there = {command.callback.__name__ for command in main.app.registered_commands if command.callback is not None}
     there |= {str(group.name) for group in main.app.registered_groups}
     assert used <= there
-    assert there - used == {"up", "demo", "migrate", "api", "worker", "sweeper", "keys"}
+    assert there - used == {"up", "demo", "migrate", "api", "worker", "sweeper", "keys", "export"}

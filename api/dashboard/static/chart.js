@@ -15,6 +15,7 @@ import { number } from "./format.js";
 /** Colors of jobs and fits (Okabe & Ito 2008), for light and for dark grounds. */
 const HUES = [["#0072b2", "#56b4e9"], ["#d55e00", "#ff9a4d"], ["#00795a", "#34c99a"], ["#a8457f", "#e79bc6"], ["#8a6100", "#f0b429"], ["#2a6f97", "#9ad0f5"], ["#6f4e9c", "#bfa3e6"], ["#3d434b", "#d5d9df"]];
 const MANY = 12;
+const FEW_MARKS = 8;
 
 const isDark = () => {
   const theme = document.documentElement.dataset.theme;
@@ -194,7 +195,7 @@ export class Chart {
         disc(ctx, plot.valToPos(plot.data[0][i], "x", true), plot.valToPos(value, "y", true), 3 * ratio);
       });
     });
-    const isFew = (content.marks ?? []).length <= 2 * MANY;
+    const isFew = (content.marks ?? []).length <= FEW_MARKS;
     for (const mark of content.marks ?? []) {
       const x = plot.valToPos(mark.x, "x", true);
       ctx.strokeStyle = mark.kind === "diverged" ? colors.bad : colors.faint;
@@ -311,12 +312,12 @@ export class Chart {
     const wanted = isMany ? [...groups].filter(([group]) => group === this.focused).slice(0, 1) : [...groups];
     const held = document.activeElement?.closest(".readout") === this.readout ? document.activeElement?.textContent : null;
     const rows = wanted.flatMap(([group, lines]) => {
-      const head = groups.size > 1 ? [h("tr", {}, h("th", { colspan: "2", scope: "colgroup" }, h("button.plain", { type: "button", "aria-pressed": null, title: "Click hides it, Alt and click shows it alone", onclick: (event) => this.toggle(group, event.altKey) }, this.hidden.has(group) ? `${group} (hidden)` : group)))] : [];
-      return [...head, ...lines.filter((line) => !this.hidden.has(group) && !line.faint).map((line) => {
-        const swatch = h(line.dashed ? "span.swatch.dashed" : "span.swatch", { "aria-hidden": "true" });
-        swatch.style.borderTopColor = line.color;
-        return h("tr", {}, h("th", { scope: "row" }, swatch, line.part), h("td.number", {}, number(line.values[at])));
-      })];
+      const shown = lines.filter((line) => !this.hidden.has(group) && !line.faint);
+      const button = () => h("button.plain", { type: "button", title: "Click hides it, Alt and click shows it alone", onclick: (event) => this.toggle(group, event.altKey) }, this.hidden.has(group) ? `${group} (hidden)` : group);
+      const row = (line, name) => h("tr", {}, h("th", { scope: "row" }, swatchOf(line), name), h("td.number", {}, number(line.values[at])));
+      if (groups.size === 1) return shown.map((line) => row(line, line.part));
+      if (shown.length === 1 && lines.length === 1) return [row(shown[0], button())];
+      return [h("tr", {}, h("th", { colspan: "2", scope: "colgroup" }, button())), ...shown.map((line) => row(line, line.part))];
     });
     const title = content.x.length ? (content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`) : "";
     const note = isMany && !wanted.length ? h("p.faint", {}, `${groups.size} curves: point at one`) : null;
@@ -345,6 +346,12 @@ export class Chart {
     context.drawImage(from, 0, 0);
     to.toBlob((blob) => save(blob, `${this.name.replaceAll(/[^A-Za-z0-9-]+/g, "-")}.png`));
   }
+}
+
+function swatchOf(line) {
+  const swatch = h(line.dashed || line.dotted ? "span.swatch.dashed" : "span.swatch", { "aria-hidden": "true" });
+  swatch.style.borderTopColor = line.color;
+  return swatch;
 }
 
 /** Leave some room above and below; nothing is clipped. */

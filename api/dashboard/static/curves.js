@@ -190,7 +190,7 @@ export class CurvesCard {
 
 /** What fits belong together: variants of a comparison, candidates of a search, jobs beside one another. */
 function variant({ fit, source }) {
-  const one = fit.place?.variant ?? fit.place?.candidate ?? fit.place?.width ?? "";
+  const one = fit.place?.variant ?? fit.place?.candidate ?? fit.place?.value ?? fit.place?.fraction ?? "";
   return `${source.prefix}${source.prefix && one !== "" ? ", " : ""}${one === "" ? "" : typeof one === "number" ? fit.label.split(",")[0] : one}` || "all fits";
 }
 

@@ -13,7 +13,7 @@ const setting = (value) => (typeof value === "object" ? JSON.stringify(value) : 
 /** A chart of values at points of an axis, with an interval where there is one. */
 function axisChart(name, xLabel, yLabel, points, series, caption, { logX = false, ticks = null } = {}) {
   const chart = new Chart({ name, height: 320 });
-  const lines = series.map((one, i) => ({ group: one.name, part: one.part ?? "value", name: one.name, color: hue(i), dashed: one.dashed, values: one.values }));
+  const lines = series.map((one, i) => ({ group: one.name, part: one.name, name: one.name, color: hue(i), dashed: one.dashed, values: one.values }));
   const bands = series.flatMap((one, i) => (one.low ? [{ group: one.name, color: hue(i), low: one.low, high: one.high }] : []));
   setTimeout(() => chart.set({ x: points, xLabel, yLabel, lines, bands, logX, points: true, ticks, caption }));
   return chart.element;
@@ -112,7 +112,7 @@ function biasVariance(result) {
   const series = [{ name: "error", values: term("error") }, { name: "variance", values: term("variance") }, { name: "bias² (with noise)", values: term("bias_squared_plus_noise") }, { name: "bias²", values: term("bias_squared"), dashed: true }, { name: "noise", values: term("noise"), dashed: true }].filter((one) => one.values.some((value) => value !== null));
   const best = result.points[result.best];
   return [
-    axisChart("bias and variance", result.axis, words(result.points[0]?.terms?.loss ?? "error"), at, series, best ? `The error is smallest at ${best.label}: to its left bias dominates, to its right variance.` : "Bias and variance along the axis.", { ticks: result.points.map((one) => setting(one.value)) }),
+    axisChart("bias and variance", result.axis, words(result.points[0]?.terms?.loss ?? "error"), at, series, best ? `The error is smallest at ${best.label}.` : "Bias and variance along the axis.", { ticks: result.points.map((one) => setting(one.value)) }),
     table(`Decomposition over ${result.resamples} resamples`, [result.axis, "parameters", ...series.map((one) => one.name)], result.points.map((one, i) => [setting(one.value), number(one.num_parameters), ...series.map((line) => number(line.values[i]))]), { numeric: NUMERIC }),
   ];
 }
