@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.dashboard.assets import assets, fingerprint, serve
+from api.dashboard.presets import PRESETS
 from api.public import PAGES
 
 _PATHS = {
@@ -47,7 +48,7 @@ async def _page(name: str, request: Request) -> Response:
 @lru_cache(maxsize=64)
 def _rendered(name: str, root: str) -> str:
     static = f"{root}{PAGES}static/{fingerprint()}"
-    return _templates().get_template(f"{name}.html").render(root=root, pages=f"{root}{PAGES}", static=static, page=name)
+    return _templates().get_template(f"{name}.html").render(root=root, pages=f"{root}{PAGES}", static=static, page=name, presets=PRESETS)
 
 
 @lru_cache(maxsize=1)

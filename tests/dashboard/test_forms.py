@@ -1,8 +1,321 @@
-"""The pages that make things: a job's form, the datasets and one dataset."""
+"""The form of a job: built from what the service knows, checked by it, and sent once."""
 
-from playwright.sync_api import Page
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from api.examples import JOBS
+from tests.dashboard.conftest import Opener
+from tests.system import Client
+
+KNOWN = {
+    *(
+        "$ref",
+        "type",
+        "enum",
+        "const",
+        "anyOf",
+        "oneOf",
+        "discriminator",
+        "properties",
+        "required",
+        "additionalProperties",
+        "propertyNames",
+    ),
+    *("items", "prefixItems", "minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "default", "description", "title", "examples"),
+}
+MODULE = "import(document.querySelector('script[type=module]').src.replace(/[^/]+$/, '{name}.js'))"
 
 
-def test_the_list_opens(page: Page) -> None:
-    page.goto("/")
+def _within(schema: Any) -> Iterator[dict[str, Any]]:
+    """Give every schema within a schema, itself first."""
+    yield schema
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("prefixItems", [])]
+    inner += [
+        one for one in (schema.get("items"), schema.get("additionalProperties"), schema.get("propertyNames")) if isinstance(one, dict)
+    ]
+    for one in inner:
+        yield from _within(one)
+
+
+def _open(open_page: Opener, spec: dict[str, Any] | None = None, **how: Any) -> Page:
+    page = open_page("/ui/new" + ("" if spec is None else f"#spec={quote(json.dumps(spec))}"), **how)
+    expect(page.locator("#state")).not_to_have_text(re.compile("…"))
+    return page
+
+
+def _sent(page: Page) -> dict[str, Any]:
+    """Give the spec that the form would send."""
+    page.get_by_role("button", name="JSON", exact=True).click()
+    found: dict[str, Any] = json.loads(page.locator("#twins code").inner_text())
+    return found
+
+
+def _settled(page: Page) -> None:
+    """Wait until the preview is of what stands in the form."""
+    expect(page.locator("#state")).to_have_text(re.compile("✓|✗"))
+
+
+def test_every_construct_of_the_schema_is_known_to_the_form(open_page: Opener, client: Client) -> None:
+    schema = client.get("/v1/techniques")["job_schema"]
+    found = [one for each in (schema, *schema["$defs"].values()) for one in _within(each)]
+    assert {word for one in found for word in one} - {"$defs"} <= KNOWN
+    page = open_page("/ui/new")
+    looks = page.evaluate(
+        f"async ([all, defs]) => {{ const {{ look }} = await {MODULE.format(name='schema')}; return all.map((one) => look(one, defs).kind) }}",
+        [found, schema["$defs"]],
+    )
+    unknown = [one for one, kind in zip(found, looks, strict=True) if kind == "unknown" and one.get("type") != "null"]
+    assert unknown == []
+    assert set(looks) - {"unknown"} == {"object", "map", "union", "choice", "list", "enum", "boolean", "text", "const"}
+
+
+def test_every_technique_comes_out_of_its_fields_as_it_was_put_in(open_page: Opener, client: Client) -> None:
+    catalog = client.get("/v1/techniques")
+    page = open_page("/ui/new")
+    program = f"""async ([schema, value]) => {{
+        const [{{ make }}, {{ lean }}] = [await {MODULE.format(name="form")}, await {MODULE.format(name="schema")}];
+        const control = make({{ defs: schema.$defs, rules: new Map(), starts: {{}}, special: {{}} }}, 'it', schema, value);
+        return [lean(schema, control.read(), schema.$defs), lean(schema, value, schema.$defs)] }}"""
+    tried = 0
+    for one in catalog["items"]:
+        if one["json_schema"].get("type") != "object" or set(one["json_schema"].get("required", ())) - {"name"}:
+            continue  # plans that need more are among the examples
+        is_named = "name" in one["json_schema"]["properties"]
+        value = {**({"name": one["name"]} if is_named else {}), **one["defaults"]}
+        schema = dict(one["json_schema"])
+        if is_named:
+            schema = {"$defs": {**schema.get("$defs", {}), "It": schema}, "oneOf": [{"$ref": "#/$defs/It"}], "discriminator": {}}
+        read, given = page.evaluate(program, [schema, value])
+        assert read == given == ({"name": one["name"]} if is_named else {}), one["name"]
+        tried += 1
+    assert tried > 40
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_example_passes_through_the_form_unchanged(name: str, open_page: Opener, client: Client) -> None:
+    spec = JOBS[name]["value"]
+    page = _open(open_page, spec)
+    _settled(page)
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    expect(page.locator("#lost .notice")).to_have_count(0)
+    sent = _sent(page)
+    resolved = [client.request("POST", "/v1/previews", json=one).json()["spec"] for one in ({"seed": 0, **spec}, {"seed": 0, **sent})]
+    assert resolved[0] == resolved[1]
+
+
+def test_only_what_was_chosen_is_sent(open_page: Opener) -> None:
+    page = _open(open_page)
+    assert _sent(page) == {"dataset": "digits"}
+    page.get_by_role("group", name="Optimizer", exact=True).get_by_label("Learning rate").fill("0.01")
+    page.get_by_label("Batch size").fill("full")
+    page.get_by_label("Hidden units").fill("32 16")
+    page.get_by_role("group", name="Normalization").get_by_label("Kind").select_option("batch_norm")
+    page.get_by_label("Max epochs").fill("50")
+    expect(page.locator("#twins code")).to_contain_text("batch_norm")
+    _settled(page)
+    assert _sent(page) == {
+        "dataset": "digits",
+        "network": {"name": "mlp", "hidden_units": [32, 16], "normalization": {"name": "batch_norm"}},
+        "optimizer": {"name": "adam", "learning_rate": 0.01},
+        "training": {"batch_size": "full"},
+    }
+
+
+def test_the_preview_tells_layers_rows_fits_and_steps_without_a_job(open_page: Opener, client: Client) -> None:
+    before = len(client.get("/v1/jobs?dataset=wine")["items"])
+    page = _open(open_page, {"dataset": "wine", "network": {"name": "mlp", "hidden_units": [8]}, "split": {"name": "k_fold", "folds": 3}})
+    expect(page.locator("#facts")).to_contain_text("139")  # 13 * 8 + 8 weights and biases, then 8 * 3 + 3
+    expect(page.get_by_role("region", name="Layers").get_by_role("row")).to_have_count(4)
+    expect(page.get_by_role("region", name="Rows").get_by_role("row")).to_have_count(4)
+    assert len(client.get("/v1/jobs?dataset=wine")["items"]) == before
+
+
+def test_what_the_service_refuses_is_said_at_its_field(open_page: Opener) -> None:
+    page = _open(open_page)
+    rate = page.get_by_role("group", name="Optimizer", exact=True).get_by_label("Learning rate")
+    rate.fill("-1")
+    expect(rate).to_have_attribute("aria-invalid", "true")
+    described = (rate.get_attribute("aria-describedby") or "").split()
+    assert any("greater than or equal to 0" in page.locator(f"#{one}").inner_text() for one in described)
+    page.get_by_role("button", name="/optimizer/learning_rate").click()
+    expect(rate).to_be_focused()
+    page.locator("#state").focus()
+    page.get_by_role("button", name="Submit").click()
+    expect(rate).to_be_focused()
+    rate.fill("0.1")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    expect(rate).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_faults_within_lists_maps_and_folded_parts_find_their_field(open_page: Opener) -> None:
+    spec = {
+        "dataset": "digits",
+        "network": {"name": "cnn", "blocks": [{}, {"channels": 0}]},
+        "regularization": {"l2": -1},
+        "plan": {"name": "search", "space": {"/optimizer/learning_rate": {"values": []}}},
+    }
+    page = _open(open_page, spec)
+    expect(page.locator("#state")).to_have_text("✗ 3 to mend")
+    expect(page.get_by_role("group", name="Block 2").get_by_label("Channels")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("L2")).to_be_visible()
+    expect(page.get_by_role("group", name="Space").get_by_label("Values")).to_have_attribute("aria-invalid", "true")
+
+
+def test_plans_can_be_made_of_rows(open_page: Opener, client: Client) -> None:
+    page = _open(open_page)
+    plan = page.locator("section", has=page.get_by_role("heading", name="Plan", exact=True))
+    plan.get_by_label("Kind").select_option("comparison")
+    _settled(page)
+    plan.get_by_role("button", name="Add variant").click()
+    third = plan.get_by_role("group", name="Variant 3")
+    expect(third.get_by_label("Label")).to_be_focused()
+    third.get_by_label("Label").fill("wide")
+    third.get_by_role("button", name="Add setting").click()
+    third.get_by_label("Setting (JSON pointer)").fill("/network/hidden_units")
+    third.get_by_label("Value", exact=True).fill("[256]")
+    plan.get_by_role("button", name="Remove variant 1").click()
+    expect(page.locator("#facts")).to_contain_text("Fits2")
+    expect(page.locator("#twins code")).to_contain_text("hidden_units")
+    sent = _sent(page)
+    assert sent["plan"]["variants"] == [
+        {"label": "momentum", "set": {"/optimizer": {"name": "momentum"}}},
+        {"label": "wide", "set": {"/network/hidden_units": [256]}},
+    ]
+    assert client.request("POST", "/v1/previews", json=sent).json()["num_fits"] == 2
+    offered = page.locator("#pointers option").evaluate_all("(all) => all.map((one) => one.value)")
+    assert {"/optimizer", "/optimizer/learning_rate", "/network/hidden_units"} <= set(offered)
+
+
+@pytest.mark.parametrize(
+    ("preset", "num_fits", "verdict"),
+    [
+        ("will overfit", 1, "overfitting"),
+        ("well regularised", 1, "good_fit"),
+        ("underfits", 1, "underfitting"),
+        ("optimizer race", 7, None),
+        ("5 folds", 6, None),
+        ("search", 28, None),
+    ],
+)
+def test_a_preset_makes_the_job_that_it_names(preset: str, num_fits: int, verdict: str | None, open_page: Opener, client: Client) -> None:
+    page = _open(open_page)
+    page.get_by_role("button", name=preset, exact=True).click()
+    expect(page.locator("#facts")).to_contain_text(f"Fits{num_fits}")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/ui/jobs/job_*")
+    job = client.until(page.url.rpartition("/")[2], "succeeded")
+    assert job["name"] == preset
+    assert verdict is None or client.fit(job["id"])["diagnosis"]["verdict"] == verdict
+
+
+def test_pressing_twice_makes_one_job_and_a_change_makes_another(open_page: Opener, client: Client) -> None:
+    name = "pressed twice"
+    page = _open(open_page, {"dataset": "iris", "name": name, "training": {"max_epochs": 1}})
+    keys: list[str] = []
+    page.on("request", lambda one: keys.append(one.headers["idempotency-key"]) if "idempotency-key" in one.headers else None)
+    page.evaluate("for (const _ of [1, 2, 3]) document.getElementById('form').requestSubmit()")
+    page.wait_for_url("**/ui/jobs/job_*")
+    assert len(set(keys)) == 1
+    assert len(client.get(f"/v1/jobs?name={name}")["items"]) == 1
+    page.go_back()
     page.wait_for_selector("#app:not([aria-busy])")
+    expect(page.get_by_label("Name")).to_have_value(name)
+    page.get_by_label("Max epochs").fill("2")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/ui/jobs/job_*")
+    assert len(set(keys)) == 2
+    assert len(client.get(f"/v1/jobs?name={name}")["items"]) == 2
+
+
+def test_the_answer_to_the_latest_change_is_shown_whichever_comes_last(open_page: Opener) -> None:
+    page = open_page()
+    page.add_init_script("""const real = window.fetch; window.fetch = async (path, options) => {
+        const answer = await real(path, options);
+        if (String(options?.body).includes('"max_epochs":7}')) {
+            await new Promise((done) => setTimeout(done, 1200));
+            document.documentElement.dataset.late = "1";
+        }
+        return answer; };""")
+    page.goto("/ui/new?dataset=iris")
+    epochs = page.get_by_label("Max epochs")
+    with page.expect_response("**/v1/previews"):
+        epochs.fill("7")
+    page.wait_for_timeout(400)
+    epochs.fill("8")
+    page.wait_for_selector("html[data-late]")
+    page.wait_for_timeout(200)
+    expect(page.locator("#facts")).to_contain_text("Steps32")  # 105 rows are 4 batches of 32
+
+
+def test_a_job_can_be_run_again_with_changes(open_page: Opener, client: Client) -> None:
+    job = client.submit("moons", optimizer={"name": "nag", "learning_rate": 0.05}, training={"max_epochs": 2}, name="first")
+    page = open_page(f"/ui/new?from={job['id']}")
+    expect(page.get_by_role("group", name="Optimizer", exact=True).get_by_label("Learning rate")).to_have_value("0.05")
+    _settled(page)
+    sent = _sent(page)
+    assert sent["dataset"] == "moons"
+    assert sent["optimizer"] == {"name": "nag", "learning_rate": 0.05}
+    assert sent["training"] == {"max_epochs": 2}
+    assert "evaluation" not in sent
+    assert "network" not in sent
+
+
+def test_a_dataset_can_be_chosen_by_the_address(open_page: Opener) -> None:
+    page = open_page("/ui/new?dataset=penguins")
+    expect(page.get_by_label("Dataset")).to_have_value("penguins")
+
+
+def test_a_spec_can_be_pasted_and_what_is_no_spec_is_said(open_page: Opener) -> None:
+    page = _open(open_page)
+    page.get_by_text("Paste a spec").click()
+    box = page.get_by_label("Spec as JSON")
+    box.fill('{"dataset": ')
+    page.get_by_role("button", name="Fill the form").click()
+    expect(page.locator("#pasted-error")).to_contain_text("no JSON")
+    box.fill('{"dataset": "wine", "optimizer": {"name": "sgd", "rate": 1}}')
+    page.get_by_role("button", name="Fill the form").click()
+    expect(page.get_by_role("alert")).to_contain_text("left out")
+    expect(page.get_by_label("Dataset")).to_have_value("wine")
+    box.fill('{"dataset": "wine", "optimizer": {"name": "sgd"}}')
+    page.get_by_role("button", name="Fill the form").click()
+    expect(page.locator("#lost .notice")).to_have_count(0)
+
+
+def test_the_request_is_told_for_curl_python_the_command_and_as_json(open_page: Opener) -> None:
+    page = _open(open_page, {"dataset": "iris", "name": "it's one", "split": {"name": "holdout", "shuffle": False}})
+    code = page.locator("#twins code")
+    for name, words in {"curl": "it'\\''s one", "Python": '"shuffle": False', "CLI": "holdout train -", "JSON": '"shuffle": false'}.items():
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(code).to_contain_text(words)
+
+
+def test_a_job_is_made_with_the_keyboard_alone(open_page: Opener, client: Client) -> None:
+    page = _open(open_page, {"dataset": "iris", "name": "by keyboard", "training": {"max_epochs": 1}})
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "submit":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/ui/jobs/job_*")
+    assert client.job(page.url.rpartition("/")[2])["name"] == "by keyboard"
+
+
+@pytest.mark.parametrize("how", [{"scheme": "light"}, {"scheme": "dark"}, {"phone": True}])
+def test_the_form_is_accessible(how: dict[str, Any], open_page: Opener, assert_accessible: Callable[[Page], None]) -> None:
+    page = _open(open_page, JOBS["search"]["value"], **how)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.get_by_label("Max epochs").fill("-1")
+    expect(page.locator("#state")).to_contain_text("to mend")
+    expect(page.locator("#submit")).to_be_in_viewport()
+    assert_accessible(page)
+    page.get_by_label("Max epochs").fill("3")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    assert_accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

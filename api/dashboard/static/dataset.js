@@ -1,0 +1,93 @@
+// @ts-check
+// One dataset: what is in it, what was found in it, what was learned from it.
+
+import { ApiError, get, send } from "./api.js";
+import { byId, copyButton, h, PAGES, problemCard, show, table } from "./dom.js";
+import { ago, instant, number, percent, words } from "./format.js";
+import { deleting } from "./deleting.js";
+
+const id = decodeURIComponent(location.pathname.split("/").pop() ?? "");
+const path = `/v1/datasets/${encodeURIComponent(id)}`;
+const FIELDS = "id,name,status,plan,created_at,result";
+
+const present = (pairs) => pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+const facts = (pairs) => h("dl.facts", {}, present(pairs).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+const card = (title, ...children) => h("section.card", {}, h("h2", {}, title), children);
+
+function summary(one) {
+  const rows = one.predefined_rows ? Object.entries(one.predefined_rows).map(([part, count]) => `${part} ${number(count)}`).join(", ") : null;
+  return facts([
+    ["Id", h("code", {}, one.id)], ["Kind", one.kind], ["Task", one.task], ["Rows", number(one.num_rows)], [one.kind === "table" ? "Features" : "Shape", one.input_shape.map((size) => number(size)).join(" × ")],
+    ["Target", one.target_unit ? `${one.target_name} (${one.target_unit})` : one.target_name], ["Classes", one.num_classes && number(one.num_classes)],
+    ["Group", one.group_name && `${one.group_name}, ${number(one.num_groups)} groups`], ["Time", one.time_name], ["Its own division", rows],
+    ["Duplicate rows", one.upload?.profile?.num_duplicate_rows ? number(one.upload.profile.num_duplicate_rows) : null],
+    ["File", one.upload && `${one.upload.file_name}, ${number(one.upload.num_bytes)} bytes`], ["Uploaded", one.upload && instant(one.upload.created_at)],
+    ["Source", one.source], ["Licence", one.licence], ["SHA-256", one.content_hash && h("code.id", {}, one.content_hash)],
+  ]);
+}
+
+function balance(one) {
+  if (!one.class_counts) return null;
+  const most = Math.max(...one.class_counts);
+  const rows = one.class_counts.slice(0, 100).map((count, i) => [one.class_labels?.[i] ?? String(i), number(count), [h("meter", { max: most, value: count, "aria-hidden": "true" }), percent(count / one.num_rows)]]);
+  return card("Classes", table(`Rows of each class${one.class_counts.length > 100 ? " (first 100)" : ""}`, ["Class", "Rows", "Share"], rows, { numeric: new Set([1, 2]) }));
+}
+
+function columns(one) {
+  const profiled = one.upload?.profile?.columns;
+  if (profiled?.length) {
+    const often = (column) => (column.most_frequent ? Object.entries(column.most_frequent).slice(0, 4).map(([word, count]) => `${word} (${number(count)})`).join(", ") : "");
+    const rows = profiled.map((column) => [column.name, words(column.role), column.kind, number(column.num_missing), number(column.num_distinct), number(column.low), number(column.mean), number(column.high), number(column.deviation), often(column), column.notes.join("; ")]);
+    return card("Columns", table("What was found in each column", ["Column", "Role", "Kind", "Missing", "Distinct", "Lowest", "Mean", "Highest", "Deviation", "Most frequent", "Notes"], rows, { numeric: new Set([3, 4, 5, 6, 7, 8]) }));
+  }
+  if (!one.columns) return null;
+  return card("Columns", table("Features", ["Column", "Kind", "Missing", "Words"], one.columns.map((column) => [column.name, column.kind, number(column.num_missing), column.categories.join(", ")]), { numeric: new Set([2]) }));
+}
+
+function preview(one) {
+  const rows = one.upload?.profile?.preview ?? [];
+  if (!rows.length) return null;
+  const names = Object.keys(rows[0]);
+  return card("First rows", table("As they came in the file", ["Row", ...names], rows.map((row, i) => [String(i + 1), ...names.map((name) => row[name] ?? h("span.faint", {}, "missing"))])));
+}
+
+async function picture(one) {
+  try {
+    const blob = await (await send(`${path}/preview.png`)).blob();
+    byId("picture").replaceChildren(h("img.picture", { src: URL.createObjectURL(blob), alt: one.kind === "table" ? `Histograms of columns of ${one.title}, by class` : `Some rows of ${one.title}` }));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    byId("picture").replaceChildren(h("p.faint", {}, error.problem.detail));
+  }
+}
+
+async function jobs() {
+  const page = await get(`/v1/jobs?dataset=${encodeURIComponent(id)}&limit=20&fields=${FIELDS}`);
+  const rows = page.items.map((job) => [h("a", { href: `${PAGES}jobs/${job.id}` }, job.name ?? `${words(job.plan)} ${job.id.slice(-8)}`), job.status, number(job.result?.val?.loss?.value ?? job.result?.summary?.val_loss?.mean), h("time", { datetime: job.created_at, title: instant(job.created_at) }, ago(job.created_at))]);
+  byId("jobs").replaceChildren(rows.length ? table(page.has_more ? "The newest 20" : "All of them", ["Job", "Status", "Validation loss", "Submitted"], rows, { numeric: new Set([2]) }) : h("p.faint", {}, "None yet."));
+}
+
+async function start() {
+  try {
+    const one = await get(path);
+    document.title = `${one.title} - Holdout`;
+    /** @type {any} */ (document.querySelector("h1")).textContent = one.title;
+    const schema = one.upload && JSON.stringify(one.upload.schema, null, 2);
+    const parts = [
+      h("p.row", {}, h("a.button.primary", { href: `${PAGES}new?dataset=${one.id}` }, "New job with this dataset"), one.upload ? deleting(one, () => (location.href = `${PAGES}datasets`)) : null),
+      one.upload?.profile?.warnings.map((warning) => h("p.notice", {}, warning)) ?? [],
+      h("div.columns", {},
+        h("div", {}, card("Facts", one.description ? h("p", {}, one.description) : null, summary(one)), balance(one)),
+        h("div", {}, card("A look at it", h("div", { id: "picture" }, h("p.skeleton", {}, "Drawing…"))), card("Jobs", h("div", { id: "jobs" })))),
+      columns(one), preview(one),
+      schema && card("Schema", h("p.row", {}, "With all that was found out filled in; it may be sent again. ", copyButton("Copy", schema)), h("details", {}, h("summary", {}, "Show it"), h("pre", { tabindex: "0" }, h("code", {}, schema)))),
+    ];
+    show(...parts.flat().filter(Boolean));
+    await Promise.all([picture(one), jobs()]);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    show(problemCard(error.problem), h("p", {}, h("a", { href: `${PAGES}datasets` }, "All datasets")));
+  }
+}
+
+start();

@@ -1,0 +1,115 @@
+// @ts-check
+// What there is to learn from, and a way to bring more.
+
+import { ApiError, get, upload } from "./api.js";
+import { byId, h, PAGES, problemCard, say, show } from "./dom.js";
+import { number, percent } from "./format.js";
+import { deleting } from "./deleting.js";
+
+function row(one) {
+  const numbers = [["Rows", number(one.num_rows)], ["Features", one.input_shape.map((size) => number(size)).join(" × ")], ["Classes", one.num_classes === null ? "–" : number(one.num_classes)]];
+  return h("tr", {},
+    h("th", { scope: "row", "data-label": "Dataset" }, one.available ? h("a", { href: `${PAGES}datasets/${one.id}` }, one.title) : one.title, h("span.id", {}, one.id), one.available ? null : h("span.trouble", {}, one.unavailable_reason)),
+    h("td", { "data-label": "From" }, one.upload ? "uploaded" : "built in"),
+    h("td", { "data-label": "Kind" }, one.kind),
+    h("td", { "data-label": "Task" }, one.task),
+    numbers.map(([label, value]) => h("td.number", { "data-label": label }, value)),
+    h("td", {}, h("div.row", {}, one.available ? h("a.button", { href: `${PAGES}new?dataset=${one.id}`, "aria-label": `New job with ${one.title}` }, "New job") : null, one.upload ? deleting(one, read) : null)));
+}
+
+async function read() {
+  try {
+    const [found, unavailable] = [[], []];
+    let cursor = "";
+    do {
+      const page = await get(`/v1/datasets?limit=100${cursor && `&cursor=${cursor}`}`);
+      found.push(...page.items);
+      unavailable.push(...page.unavailable);
+      cursor = page.next_cursor ?? "";
+    } while (cursor);
+    const all = [...found.filter((one) => one.upload), ...found.filter((one) => !one.upload), ...unavailable];
+    const heads = ["Dataset", "From", "Kind", "Task", "Rows", "Features", "Classes"].map((name, i) => h(i > 3 ? "th.number" : "th", { scope: "col" }, name));
+    show(h("div.scroll", {}, h("table.cards", { id: "datasets" }, h("caption.hidden", {}, "Datasets"), h("thead", {}, h("tr", {}, heads, h("td", {}))), h("tbody", {}, all.map(row)))));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    show(problemCard(error.problem));
+  }
+}
+
+const NAMES = ["target", "task", "group", "time", "name"];
+
+/** Say what is wrong with a field; nothing if empty. */
+function fail(name, message) {
+  byId(`${name}-error`).textContent = message;
+  byId(name).setAttribute("aria-invalid", String(message !== ""));
+  if (message) byId(name).closest("details")?.setAttribute("open", "");
+}
+
+/** Offer the names in a text's first line where columns are asked for. */
+async function offer() {
+  const one = byId("file").files[0];
+  const [first] = one && /\.(csv|tsv|txt)$/i.test(one.name) ? (await one.slice(0, 65536).text()).split(/\r?\n/) : [""];
+  const [mark] = [",", ";", "\t", "|"].sort((a, b) => first.split(b).length - first.split(a).length);
+  byId("columns").replaceChildren(...first.split(mark).filter(Boolean).map((name) => h("option", { value: name.replace(/^"|"$/g, "") })));
+}
+
+/** The form as it is sent; null, with the fault shown, where it cannot be. */
+function filled() {
+  const form = new FormData();
+  const stop = (name, message) => {
+    fail(name, message);
+    byId(name).focus();
+    return null;
+  };
+  const [file] = byId("file").files;
+  if (!file) return stop("file", "Choose a file first.");
+  const named = NAMES.map((name) => [name, byId(name).value.trim()]).filter(([, value]) => value);
+  try {
+    form.append("schema", JSON.stringify({ ...Object.fromEntries(named), ...JSON.parse(byId("rest").value.trim() || "{}") }));
+  } catch (error) {
+    return stop("rest", `This is no JSON: ${error.message}`);
+  }
+  form.append("file", file);
+  return form;
+}
+
+async function submit(event) {
+  event.preventDefault();
+  for (const name of [...NAMES, "file", "rest"]) fail(name, "");
+  const form = filled();
+  if (!form) return;
+  const bar = h("progress", { max: 1, value: 0, "aria-label": "Sent" });
+  const words = h("span");
+  byId("state").replaceChildren(bar, words);
+  byId("upload").disabled = true;
+  try {
+    const made = await upload("/v1/datasets", form, (share) => {
+      bar.value = share;
+      words.textContent = share < 1 ? `${percent(share)} sent` : "Sent; it is being read…";
+    });
+    location.href = `${PAGES}datasets/${made.id}`;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    byId("state").replaceChildren(problemCard(error.problem));
+    const errors = error.problem.errors ?? [];
+    const at = errors.map((one) => [...NAMES, "file"].find((name) => name === one.pointer.split("/")[1]) ?? "rest");
+    errors.forEach((one, i) => fail(at[i], at[i] === "rest" ? `${one.pointer} ${one.message}` : one.message));
+    byId(at[0] ?? "file").focus();
+  } finally {
+    byId("upload").disabled = false;
+  }
+}
+
+function drop(event) {
+  event.preventDefault();
+  event.currentTarget.classList.toggle("over", event.type === "dragover");
+  if (event.type !== "drop" || !event.dataTransfer.files.length) return;
+  byId("file").files = event.dataTransfer.files;
+  say(`${byId("file").files[0].name} was taken.`);
+  offer();
+}
+
+for (const type of ["dragover", "dragleave", "drop"]) byId("form").addEventListener(type, drop);
+byId("form").addEventListener("submit", submit);
+byId("file").addEventListener("change", offer);
+read();

@@ -1,0 +1,250 @@
+// @ts-check
+// A job's form, built from what the service knows, with a preview of what the job would be.
+
+import { ApiError, get, hasKey, post } from "./api.js";
+import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
+import { field, locate, make } from "./form.js";
+import { duration, number, words } from "./format.js";
+import { lean, pointers, same } from "./schema.js";
+import { requests } from "./twins.js";
+
+const WAIT = 300;
+/** @type {[string, string[]][]} */
+const SECTIONS = [
+  ["Data", ["dataset", "name", "seed"]],
+  ["Preparation", ["preprocessing"]],
+  ["Network", ["network"]],
+  ["Optimizer & schedule", ["optimizer", "schedule", "loss"]],
+  ["Training", ["training"]],
+  ["Regularization", ["regularization"]],
+  ["Early stopping", ["early_stopping"]],
+  ["Split", ["split"]],
+  ["Plan", ["plan"]],
+  ["Evaluation", ["evaluation"]],
+  ["Rest", []],
+];
+const FOLDED = new Set(["Preparation", "Regularization", "Early stopping", "Evaluation", "Rest"]);
+const SPACE = { "/optimizer/learning_rate": { values: [0.001, 0.01, 0.1] } };
+/** What a member of a union starts from where no default would do, and a map that was left out. */
+const STARTS = {
+  comparison: { variants: [{ label: "adam", set: { "/optimizer": { name: "adam" } } }, { label: "momentum", set: { "/optimizer": { name: "momentum" } } }] },
+  search: { space: SPACE },
+  nested_cv: { search: { space: SPACE } },
+  axis: { "/network/hidden_units": { values: [[4], [16], [64]] } },
+};
+const UNVARIED = /^\/(dataset|name|plan|metadata|time_limit_seconds|device)\b/;
+
+/** @type {any} */
+let catalog;
+let datasets = [];
+/** @type {Map<string, import("./form.js").Control>} */
+let controls = new Map();
+let sent = "";
+let key = "";
+let asked = 0;
+let timer = 0;
+let failed = [];
+
+const schema = () => catalog.job_schema;
+const full = () => Object.fromEntries([...controls].map(([name, one]) => [name, one.read()]).filter(([, one]) => one !== undefined));
+
+/** What is sent: what was chosen, and no default. */
+function spec() {
+  return lean(schema(), full(), schema().$defs);
+}
+
+/** A key for one body: sending it twice makes one job. Random numbers are there without HTTPS; UUIDs are not. */
+function renew() {
+  key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function dataset(label, _schema, value) {
+  const known = datasets.some((one) => one.id === value);
+  const option = (one) => h("option", { value: one.id, selected: one.id === value }, `${one.title} (${one.id}): ${number(one.num_rows)} rows, ${one.task}`);
+  /** @type {[string, any[]][]} */
+  const groups = [["Uploaded", datasets.filter((one) => one.upload)], ["Built in", datasets.filter((one) => !one.upload)]];
+  const input = h("select", {}, value && !known ? h("option", { value, selected: true }, value) : null, groups.map(([name, found]) => (found.length ? h("optgroup", { label: name }, found.map(option)) : null)));
+  const one = field(label, input, "", () => input.value);
+  one.element.append(h("a", { href: `${PAGES}datasets` }, "Look at them, or upload one"));
+  return one;
+}
+
+/** Build the form anew, with a spec in it. */
+function fill(given) {
+  const defs = schema().$defs;
+  const form = { defs, special: { dataset }, starts: STARTS, rules: new Map(catalog.items.filter((one) => one.category === "activation").map((one) => [`activation:${one.name}`, one.rule])) };
+  const chosen = lean(schema(), { dataset: "digits", ...given }, defs);
+  const named = new Set(SECTIONS.flatMap(([, keys]) => keys));
+  controls = new Map();
+  const sections = SECTIONS.map(([title, keys]) => {
+    const mine = keys.length ? keys : Object.keys(schema().properties).filter((name) => !named.has(name));
+    const isAlone = mine.length === 1;
+    for (const name of mine) controls.set(name, make(form, name, schema().properties[name], chosen[name], { plain: isAlone }));
+    const elements = mine.map((name) => /** @type {any} */ (controls.get(name)).element);
+    const body = isAlone ? elements : h("div.fields", {}, elements);
+    if (FOLDED.has(title)) return h("details.card", { open: mine.some((name) => name in chosen) }, h("summary", {}, h("h2", {}, title)), body);
+    return h("section.card", {}, h("h2", {}, title), body);
+  });
+  show(...sections);
+  byId("lost").replaceChildren(same(chosen, spec()) ? "" : h("p.notice.bad", { role: "alert" }, "Some of what was given is not known here, and was left out. Compare the JSON beside the form."));
+  changed(0);
+}
+
+function changed(wait = WAIT) {
+  const body = JSON.stringify(spec());
+  if (body !== sent) renew();
+  sent = body;
+  clearTimeout(timer);
+  timer = setTimeout(preview, wait);
+}
+
+async function preview() {
+  const mine = ++asked;
+  const now = spec();
+  byId("pointers").replaceChildren(...pointers(full()).filter((one) => !UNVARIED.test(one)).map((one) => h("option", { value: one })));
+  history.replaceState(null, "", `${location.pathname}#spec=${encodeURIComponent(JSON.stringify(now))}`);
+  twins(now);
+  byId("state").textContent = "Checking…";
+  try {
+    const found = await post("/v1/previews", now);
+    if (mine !== asked) return;
+    mark([]);
+    byId("preview").replaceChildren(...shown(found));
+    tell("good", "✓ It can run", `It can run: ${number(found.num_fits)} fits, ${number(found.num_parameters)} parameters`);
+  } catch (error) {
+    if (mine !== asked) return;
+    refused(error);
+  }
+}
+
+function tell(kind, text, spoken = text) {
+  byId("state").className = `verdict ${kind}`;
+  byId("state").textContent = text;
+  say(spoken);
+}
+
+/** Show what the service says is wrong, each at its field. */
+function refused(error) {
+  if (!(error instanceof ApiError)) throw error;
+  const errors = error.problem.errors ?? [];
+  mark(error.status === 422 ? errors : []);
+  if (error.status !== 422 || !errors.length) {
+    byId("preview").replaceChildren(problemCard(error.problem));
+    return tell("bad", "✗ It was refused");
+  }
+  const links = failed.map(({ control, pointer, message }) => h("li", {}, h("button.plain.link", { type: "button", onclick: () => go(control) }, pointer || "the whole"), `: ${message}`));
+  byId("preview").replaceChildren(h("ul.problems", {}, links));
+  tell("bad", `✗ ${errors.length} to mend`, `${errors.length} to mend: ${errors[0].pointer} ${errors[0].message}`);
+}
+
+function mark(errors) {
+  for (const { control } of failed) control.fail("");
+  const root = /** @type {any} */ ({ child: (segment) => controls.get(segment), fail: () => {}, focus: byId("state") });
+  failed = errors.map((one) => ({ ...locate(root, one.pointer ?? ""), ...one }));
+  for (const control of new Set(failed.map((one) => one.control))) {
+    control.fail(failed.filter((one) => one.control === control).map((one) => (one.rest ? `${one.rest}: ${one.message}` : one.message)).join("; "));
+    const folded = control.focus.closest("details");
+    if (folded) folded.open = true;
+  }
+}
+
+function go(control) {
+  control.focus.focus();
+  control.focus.scrollIntoView({ block: "center" });
+}
+
+function shown(found) {
+  const shape = (sizes) => sizes.map((one) => number(one)).join(" × ");
+  const time = found.estimate ? `about ${duration(found.estimate.seconds)}${found.estimate.workers > 1 ? ` on ${found.estimate.workers} workers` : ""}` : "not known: no worker has measured itself yet";
+  const facts = [["Parameters", number(found.num_parameters)], ["Fits", number(found.num_fits)], ["Steps", number(found.steps_planned)], ["Time", time]];
+  const divided = found.divisions.slice(0, 12).map((one) => [one.label, ...["train", "val", "test"].map((part) => number(one.num_rows[part]))]);
+  const layers = found.layers.map((one) => [one.name, words(one.kind), shape(one.output_shape), number(one.num_parameters)]);
+  return [
+    h("dl.facts", { id: "facts" }, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    ...found.warnings.map((one) => h("p.notice", {}, one)),
+    table(`Rows${found.divisions.length > 12 ? ` (12 of ${found.divisions.length} divisions)` : ""}`, ["Division", "Train", "Validation", "Test"], divided, { numeric: new Set([1, 2, 3]) }),
+    table("Layers", ["Layer", "Kind", "Output", "Parameters"], layers, { numeric: new Set([2, 3]) }),
+  ];
+}
+
+function twins(now) {
+  const texts = requests(now, `${location.origin}${ROOT}`, hasKey());
+  const holder = byId("twins");
+  const chosen = texts[holder.dataset.chosen] ? holder.dataset.chosen : "curl";
+  const choices = Object.keys(texts).map((name) => h("button", { type: "button", "aria-pressed": String(name === chosen), onclick: () => {
+    holder.dataset.chosen = name;
+    twins(now);
+    /** @type {any} */ (holder.querySelector('[aria-pressed="true"]')).focus();
+  } }, name));
+  holder.replaceChildren(h("div.row", { role: "group", "aria-label": "Request as" }, choices, copyButton("Copy", texts[chosen])), h("pre", { tabindex: "0", "aria-label": `Request as ${chosen}` }, h("code", {}, texts[chosen])));
+}
+
+async function submit(event) {
+  event.preventDefault();
+  clearTimeout(timer);
+  asked += 1;
+  changed();
+  clearTimeout(timer);
+  byId("submit").disabled = true;
+  try {
+    const job = await post("/v1/jobs", spec(), { "Idempotency-Key": key });
+    location.href = `${PAGES}jobs/${job.id}`;
+  } catch (error) {
+    byId("submit").disabled = false;
+    refused(error);
+    go(failed[0]?.control ?? { focus: byId("submit") });
+  }
+}
+
+function paste() {
+  const input = byId("pasted");
+  try {
+    const given = JSON.parse(input.value);
+    if (given === null || typeof given !== "object" || Array.isArray(given)) throw new SyntaxError("a spec is an object");
+    fill(given);
+    byId("pasted-error").textContent = "";
+    say("The form was filled.");
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    byId("pasted-error").textContent = `This is no JSON of a spec: ${error.message}`;
+    input.focus();
+  }
+}
+
+/** What the address asks for: a spec, a job's spec, a dataset. */
+async function wanted() {
+  const query = new URLSearchParams(location.search);
+  if (location.hash.startsWith("#spec=")) return JSON.parse(decodeURIComponent(location.hash.slice("#spec=".length)));
+  const job = query.get("from");
+  if (job) return lean(schema(), (await get(`/v1/jobs/${encodeURIComponent(job)}`)).spec, schema().$defs);
+  return query.has("dataset") ? { dataset: query.get("dataset") } : {};
+}
+
+function wire() {
+  const form = byId("form");
+  form.addEventListener("submit", submit);
+  form.addEventListener("input", (event) => event.target.id !== "pasted" && changed());
+  byId("paste").addEventListener("click", paste);
+  for (const button of form.querySelectorAll("[data-spec]")) button.addEventListener("click", () => fill(JSON.parse(button.dataset.spec)));
+  byId("submit").disabled = false;
+}
+
+async function start() {
+  try {
+    const [found, all] = await Promise.all([get("/v1/techniques"), get("/v1/datasets?limit=100")]);
+    catalog = found;
+    datasets = all.items;
+    fill(await wanted());
+    wire();
+  } catch (error) {
+    show(problemCard(error instanceof ApiError ? error.problem : { title: "The address holds no spec", detail: String(error) }));
+  }
+}
+
+addEventListener("hashchange", () => location.reload());
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  renew();
+  byId("submit").disabled = false;
+});
+start();
