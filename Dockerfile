@@ -18,6 +18,7 @@ COPY LICENSE README.md pyproject.toml constraints.txt ./
 COPY api ./api
 COPY cli ./cli
 COPY data ./data
+COPY holdout ./holdout
 COPY jobs ./jobs
 COPY migrations ./migrations
 COPY models ./models

@@ -1,10 +1,9 @@
-"""`holdout keys`: make, list and revoke keys; and whether the API may be opened to others without any."""
+"""Make, list and revoke keys; and whether the API may be opened to others without any."""
 
 import contextlib
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import structlog
 import typer
@@ -15,17 +14,9 @@ from store.keys import ApiKey, create_key, has_keys, list_keys, revoke_key
 from store.logs import configure_logs
 from store.settings import StoreSettings
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the API keys of HOLDOUT_DATABASE_URL, or of the home's database.")
-Home = Annotated[Path, typer.Option(envvar="HOLDOUT_HOME", help="Data folder, where HOLDOUT_DATABASE_URL names no database.")]
 
-
-@app.command()
-def create(
-    owner: Annotated[str, typer.Option(help="Whose jobs and datasets the key sees. `local` sees what was made without keys.")],
-    label: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
-    home: Home = Path(".holdout"),
-) -> None:
-    """Make a key and print it: it cannot be read again. From the first key on, the API asks for one (HOLDOUT_ACCESS=auto)."""
+def create(owner: str, label: str | None, home: Path) -> None:
+    """Make a key and print it."""
     with _keys(home) as database:
         try:
             made, key = create_key(database, owner, label)
@@ -35,8 +26,7 @@ def create(
         typer.echo(key)
 
 
-@app.command(name="list")
-def show(home: Home = Path(".holdout")) -> None:
+def show(home: Path) -> None:
     """List all keys, those revoked too."""
     with _keys(home) as database:
         for key in list_keys(database):
@@ -44,11 +34,8 @@ def show(home: Home = Path(".holdout")) -> None:
             typer.echo(f"{key.id}  {key.created_at:%Y-%m-%dT%H:%M:%SZ}  {until}  {key.owner}  {key.label or ''}".rstrip())
 
 
-@app.command()
-def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `holdout keys list` shows it.")], home: Home = Path(".holdout")
-) -> None:
-    """Revoke a key: within 2 s no API process takes it. Revoking the last one opens no door."""
+def revoke(key_id: str, home: Path) -> None:
+    """Revoke a key."""
     with _keys(home) as database:
         try:
             revoked = revoke_key(database, key_id)

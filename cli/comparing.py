@@ -1,0 +1,109 @@
+"""`holdout compare`: what differs between jobs, and what came of it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from cli.remote import USAGE, Json, Key, Url, fail, print_json, service
+from cli.showing import print_table, shown, shown_seconds, shown_spread
+from holdout import Job, Record
+
+_ABSENT = object()
+
+
+def compare(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB JOB...", help="Ids of two jobs or more.")],
+    *,
+    json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show jobs side by side: best validation loss with its epoch, gap, and only those fields of their specs that differ."""
+    if len(jobs) < 2:
+        fail("one job has nothing to be compared with", do="name two or more", code=USAGE)
+    with service(url, key, about=f"job among {', '.join(jobs)}") as client:
+        found = [client.jobs.get(job) for job in jobs]
+        figures = [_figures(client.jobs.fits(job.id)) for job in found]
+    different = differences([job["spec"] for job in found])
+    if json:
+        facts = [
+            {"id": job.id, "name": job.name, "status": job.status, "running_seconds": job["running_seconds"], **one}
+            for job, one in zip(found, figures, strict=True)
+        ]
+        print_json({"jobs": facts, "differences": different})
+        return
+    print_table(("", *(job.name or job.id for job in found)), [*_rows(found, figures), *_differing(different)])
+
+
+def differences(specs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Give the JSON pointers of fields in which specs differ, with each spec's value; None where one has no such field."""
+    flat = [dict(_flattened(spec)) for spec in specs]
+    pointers = dict.fromkeys(pointer for one in flat for pointer in one)
+    values = {pointer: [one.get(pointer, _ABSENT) for one in flat] for pointer in pointers}
+    return {
+        pointer: [None if one is _ABSENT else one for one in found]
+        for pointer, found in values.items()
+        if pointer != "/name" and any(type(one) is not type(found[0]) or one != found[0] for one in found)
+    }
+
+
+def _flattened(value: Any, pointer: str = "") -> list[tuple[str, Any]]:
+    """List a spec's leaves; a list is one."""
+    if isinstance(value, dict) and value:
+        parts = [(f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}", inner) for name, inner in value.items()]
+        return [leaf for inner_pointer, inner in parts for leaf in _flattened(inner, inner_pointer)]
+    return [(pointer, value)]
+
+
+def _figures(fits: Sequence[Record]) -> dict[str, list[Any]]:
+    """Give what each fit that has epochs came to."""
+    known = [fit for fit in fits if fit["best"]]
+    return {
+        "best_val_loss": [fit.best.get("val_loss") for fit in known],
+        "best_epoch": [fit.best_epoch for fit in known],
+        "gap_at_best": [fit.best.get("generalization_gap") for fit in known],
+        "last_gap": [(fit["last"] or {}).get("generalization_gap") for fit in known],
+        "num_parameters": [fit.num_parameters for fit in known],
+    }
+
+
+def _rows(jobs: Sequence[Job], figures: Sequence[dict[str, list[Any]]]) -> list[tuple[Any, ...]]:
+    means = [sum(known) / len(known) if (known := _known(one["best_val_loss"])) else float("inf") for one in figures]
+    best = [_spread(one["best_val_loss"]) for one in figures]
+    best = [
+        f"{text} @ {_epochs(one['best_epoch'])}{' (lowest)' if mean == min(means) else ''}" if text else ""
+        for text, one, mean in zip(best, figures, means, strict=True)
+    ]
+    return [
+        ("id", *(job.id for job in jobs)),
+        ("status", *(job.status for job in jobs)),
+        ("best validation loss", *best),
+        ("gap at best", *(_spread(one["gap_at_best"]) for one in figures)),
+        ("gap at last epoch", *(_spread(one["last_gap"]) for one in figures)),
+        ("parameters", *(_span(one["num_parameters"]) for one in figures)),
+        ("trained for", *(shown_seconds(job["running_seconds"]) for job in jobs)),
+    ]
+
+
+def _differing(different: dict[str, list[Any]]) -> list[tuple[Any, ...]]:
+    return [(pointer, *("none" if value is None else shown(value) for value in values)) for pointer, values in different.items()]
+
+
+def _known(values: Sequence[Any]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _spread(values: Sequence[Any]) -> str:
+    return shown_spread(_known(values))
+
+
+def _epochs(epochs: Sequence[int]) -> str:
+    return f"epoch {_span(epochs)}"
+
+
+def _span(values: Sequence[int]) -> str:
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"

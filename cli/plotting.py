@@ -1,0 +1,53 @@
+"""Curves as text: train and validation by epoch, in characters that need no colour."""
+
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+
+from holdout import FitCurve
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "loss": ("train_loss", "val_loss"),
+    "accuracy": ("train_accuracy", "val_accuracy"),
+    "rmse": ("train_rmse", "val_rmse"),
+    "r2": ("train_r2", "val_r2"),
+    "gap": ("generalization_gap",),
+    "objective": ("objective",),
+    "learning_rate": ("learning_rate",),
+}
+_SIGNS = {"train": "▚", "val": "."}
+_HEIGHT, _WIDTH, _PIPED_WIDTH = 18, 100, 80
+
+
+def can_plot() -> bool:
+    """Tell whether plotext is installed."""
+    try:
+        import plotext  # noqa: F401, PLC0415  it is optional, and takes a third of a second
+    except ImportError:
+        return False
+    return True
+
+
+def plot(curve: FitCurve, metric: str) -> str:
+    """Draw a fit's metric; plain text. Epochs without a value are left out."""
+    import plotext  # noqa: PLC0415  as above
+
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _PIPED_WIDTH, _HEIGHT)
+    drawn = []
+    for name in METRICS[metric]:
+        epochs, values = _points(curve.epoch, curve[name])
+        if epochs:
+            sign = _SIGNS["val" if name.startswith("val") else "train"]
+            figure.draw(figure.signal(epochs, values, marker="hd" if sign == "▚" else sign).lines())
+            drawn.append(f"{name} {sign}")
+    if not drawn:
+        return f"fit {curve.number} ({curve.label}) has no {metric} yet"
+    return f"fit {curve.number}, {curve.label}: {'  '.join(drawn)}\n{plotext.uncolorize(figure.build())}"
+
+
+def _points(epochs: Sequence[int], values: Sequence[float | None]) -> tuple[list[int], list[float]]:
+    known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None and math.isfinite(value)]
+    return [epoch for epoch, _ in known], [value for _, value in known]

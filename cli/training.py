@@ -1,0 +1,119 @@
+"""`holdout train` and `holdout watch`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.remote import EXIT_CODES, USAGE, JobId, Json, Key, Url, fail, print_json, service
+from cli.showing import print_table, shown_seconds
+from cli.spec_files import SpecUnreadable, read_spec, with_settings
+from cli.watching import duration, watch_job
+from holdout import Job, Record
+
+Timeout = Annotated[
+    float | None, typer.Option(parser=duration, metavar="TIME", help="How long to watch at most: 90s, 5m, 2h. The job goes on.")
+]
+
+
+def train(
+    spec: Annotated[
+        str | None, typer.Argument(metavar="[SPEC]", help="File of YAML or JSON; - is stdin. Not needed with --dataset.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field: optimizer.learning_rate=0.01. May be repeated.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset to train on: the spec's `dataset`.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the job.")] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch/--detach", "-w/-d", help="Watch it to its end, or print its id and leave.")] = True,
+    timeout: Timeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what the job would be, and create nothing.")] = False,
+    json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Submit a job and watch it. Ctrl-C leaves it running."""
+    body = _body(spec, settings or [], {"dataset": dataset, "name": name})
+    with service(url, key) as client:
+        if dry_run:
+            preview = client.jobs.preview(body)
+            print_json(preview.to_dict()) if json else _print_preview(preview)
+            return
+        job = client.submit(body)
+        for warning in job.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        if watch:
+            typer.echo(f"submitted {job.id}", err=True)
+            watch_job(client, job, timeout=timeout, as_json=json)
+        else:
+            _print_created(job, as_json=json)
+
+
+train.__doc__ = f"{train.__doc__}\n\n{EXIT_CODES}"
+
+
+def watch(job: JobId, timeout: Timeout = None, *, json: Json = False, url: Url = None, key: Key = None) -> None:
+    """Watch a job to its end. Ctrl-C leaves it running."""
+    with service(url, key, about=f"job {job}") as client:
+        watch_job(client, client.jobs.get(job), timeout=timeout, as_json=json)
+
+
+watch.__doc__ = f"{watch.__doc__}\n\n{EXIT_CODES}"
+
+
+def _body(source: str | None, settings: list[str], given: dict[str, str | None]) -> dict[str, Any]:
+    try:
+        body = with_settings(read_spec(source), settings)
+    except SpecUnreadable as error:
+        fail(str(error), code=USAGE)
+    except OSError as error:
+        fail(f"{source} cannot be read", why=error.strerror or str(error), code=USAGE)
+    body |= {name: value for name, value in given.items() if value is not None}
+    if not body:
+        fail("there is nothing to train", do="name a spec's file, or --dataset digits", code=USAGE)
+    return body
+
+
+def _print_created(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job.to_dict())
+    else:
+        typer.echo(job.id)
+
+
+def _print_preview(preview: Record) -> None:
+    """Print layers, fits and warnings of what would be a job."""
+    layers = [(layer.name, layer.kind, " x ".join(map(str, layer.output_shape)), layer.num_parameters) for layer in preview.layers]
+    print_table(("layer", "kind", "output", "parameters"), layers, title=f"network: {preview.num_parameters} parameters")
+    typer.echo()
+    parts = ("train", "val", "test")
+    fits = [
+        (fit.number, fit.label, *(fit.num_rows.get(part) for part in parts), fit.steps_per_epoch, fit.steps_planned) for fit in preview.fits
+    ]
+    print_table(("fit", "label", *parts, "steps per epoch", "steps"), fits, title=f"fits: {preview.num_fits} at most, first round")
+    if preview["estimate"] is not None:
+        typer.echo(f"\nabout {shown_seconds(preview.estimate.seconds)} with {preview.estimate.workers} workers")
+    for warning in preview.warnings:
+        typer.echo(f"warning: {warning}")
+
+
+def show_job(job: Job) -> None:
+    """Print what a job is, for people."""
+    facts = {
+        "id": job.id,
+        "name": job.name,
+        "status": job.status,
+        "phase": job.phase,
+        "progress": f"{job.progress:.0%}",
+        "dataset": job.dataset,
+        "plan": job.plan,
+        "fits": ", ".join(f"{count} {status}" for status, count in job["fit_counts"].items() if count),
+        "created": job["created_at"],
+        "trained for": shown_seconds(job["running_seconds"]),
+        "conclusion": (job["result"] or {}).get("sentence"),
+        "failure": None if job["failure"] is None else f"{job['failure']['kind']}: {job['failure']['detail']}",
+        "continues": job["continues"],
+    }
+    print_table(("field", "value"), [(name, value) for name, value in facts.items() if value])
+    for warning in job.warnings:
+        typer.echo(f"warning: {warning}")

@@ -1,0 +1,175 @@
+"""`client.jobs`: each method is an operation of `holdout/operations.py`, and says what it takes. `holdout/async_jobs.py` has its twin."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from holdout import operations
+from holdout.curves import Curves
+from holdout.events import Event, followed
+from holdout.job import Job, ModelFormat
+from holdout.records import Page, Record
+from holdout.requests import called
+from holdout.wire import Wire
+
+Spec = Mapping[str, Any]
+Instant = dt.datetime | str
+Statuses = str | Sequence[str]
+Order = Literal["created_at", "-created_at"]
+PictureKind = Literal["png", "svg"]
+
+
+class Jobs:
+    """The jobs of a service."""
+
+    def __init__(self, wire: Wire) -> None:
+        """Ask over this wire."""
+        self._wire = wire
+
+    def submit(self, spec: Spec | None = None, /, *, idempotency_key: str | None = None, **fields: Any) -> Job:
+        """Submit a job: a spec, fields of one, or both, where fields take the place of the spec's. Only `dataset` is required.
+
+        Raises:
+            UnprocessableEntityError: the spec is refused; `errors` points at what is wrong.
+            RateLimitError: too many jobs wait.
+        """
+        return self._job(self._wire.run(operations.submitted(spec, fields, idempotency_key)))
+
+    create = submit
+
+    def preview(self, spec: Spec | None = None, /, **fields: Any) -> Record:
+        """Ask what a job would be, creating nothing: defaults, divisions, layers, fits, steps, warnings."""
+        return self._wire.run(operations.previewed(spec, fields))
+
+    def get(self, job_id: str) -> Job:
+        """Read a job."""
+        return self._job(self._wire.run(operations.asked(called("GET", "jobs", job_id))))
+
+    def list(
+        self,
+        *,
+        status: Statuses | None = None,
+        plan: str | None = None,
+        dataset: str | None = None,
+        name: str | None = None,
+        created_after: Instant | None = None,
+        created_before: Instant | None = None,
+        metadata: Mapping[str, str] | None = None,
+        sort: Order = "-created_at",
+        fields: Sequence[str] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Iterator[Job]:
+        """Give jobs, newest first, page after page of `limit` as they are come to. `name` is a part of the name."""
+        query: dict[str, Any] = {
+            "status": status,
+            "plan": plan,
+            "dataset": dataset,
+            "name": name,
+            "created_after": created_after,
+            "created_before": created_before,
+        }
+        query |= {"metadata": metadata, "sort": sort, "fields": fields, "limit": limit, "cursor": cursor}
+        return map(self._job, self._wire.iterate(operations.paged("jobs", operations.job_query(query))))
+
+    def page(self, **query: Any) -> Page[Job]:
+        """Read one page; takes what `list` takes."""
+        found = self._wire.run(operations.page("jobs", operations.job_query(query)))
+        return Page(items=[self._job(one) for one in found.items], next_cursor=found.next_cursor, has_more=found.has_more)
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        on_update: Callable[[Job], Any] | None = None,
+    ) -> Job:
+        """Wait until a job has succeeded. See `Job.wait`."""
+        return self._job({"id": job_id}).wait(timeout, poll_interval=poll_interval, on_update=on_update)
+
+    def until_ended(
+        self, job_id: str, *, timeout: float | None, poll_interval: float | None, tell: Callable[[dict[str, Any]], Any] | None
+    ) -> tuple[dict[str, Any], bool]:
+        """Wait for a job's end, whichever it is; give its fields, and whether it came in time."""
+        return self._wire.run(operations.waited(job_id, timeout, poll_interval, tell))
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job within an epoch; what it has come to is kept."""
+        return self._job(self._wire.run(operations.ordered(job_id, "cancel")))
+
+    def pause(self, job_id: str) -> Job:
+        """Let a job stand within an epoch."""
+        return self._job(self._wire.run(operations.ordered(job_id, "pause")))
+
+    def resume(self, job_id: str) -> Job:
+        """Let a paused job go on."""
+        return self._job(self._wire.run(operations.ordered(job_id, "resume")))
+
+    def extend(self, job_id: str, max_epochs: int, *, idempotency_key: str | None = None, **fields: Any) -> Job:
+        """Make a new job that goes on where this one ended, to so many epochs in all; `time_limit_seconds` may be given anew."""
+        return self._job(self._wire.run(operations.extended(job_id, {"max_epochs": max_epochs, **fields}, idempotency_key)))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with all that it left."""
+        self._wire.run(operations.done(called("DELETE", "jobs", job_id)))
+
+    def fits(self, job_id: str) -> Sequence[Record]:
+        """Read a job's fits."""
+        return self._wire.run(operations.listed(called("GET", "jobs", job_id, "fits")))
+
+    def result(self, job_id: str) -> Record:
+        """Read what a job concluded.
+
+        Raises:
+            ConflictError: it has no result.
+        """
+        return self._wire.run(operations.recorded(called("GET", "jobs", job_id, "result")))
+
+    def curves(
+        self,
+        job_id: str,
+        *,
+        fits: Sequence[int] | None = None,
+        after_version: int | None = None,
+        max_points: int | None = None,
+        smoothing: float | None = None,
+    ) -> Curves:
+        """Read curves: of all fits or those numbered so, whole or what is new after a version."""
+        query = {"after_version": after_version, "max_points": max_points, "smoothing": smoothing}
+        return self._wire.run(operations.read_curves(job_id, fits, **query))
+
+    def curves_csv(self, job_id: str, path: str | Path | None = None) -> bytes | Path:
+        """Download every epoch's figures as CSV: to a file or into a folder, of which the path is given, or else as bytes."""
+        return self._wire.run(
+            operations.received(called("GET", "jobs", job_id, "curves.csv", save_to=None if path is None else Path(path)))
+        )
+
+    def events(self, job_id: str, after_version: int = 0) -> Iterator[Event]:
+        """Follow a job until it has ended, by a stream that is taken up where it breaks off, or by polling where there is none."""
+        return self._wire.iterate(followed(job_id, after_version))
+
+    def model(
+        self,
+        job_id: str,
+        path: str | Path | None = None,
+        *,
+        format: ModelFormat = "safetensors",  # noqa: A002  the API's word
+        fit: int | None = None,
+    ) -> bytes | Path:
+        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes."""
+        call = operations.model_call(job_id, format, fit, path)
+        return self._wire.run(operations.received(call))
+
+    def report(self, job_id: str, path: str | Path | None = None, *, kind: PictureKind | None = None) -> bytes | Path:
+        """Download the picture of what a job came to, as its file's name says: png or svg."""
+        call = operations.report_call(job_id, kind, path)
+        return self._wire.run(operations.received(call))
+
+    def predict(self, job_id: str, rows: Any, *, fit: int | None = None, members: bool = False) -> Record:
+        """Let a job's model answer for raw rows."""
+        return self._wire.run(operations.predicted(job_id, rows, fit=fit, members=members or None))
+
+    def _job(self, fields: Mapping[str, Any]) -> Job:
+        return Job(fields, self)

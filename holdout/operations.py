@@ -1,0 +1,195 @@
+"""What can be asked of jobs and datasets, as steps that both clients do. Results are plain JSON objects; clients wrap them."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from holdout.curves import Curves
+from holdout.errors import APIConnectionError, InternalServerError
+from holdout.events import unless
+from holdout.records import Page, Record
+from holdout.requests import Answer, Ask, Call, File, Give, Pause, Steps, Tell, as_json, called
+from holdout.retries import Patience
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+Fields = dict[str, Any]
+_ALL_POINTS = 100_000
+_FIRST_POLL_SECONDS = 0.1
+_POLL_SECONDS = 1.0
+_UPLOAD_SECONDS = 1800.0
+"""A large file is read before its upload is answered."""
+
+
+def asked(call: Call) -> Steps[Fields]:
+    """Ask for a JSON object."""
+    answer: Answer = yield Ask(call)
+    found: Fields = answer.json()
+    return found
+
+
+def recorded(call: Call) -> Steps[Record]:
+    """Ask for a JSON object, with attributes."""
+    return Record((yield from asked(call)))
+
+
+def listed(call: Call) -> Steps[list[Record]]:
+    """Ask for the items of a list that has no pages."""
+    found = yield from asked(call)
+    return [Record(one) for one in found["items"]]
+
+
+def done(call: Call) -> Steps[None]:
+    """Ask for something that is answered without a body."""
+    yield Ask(call)
+
+
+def submitted(spec: Mapping[str, Any] | None, fields: Mapping[str, Any], key: str | None) -> Steps[Fields]:
+    """Submit a job, once however often it is sent."""
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    return (yield from asked(called("POST", "jobs", body={**(spec or {}), **fields}, headers=headers)))
+
+
+def previewed(spec: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> Steps[Record]:
+    """Ask what a job would be."""
+    return (yield from recorded(called("POST", "previews", body={**(spec or {}), **fields})))
+
+
+def ordered(job_id: str, order: str) -> Steps[Fields]:
+    """Cancel, pause or resume."""
+    return (yield from asked(called("POST", "jobs", job_id, order)))
+
+
+def extended(job_id: str, body: Mapping[str, Any], key: str | None) -> Steps[Fields]:
+    """Make a job that goes on, once however often it is sent."""
+    headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+    return (yield from asked(called("POST", "jobs", job_id, "extend", body=body, headers=headers)))
+
+
+def job_query(filters: Mapping[str, Any]) -> Fields:
+    """Write filters as the API's query: metadata is a parameter for each key, fields are joined."""
+    query = dict(filters)
+    metadata = query.pop("metadata", None) or {}
+    wanted = query.pop("fields", None)
+    return {
+        **query,
+        "fields": ",".join(dict.fromkeys(("id", *wanted))) if wanted else None,
+        **{f"metadata.{name}": value for name, value in metadata.items()},
+    }
+
+
+def page(kind: str, query: Mapping[str, Any]) -> Steps[Page[Fields]]:
+    """Read a page of jobs or datasets."""
+    found = yield from asked(called("GET", kind, query=query))
+    return Page(items=found["items"], next_cursor=found["next_cursor"], has_more=found["has_more"])
+
+
+def paged(kind: str, query: Mapping[str, Any]) -> Steps[None]:
+    """Give the items of all pages, a page being read when it is come to."""
+    cursor = query.get("cursor")
+    while True:
+        found = yield from page(kind, {**query, "cursor": cursor})
+        for one in found.items:
+            yield Give(one)
+        cursor = found.next_cursor
+        if cursor is None:
+            return
+
+
+def waited(job_id: str, timeout: float | None, poll: float | None, tell: Callable[[Fields], Any] | None) -> Steps[tuple[Fields, bool]]:
+    """Wait for a job's end; give it, and whether it came in time. Each change that is seen is told.
+
+    It is asked soon at first, then as often as the service's `Retry-After` says; the answer is 304 while nothing has changed.
+    """
+    give_up_at = None if timeout is None else time.monotonic() + timeout
+    patience, etag, job, pause = Patience(), None, dict[str, Any](), _FIRST_POLL_SECONDS
+    while True:
+        pace = _POLL_SECONDS
+        try:
+            answer: Answer = yield Ask(called("GET", "jobs", job_id, headers=unless(etag)))
+        except (APIConnectionError, InternalServerError) as error:
+            if not job:
+                raise
+            pace = pause = patience.pause(error)
+        else:
+            patience.reached()
+            pace = answer.retry_after or pace
+            if answer.status != 304:
+                job, etag = answer.json(), answer.headers.get("etag")
+                if tell is not None:
+                    yield Tell(tell, job)
+            if job["status"] in ENDED:
+                return job, True
+        remaining = float("inf") if give_up_at is None else give_up_at - time.monotonic()
+        if remaining <= 0:
+            return job, False
+        yield Pause(min(remaining, min(pause, pace) if poll is None else poll))
+        pause *= 1.5
+
+
+def read_curves(job_id: str, fits: Sequence[int] | None, **query: Any) -> Steps[Curves]:
+    """Read curves; all their points unless `max_points` asks for fewer."""
+    numbers = None if fits is None else ",".join(str(number) for number in fits)
+    query["max_points"] = query["max_points"] or _ALL_POINTS
+    return Curves(job_id, (yield from asked(called("GET", "jobs", job_id, "curves", query={"fits": numbers, **query}))))
+
+
+def predicted(job_id: str, rows: Any, **query: Any) -> Steps[Record]:
+    """Let the model answer for rows."""
+    return (yield from recorded(called("POST", "jobs", job_id, "predictions", query=query, body={"rows": as_rows(rows)})))
+
+
+def as_rows(rows: Any) -> list[Any]:
+    """Take rows as lists of objects or values, or from a frame of pandas; NaN there is a missing value."""
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        return [{name: None if value != value else value for name, value in row.items()} for row in rows.to_dict("records")]  # noqa: PLR0124  only NaN differs from itself
+    return rows.tolist() if hasattr(rows, "tolist") else list(rows)
+
+
+def received(call: Call) -> Steps[bytes | Path]:
+    """Read a file: into memory, or to where the request says."""
+    answer: Answer = yield Ask(call)
+    return answer.content if answer.saved_to is None else answer.saved_to
+
+
+def model_call(job_id: str, kind: str, fit: int | None, path: str | Path | None) -> Call:
+    """Ask for kept weights."""
+    return called("GET", "jobs", job_id, "model", query={"format": kind, "fit": fit}, save_to=None if path is None else Path(path))
+
+
+def report_call(job_id: str, kind: str | None, path: str | Path | None) -> Call:
+    """Ask for a picture, of the kind that its file's name says.
+
+    Raises:
+        ValueError: it is neither png nor svg.
+    """
+    found = kind or ("" if path is None else Path(path).suffix.lstrip(".").lower()) or "png"
+    if found not in {"png", "svg"}:
+        raise ValueError(f"a report is a png or an svg, not {found!r}")
+    return called("GET", "jobs", job_id, f"report.{found}", save_to=None if path is None else Path(path))
+
+
+def uploaded(source: Any, schema: Mapping[str, Any], file_name: str | None) -> Steps[Record]:
+    """Upload a file with its schema. Equal content under an equal schema is one dataset, so it may be sent again."""
+    call = Call(
+        method="POST",
+        path="/v1/datasets",
+        file=_source(source, file_name),
+        form={"schema": as_json(schema).decode()},
+        timeout=_UPLOAD_SECONDS,
+    )
+    return (yield from recorded(call))
+
+
+def _source(source: Any, file_name: str | None) -> File:
+    """Take a path, bytes, an open file or a frame of pandas."""
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return File(name=file_name or path.name, content=path)
+    if hasattr(source, "to_csv"):
+        return File(name=file_name or "frame.csv", content=source.to_csv(index=False).encode())
+    content = source if isinstance(source, bytes) else source.read()
+    if file_name is None:
+        raise ValueError("bytes have no name: give file_name, whose ending tells what they are")
+    return File(name=file_name, content=content)
