@@ -92,6 +92,24 @@ def test_the_commands_of_the_quick_start_end_with_a_picture_and_a_model(service:
     _left(quick)
 
 
+def test_the_command_line_of_the_quick_start_ends_with_a_picture_predictions_and_a_model(service: Service, quick: Path) -> None:
+    script = "".join(_blocks("bash")[:1] + _blocks("sh"))
+    done = _run(["bash", "-euo", "pipefail", "-c", script], service, quick)
+    assert done.returncode == 0, done.stderr
+    _left(quick)
+    assert len((quick / "predictions.csv").read_text().splitlines()) == 151
+
+
+def test_the_python_of_the_quick_start_ends_with_a_picture_and_a_model(service: Service, quick: Path) -> None:
+    _run(["bash", "-euo", "pipefail", "-c", _blocks("bash")[0]], service, quick)
+    [program] = _blocks("python")
+    done = _run([sys.executable, "-c", program], service, quick)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert NUMBER.sub("#", done.stdout.splitlines()[0]) == NUMBER.sub("#", _said())
+    assert "setosa" in done.stdout.splitlines()[-1]
+    _left(quick)
+
+
 def _rows(text: str) -> list[list[str]]:
     return [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
 
