@@ -15,7 +15,12 @@ from holdout import Client
 
 _FOLDER = Path(__file__).parent
 _LOOKS = {"light": ("light", 1280, 1000), "dark": ("dark", 1280, 1000), "phone": ("light", 360, 1400)}
-_DIGITS = {"dataset": "digits", "seed": 0, "network": {"name": "mlp", "hidden_units": [64]}, "split": {"name": "holdout", "test_fraction": 0.2}}
+_DIGITS = {
+    "dataset": "digits",
+    "seed": 0,
+    "network": {"name": "mlp", "hidden_units": [64]},
+    "split": {"name": "holdout", "test_fraction": 0.2},
+}
 _JOBS = {
     "optimizers": {
         "name": "which optimizer?",
@@ -37,7 +42,12 @@ _JOBS = {
         "split": {"name": "holdout", "val_fraction": 0.9},
         "plan": {"name": "bias_variance", "resamples": 8, "axis": {"/network/hidden_units": {"values": [[1], [4], [32], [128]]}}},
     },
-    "sgd": {**_DIGITS, "name": "digits, gradient descent", "optimizer": {"name": "sgd", "learning_rate": 0.1}, "training": {"max_epochs": 40}},
+    "sgd": {
+        **_DIGITS,
+        "name": "digits, gradient descent",
+        "optimizer": {"name": "sgd", "learning_rate": 0.1},
+        "training": {"max_epochs": 40},
+    },
     "adam": {**_DIGITS, "name": "digits, Adam", "optimizer": {"name": "adam", "learning_rate": 0.003}, "training": {"max_epochs": 40}},
 }
 
