@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import String, bindparam, select
+from sqlalchemy import Integer, String, bindparam, case, or_, select
 
 from store.engine import Database
 from store.errors import NotFound
@@ -37,6 +37,17 @@ _ROWS = (
 )
 _OF_FITS = _EPOCHS.c.fit_number.in_(bindparam("numbers", expanding=True))
 _LATER = _EPOCHS.c.version > bindparam("after_version")
+_MOST = bindparam("max_points", type_=Integer)
+_STEP = case((FitRow.last_epoch + 1 >= _MOST, (FitRow.last_epoch + 1) // _MOST), else_=1)
+_THINNED = _ROWS.join(FitRow, (FitRow.job_id == _EPOCHS.c.job_id) & (FitRow.number == _EPOCHS.c.fit_number)).where(
+    or_(
+        FitRow.best_epoch.is_(None),
+        _EPOCHS.c.epoch % _STEP == 0,
+        _EPOCHS.c.epoch == FitRow.best_epoch,
+        _EPOCHS.c.epoch == FitRow.last_epoch,
+    )
+)
+"""Of a fit whose best epoch is known, every so many epochs, the best and the last: the database leaves out what nobody will draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +68,16 @@ class Curves:
 
     version: int
     fits: list[FitCurve]
+    is_thinned: bool = False
 
 
-def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, after_version: int | None = None) -> Curves:
+def curves(
+    db: Database, job_id: str, *, fits: Sequence[int] | None = None, after_version: int | None = None, max_points: int | None = None
+) -> Curves:
     """Read the curves of a job's fits: all, or those numbered in `fits`; all rows, or those written after a version.
+
+    With `max_points`, and if all rows are asked for, at least so many of each ended fit that has them, evenly, with the first, the last and the best; fewer than twice as
+    many and three.
 
     The generalization gap is derived here, val_loss - train_loss, to the last bit.
 
@@ -78,13 +95,21 @@ def curves(db: Database, job_id: str, *, fits: Sequence[int] | None = None, afte
         if missing:
             raise NotFound(f"{job_id} fit {min(missing)}")
         query, values = _ROWS, dict[str, Any](job_id=job_id)
+        is_thinned = after_version is None and max_points is not None and any(_is_longer(fit, 2 * max_points) for fit in wanted)
+        if is_thinned:
+            query, values["max_points"] = _THINNED, max_points
         if fits is not None:
             query, values["numbers"] = query.where(_OF_FITS), list(fits)
         if after_version is not None:
             query, values["after_version"] = query.where(_LATER), after_version
         rows = connection.execute(query, values).all()
     parts = {number: [list(column) for column in zip(*points, strict=True)] for number, points in groupby(rows, key=itemgetter(0))}
-    return Curves(version=version, fits=[_curve(fit, parts.get(fit.number, ())) for fit in wanted])
+    return Curves(version=version, fits=[_curve(fit, parts.get(fit.number, ())) for fit in wanted], is_thinned=is_thinned)
+
+
+def _is_longer(fit: Any, epochs: int) -> bool:
+    """Tell whether rows of a fit can be left out unread."""
+    return fit.best_epoch is not None and fit.last_epoch is not None and fit.last_epoch + 1 >= epochs
 
 
 def _curve(fit: Any, part: Sequence[list[Any]]) -> FitCurve:

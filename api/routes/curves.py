@@ -192,7 +192,9 @@ async def _answer(asked: _Asked, resources: Resources, if_none_match: str | None
 
 
 def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
-    found = curves(db, asked.job_id, fits=asked.fits, after_version=asked.after_version)
+    # An average is over all epochs, and files have all of them.
+    most_read = asked.max_points or _POINTS if asked.kind == _JSON and asked.smoothing == 0 else None
+    found = curves(db, asked.job_id, fits=asked.fits, after_version=asked.after_version, max_points=most_read)
     if asked.kind == _CSV:
         return found.version, as_csv(found).encode()
     if asked.kind == _PARQUET:
@@ -204,7 +206,7 @@ def _made(asked: _Asked, db: Database) -> tuple[int, bytes]:
     whole = curves(db, asked.job_id, fits=asked.fits).fits if is_tail else found.fits
     most = asked.max_points or max(3, min(_POINTS, _POINTS_OF_ALL // max(1, len(found.fits))))
     shown = [_shown(curve, full, most, asked) for curve, full in zip(found.fits, whole, strict=True)]
-    is_sampled = any(len(one["epoch"]) < len(curve.epoch) for one, curve in zip(shown, found.fits, strict=True))
+    is_sampled = found.is_thinned or any(len(one["epoch"]) < len(curve.epoch) for one, curve in zip(shown, found.fits, strict=True))
     # Straight to bytes: the columns come from a typed table, and a thousand numbers are not looked at one by one.
     return found.version, to_json({"fits": shown, "version": found.version, "sampled": is_sampled}, inf_nan_mode="null")
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from jobs.states import JobStatus
 from store.artifacts import Artifacts
 from store.commits import Finish, commit
 from store.engine import Database
-from store.epochs import FitCurve
+from store.epochs import FitCurve, curves
 from store.jobs import get_job
 from store.tables import EventRow, JobRow
 from store.workers import beat
@@ -61,6 +62,24 @@ def test_smoothing_is_the_bias_corrected_average_and_leaves_raw_values(client: S
     version = client.get(f"/v1/jobs/{job_id}").json()["version"]
     tail = client.get(f"/v1/jobs/{job_id}/curves?smoothing={BETA}&after_version={version - 1}").json()["fits"][0]
     assert tail["smoothed"]["train_loss"] == pytest.approx(expected[-1:])
+
+
+@pytest.mark.parametrize(("epochs", "max_points"), [(1000, 10), (100, 50), (100, 51), (99, 3), (30, 100)])
+def test_what_the_database_leaves_out_nobody_would_have_seen(db: Database, client: StrictClient, epochs: int, max_points: int) -> None:
+    """Of a long curve only so many rows are read; the first, the last and the best are among them, evenly, and no fewer are given."""
+    job_id = a_succeeded_job(db, epochs=epochs)
+    [read] = curves(db, job_id, max_points=max_points).fits
+    assert min(epochs + 1, max_points) <= len(read.epoch) <= max(2 * max_points + 3, epochs + 1 if epochs + 1 < 2 * max_points else 0)
+    answer = client.get(f"/v1/jobs/{job_id}/curves?max_points={max_points}").json()
+    [shown], [whole] = answer["fits"], curves(db, job_id).fits
+    assert {0, 1, epochs} <= set(shown["epoch"])
+    assert min(epochs + 1, max_points - 1) <= len(shown["epoch"]) <= max_points  # the best may be one of the even ones
+    assert answer["sampled"] is (epochs + 1 > max_points)
+    assert shown["val_loss"] == [whole.columns["val_loss"][epoch] for epoch in shown["epoch"]]
+    widest = max(after - before for before, after in pairwise(shown["epoch"]))
+    assert widest <= 3 * (epochs + 1) / max_points + 1
+    smoothed = client.get(f"/v1/jobs/{job_id}/curves?max_points={max_points}&smoothing=0.5").json()["fits"][0]
+    assert abs(len(smoothed["epoch"]) - len(shown["epoch"])) <= 1
 
 
 def test_columns_asked_for_are_those_given_and_the_same(client: StrictClient, db: Database) -> None:

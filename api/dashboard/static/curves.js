@@ -8,6 +8,8 @@ import { number } from "./format.js";
 import { smooth, spread } from "./smoothing.js";
 
 const FEW = 8;
+/** Points of all curves together: more than these are no finer on any screen. */
+const POINTS = 20_000;
 const LABELS = { loss: "loss", accuracy: "accuracy", rmse: "RMSE", r2: "R²", objective: "objective", learning_rate: "learning rate" };
 const SINGLE = new Set(["objective", "learning_rate"]);
 
@@ -22,10 +24,10 @@ export class CurveData {
   }
 
   /** Read columns of fits: all of them anew where others are asked for than before, else what was written since. */
-  async read(columns, { isFull = false } = {}) {
+  async read(columns, { isFull = false, count = 1 } = {}) {
     const wanted = columns.join(",");
     const isNew = this.version === null || this.asked !== `${wanted}/${isFull}`;
-    const points = isFull ? "&max_points=100000" : "";
+    const points = `&max_points=${isFull ? 100_000 : Math.max(100, Math.min(1000, Math.round(POINTS / Math.max(1, count))))}`;
     const answer = await get(`/v1/jobs/${this.jobId}/curves?columns=${wanted}${isNew ? points : `&after_version=${this.version}&max_points=100000`}`);
     if (isNew) this.fits = new Map();
     this.asked = `${wanted}/${isFull}`;
@@ -96,7 +98,7 @@ export class CurvesCard {
     const columns = this.columns();
     const count = Math.max(1, fits.length);
     if (count > FEW) this.state.x = "epoch";
-    await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time" })));
+    await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time", count })));
     if (asked !== this.asking) return;
     this.drawControls(metrics, count, sources);
     this.draw(sources, columns);

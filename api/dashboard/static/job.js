@@ -91,7 +91,7 @@ function drawHead() {
   const held = document.activeElement?.id;
   part("head").replaceChildren(
     h("div.head", {}, h("h1", {}, name), h("div.row.no-print", {}, h("a.button", { href: `${PAGES}new?from=${ID}` }, "Run again with changes"), h("a.button", { href: `${PAGES}compare?jobs=${ID}` }, "Compare"), orders, copyButton("Copy link", () => location.href))),
-    h("div.row", {}, h(`span.status.${job.status}`, { id: "status" }, h("span", { "aria-hidden": "true" }, `${icon(job.status)} `), job.status), isActive ? h("progress", { max: 1, value: job.progress, "aria-label": "Progress" }) : null, isActive ? h("span", {}, `${Math.floor(100 * job.progress)} %${left()}`) : h("span.faint", {}, `trained for ${duration(job.running_seconds)}`), h("span.faint", {}, job.phase), old ?? h("span", { id: "badge", class: "badge" }, "…")),
+    h("div.row", {}, h(`span.status.${job.status}`, { id: "status" }, h("span", { "aria-hidden": "true" }, `${icon(job.status)} `), job.status), isActive ? h("progress", { max: 1, value: job.progress, "aria-label": "Progress" }) : null, isActive ? h("span", {}, `${Math.floor(100 * job.progress)} %${left()}`) : h("span.faint", {}, `trained for ${duration(job.running_seconds)}`), job.phase === job.status ? null : h("span.faint", {}, job.phase), old ?? h("span", { id: "badge", class: "badge" }, "…")),
   );
   if (held) part(held)?.focus();
   part("sentence").textContent = job.result?.sentence ? `${job.result.sentence[0].toUpperCase()}${job.result.sentence.slice(1)}` : "";
