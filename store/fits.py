@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, or_, select
+from sqlalchemy import Connection, and_, case, select, union
 
 from jobs.diagnosis import window
 from jobs.states import FitStatus
@@ -74,9 +74,14 @@ def get_fit(db: Database, job_id: str, number: int) -> FitState:
 def _figures(connection: Connection, job_id: str) -> dict[tuple[int, int], dict[str, float]]:
     """Read the curve points that best and last epochs name, and those a tenth of the epochs before the last."""
     tenth = case((_FITS.c.last_epoch >= 10, _FITS.c.last_epoch // 10), else_=1)  # as jobs.diagnosis.window
-    at = or_(*(_EPOCHS.c.epoch == one for one in (_FITS.c.best_epoch, _FITS.c.last_epoch, _FITS.c.last_epoch - tenth)))
-    joined = and_(_FITS.c.job_id == _EPOCHS.c.job_id, _FITS.c.number == _EPOCHS.c.fit_number)
-    rows = connection.execute(select(_EPOCHS).join(_FITS, joined).where(_EPOCHS.c.job_id == job_id, at)).all()
+    of_job = [
+        select(_FITS.c.number, epoch.label("epoch")).where(_FITS.c.job_id == job_id)
+        for epoch in (_FITS.c.best_epoch, _FITS.c.last_epoch, _FITS.c.last_epoch - tenth)
+    ]
+    # Three rows of each fit by their keys: the curves they stand in may be a thousand times as long.
+    named = union(*of_job).subquery()
+    same = and_(_EPOCHS.c.job_id == job_id, _EPOCHS.c.fit_number == named.c.number, _EPOCHS.c.epoch == named.c.epoch)
+    rows = connection.execute(select(_EPOCHS).select_from(named).join(_EPOCHS, same)).all()
     return {(row.fit_number, row.epoch): _values(row) for row in rows}
 
 

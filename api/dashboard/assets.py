@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = MappingProxyType({".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"})
+_IMPORT = re.compile(r'from "\./([a-z_]+\.js)"')
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -38,6 +40,14 @@ def fingerprint() -> str:
     for name, asset in assets().items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(asset.content).digest())
     return digest.hexdigest()[:16]
+
+
+def imports(name: str) -> list[str]:
+    """Give the scripts that a script needs, and those that these need, each once: a page names them all, so that they come at once."""
+    found: list[str] = []
+    for imported in _IMPORT.findall(assets()[name].content.decode()) if name in assets() else ():
+        found += [one for one in (imported, *imports(imported)) if one not in found]
+    return found
 
 
 async def serve(request: Request) -> Response:

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.dashboard.assets import assets, fingerprint, serve
+from api.dashboard.assets import assets, fingerprint, imports, serve
 from api.dashboard.presets import PRESETS
 from api.public import PAGES
 
@@ -48,7 +48,11 @@ async def _page(name: str, request: Request) -> Response:
 @lru_cache(maxsize=64)
 def _rendered(name: str, root: str) -> str:
     static = f"{root}{PAGES}static/{fingerprint()}"
-    return _templates().get_template(f"{name}.html").render(root=root, pages=f"{root}{PAGES}", static=static, page=name, presets=PRESETS)
+    return (
+        _templates()
+        .get_template(f"{name}.html")
+        .render(root=root, pages=f"{root}{PAGES}", static=static, page=name, imports=imports(f"{name}.js"), presets=PRESETS)
+    )
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,8 @@ import { number } from "./format.js";
 const HUES = [["#0072b2", "#56b4e9"], ["#d55e00", "#ff9a4d"], ["#00795a", "#34c99a"], ["#a8457f", "#e79bc6"], ["#8a6100", "#f0b429"], ["#2a6f97", "#9ad0f5"], ["#6f4e9c", "#bfa3e6"], ["#3d434b", "#d5d9df"]];
 const MANY = 12;
 const FEW_MARKS = 8;
+/** Hundreds of dashed lines take a browser half a second; training is faint among so many, and told apart by that. */
+const MOST_DASHED = 60;
 
 const isDark = () => {
   const theme = document.documentElement.dataset.theme;
@@ -111,10 +113,10 @@ export class Chart {
     const bands = [];
     const places = new Map();
     for (const line of content.lines) {
-      const dash = line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined;
+      const many = content.lines.length > MANY;
+      const dash = content.lines.length > MOST_DASHED ? undefined : line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined;
       const isShown = !this.hidden.has(line.group) && !line.isHidden;
       places.set(`${line.group}/${line.part}`, series.length);
-      const many = content.lines.length > MANY;
       series.push(/** @type {any} */ ({ label: line.name, group: line.group, stroke: line.faint ? translucent(line.color, 0.35) : line.color, width: many ? 1 : 2, dash, show: isShown, spanGaps: true, points: { show: content.points ?? false, size: 7 } }));
       if (line.raw) series.push(/** @type {any} */ ({ label: `${line.name}, raw`, group: line.group, stroke: translucent(line.color, 0.3), width: 1, dash, show: isShown, spanGaps: true, points: { show: false } }));
     }

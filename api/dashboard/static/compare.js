@@ -133,7 +133,7 @@ async function refresh() {
   const all = jobs();
   if (all.length) {
     if (!card) {
-      card = new CurvesCard({ name: "comparison", sources: () => jobs().map((one, i) => ({ data: one.data, fits: shown(one), prefix: titleOf(one.job), color: i })), units: {} });
+      card = new CurvesCard({ name: "comparison", sources: () => jobs().map((one) => ({ data: one.data, fits: shown(one), prefix: titleOf(one.job), version: one.job.version })), units: {} });
       byId("curves").replaceChildren(card.element);
     }
     const figures = Object.fromEntries(all.flatMap(({ fits }) => fits.flatMap((fit) => Object.keys(fit.last ?? {}))).map((name) => [name, true]));

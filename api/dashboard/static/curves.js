@@ -23,10 +23,11 @@ export class CurveData {
     this.asked = "";
   }
 
-  /** Read columns of fits: all of them anew where others are asked for than before, else what was written since. */
-  async read(columns, { isFull = false, count = 1 } = {}) {
+  /** Read columns of fits: all of them anew where others are asked for than before, else what was written since, if the job's `version` says that something was. */
+  async read(columns, { isFull = false, count = 1, version = Infinity } = {}) {
     const wanted = columns.join(",");
     const isNew = this.version === null || this.asked !== `${wanted}/${isFull}`;
+    if (!isNew && /** @type {any} */ (this.version) >= version) return;
     const points = `&max_points=${isFull ? 100_000 : Math.max(100, Math.min(1000, Math.round(POINTS / Math.max(1, count))))}`;
     const answer = await get(`/v1/jobs/${this.jobId}/curves?columns=${wanted}${isNew ? points : `&after_version=${this.version}&max_points=100000`}`);
     if (isNew) this.fits = new Map();
@@ -59,7 +60,7 @@ export function metricsOf(fits) {
 
 /** The card with the two charts. `units` names the axes; `group(fit)` tells which fits belong together. */
 export class CurvesCard {
-  /** @param {{ name: string, sources: () => { data: CurveData, fits: any[], prefix: string, color: number }[], units: Record<string, string> }} options */
+  /** @param {{ name: string, sources: () => { data: CurveData, fits: any[], prefix: string, version: number }[], units: Record<string, string> }} options */
   constructor({ name, sources, units }) {
     this.sources = sources;
     this.units = units;
@@ -98,7 +99,7 @@ export class CurvesCard {
     const columns = this.columns();
     const count = Math.max(1, fits.length);
     if (count > FEW) this.state.x = "epoch";
-    await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time", count })));
+    await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time", count, version: source.version })));
     if (asked !== this.asking) return;
     this.drawControls(metrics, count, sources);
     this.draw(sources, columns);

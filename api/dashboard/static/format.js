@@ -4,6 +4,8 @@
 const ICONS = { queued: "◌", running: "▶", paused: "❙❙", succeeded: "✓", failed: "✗", cancelled: "⊘", pending: "◌", finished: "✓", diverged: "↯", pruned: "✂" };
 
 export const MINUS = "−";
+const WHOLE = new Intl.NumberFormat("en-US");
+const BROKEN = new Intl.NumberFormat("en-US", { maximumFractionDigits: 8, minimumFractionDigits: 0 });
 
 /** Four significant digits; an exponent below 1e-3 and from 1e5 on. */
 export function number(value, digits = 4) {
@@ -11,8 +13,8 @@ export function number(value, digits = 4) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e6) return value.toExponential(Math.max(0, digits - 2)).replace("-", MINUS).replace("e-", "e−").replace("e+", "e");
-  if (Number.isInteger(value)) return value.toLocaleString("en-US").replace("-", MINUS);
-  return Number(value.toPrecision(digits)).toLocaleString("en-US", { maximumFractionDigits: 8, minimumFractionDigits: 0 }).replace("-", MINUS);
+  if (Number.isInteger(value)) return WHOLE.format(value).replace("-", MINUS);
+  return BROKEN.format(Number(value.toPrecision(digits))).replace("-", MINUS);
 }
 
 /** A value with its 95 % interval. */

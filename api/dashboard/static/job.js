@@ -14,6 +14,7 @@ const PATH = `/v1/jobs/${ID}`;
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const MOST_FITS = 200;
 const BETWEEN_FITS = 1000;
+const FIRST = ["train_loss", "val_loss"];
 
 let job = /** @type {any} */ (null);
 let fits = /** @type {any[]} */ ([]);
@@ -27,7 +28,7 @@ const part = (id) => byId(id);
 
 /** Draw the page's parts once; they are filled anew as the job changes. */
 function frame() {
-  card = new CurvesCard({ name: job.name ?? ID, sources: () => [{ data, fits: overlaid(), prefix: "", color: 0 }], units: unitsOf() });
+  card = new CurvesCard({ name: job.name ?? ID, sources: () => [{ data, fits: overlaid(), prefix: "", version: job.version }], units: unitsOf() });
   show(
     h("div", { id: "head" }),
     h("div", { id: "trouble" }),
@@ -56,11 +57,14 @@ async function changed(found) {
   const was = job;
   job = found;
   const hasEnded = ENDED.has(job.status);
+  // Both at once: a page is as slow as what it waits for in turn.
+  const early = was ? null : data.read(FIRST, { count: job.num_fits });
   const isDue = !was || hasEnded || performance.now() - fitsAt > BETWEEN_FITS || !fits.length;
   if (isDue) {
     fits = (await get(`${PATH}/fits`)).items;
     fitsAt = performance.now();
   }
+  await early;
   if (!card) frame();
   card.units = unitsOf();
   drawHead();
