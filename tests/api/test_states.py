@@ -91,7 +91,7 @@ EXPECTED: dict[str, dict[str, Answer]] = {
     f"POST {JOB}/extend": {
         **dict.fromkeys(OPEN, (409, "job_active")), "succeeded": 201, "failed": (409, "nothing_to_extend"), "cancelled": (409, "nothing_to_extend"),
     },
-    **{f"GET {JOB}{path}": _each(200) for path in ("/fits", "/fits/{number}", "/curves", "/curves.csv", "/events", "/report.png", "/report.svg")},
+    **{f"GET {JOB}{path}": _each(200) for path in ("/fits", "/fits/{number}", "/curves", "/curves.csv", "/curves.parquet", "/events", "/report.png", "/report.svg")},
     f"GET {JOB}/result": _each((409, "no_result"), succeeded=200),
     # A fit that diverged keeps the weights of its best epoch before that.
     **{f"GET {JOB}{path}": _each((409, "no_model"), succeeded=200, failed=200) for path in ("/model", "/preparation", "/model-card")},
