@@ -6,7 +6,7 @@ import { h, say } from "./dom.js";
 import { number } from "./format.js";
 
 /**
- * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], isHidden?: boolean }} Line
+ * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[] }} Line
  * @typedef {{ low: (number | null)[], high: (number | null)[], color: string, group: string }} Band
  * @typedef {{ x: number, y?: number | null, kind: "best" | "stop" | "diverged", color: string }} Mark
  * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, facts?: Record<string, string | number> }} Content
@@ -43,11 +43,10 @@ export const hue = (i) => HUES[i % HUES.length][isDark() ? 1 : 0];
 const translucent = (color, alpha) => `${color}${Math.round(alpha * 255).toString(16).padStart(2, "0")}`;
 
 export class Chart {
-  /** @param {{ name: string, height?: number, onFocus?: (group: string | null) => void }} options */
-  constructor({ name, height = 340, onFocus = () => {} }) {
+  /** @param {{ name: string, height?: number }} options */
+  constructor({ name, height = 340 }) {
     this.name = name;
     this.height = height;
-    this.onFocus = onFocus;
     /** @type {Set<string>} */
     this.hidden = new Set();
     /** @type {{ min: number, max: number } | null} */
@@ -115,7 +114,7 @@ export class Chart {
     for (const line of content.lines) {
       const many = content.lines.length > MANY;
       const dash = content.lines.length > MOST_DASHED ? undefined : line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined;
-      const isShown = !this.hidden.has(line.group) && !line.isHidden;
+      const isShown = !this.hidden.has(line.group);
       places.set(`${line.group}/${line.part}`, series.length);
       series.push(/** @type {any} */ ({ label: line.name, group: line.group, stroke: line.faint ? translucent(line.color, 0.35) : line.color, width: many ? 1 : 2, dash, show: isShown, spanGaps: true, points: { show: content.points ?? false, size: 7 } }));
       if (line.raw) series.push(/** @type {any} */ ({ label: `${line.name}, raw`, group: line.group, stroke: translucent(line.color, 0.3), width: 1, dash, show: isShown, spanGaps: true, points: { show: false } }));
@@ -276,15 +275,7 @@ export class Chart {
     const group = place === null || place === undefined ? null : (this.plot.series[place]?.group ?? null);
     if (group === this.focused) return;
     this.focused = group;
-    this.onFocus(group);
     this.tell();
-  }
-
-  /** Point out all lines of a group, as the pointer does. */
-  highlight(group) {
-    if (!this.plot) return;
-    const place = group === null ? null : this.plot.series.findIndex((one) => one.group === group);
-    this.plot.setSeries(place === null || place < 1 ? null : place, { focus: true });
   }
 
   toggle(group, isAlone) {

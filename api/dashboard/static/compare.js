@@ -137,7 +137,7 @@ async function refresh() {
       byId("curves").replaceChildren(card.element);
     }
     const figures = Object.fromEntries(all.flatMap(({ fits }) => fits.flatMap((fit) => Object.keys(fit.last ?? {}))).map((name) => [name, true]));
-    card.units = units(all[0].job.spec, figures);
+    card.units = units(figures);
     await card.update();
   }
   draw();

@@ -69,7 +69,7 @@ export function network(spec) {
 export const optimizer = (spec) => `${spec.optimizer.name} ${number(spec.optimizer.learning_rate)}`;
 
 /** Loss and validation in the units of a job's task. */
-export function units(spec, columns) {
+export function units(columns) {
   const isClasses = "train_accuracy" in columns || "val_accuracy" in columns;
   return { loss: isClasses ? "cross-entropy (nats)" : "mean squared error (target units²)", accuracy: "accuracy", rmse: "RMSE (target units)", r2: "R²", learning_rate: "learning rate", objective: "objective" };
 }

@@ -44,7 +44,7 @@ function frame() {
 
 function unitsOf() {
   const figures = Object.fromEntries(fits.flatMap((fit) => Object.keys(fit.last ?? fit.best ?? {})).map((name) => [name, true]));
-  return units(job.spec, figures);
+  return units(figures);
 }
 
 /** Fits whose curves are drawn: all of few, else evenly chosen ones, or those that the reader picked. */
