@@ -210,3 +210,13 @@ def test_two_jobs_of_one_seed_have_the_same_start_and_their_differences_listed(
     page.get_by_role("button", name="Take sgd away").click()
     expect(page.locator("#comparison thead a")).to_have_count(1)
     assert ids[0] not in page.url
+
+
+def test_a_mean_is_of_all_fits_where_their_curves_keep_different_epochs(open_page: Opener) -> None:
+    page = open_page("/")
+    module = page.evaluate("document.querySelector('script[type=module]').src.replace(/[^/]*$/, 'smoothing.js')")
+
+    found = page.evaluate("async (module) => (await import(module)).spread([[0, null, 2, 3, null], [4, 5, null, 7, 8]])", module)
+
+    assert found["mean"] == [2, 3, 4, 5, 8]  # what lies between is interpolated, what is beyond a fit's end is not made up
+    assert found["high"][0] - found["mean"][0] == pytest.approx(8**0.5)

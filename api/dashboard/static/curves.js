@@ -164,19 +164,19 @@ export class CurvesCard {
       const found = Object.fromEntries(parts.map((part) => [part, of.map((one) => on(one, column(part)))]));
       for (const part of parts) {
         const tone = color(of[0], part);
-        const averaged = spread(found[part]);
-        const values = of.length > 1 ? averaged.mean : found[part][0];
+        const averaged = of.length > 1 ? spread(found[part]) : null;
+        const values = averaged ? averaged.mean : found[part][0];
         if (values.every((value) => value === null)) continue;
-        if (of.length > 1 && part !== "train") bands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
+        if (averaged && part !== "train") bands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
         lines.push({ group: name, part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
       }
       if (isSingle) continue;
       const differences = of.map((one) => gapOf(on(one, column("train")), on(one, column("val")), metric));
-      const averaged = spread(differences);
-      const values = of.length > 1 ? averaged.mean : differences[0];
+      const averaged = of.length > 1 ? spread(differences) : null;
+      const values = averaged ? averaged.mean : differences[0];
       if (values.every((value) => value === null)) continue;
       const tone = isAlone || isOfOne ? hue(3) : color(of[0], "val");
-      if (of.length > 1) gapBands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
+      if (averaged) gapBands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
       gaps.push({ group: name, part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing) });
     }
     for (const line of lines) line.part = { training: "train", validation: "val" }[line.part] ?? line.part;

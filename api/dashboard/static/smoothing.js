@@ -20,34 +20,34 @@ export function smooth(values, beta) {
 }
 
 /**
- * Mean and standard deviation over fits at each point, of those that have a value there.
+ * Fill what lies between two values on the straight line between them. Fits keep different epochs when their curves are thinned; a mean of those
+ * alone that have an epoch would jump from one set of fits to another.
+ * @param {(number | null)[]} values
+ */
+export function filled(values) {
+  const whole = values.slice();
+  let before = -1;
+  values.forEach((value, i) => {
+    if (value === null) return;
+    const from = before >= 0 ? /** @type {number} */ (values[before]) : value;
+    for (let k = before + 1; before >= 0 && k < i; k++) whole[k] = from + ((value - from) * (k - before)) / (i - before);
+    before = i;
+  });
+  return whole;
+}
+
+/**
+ * Mean and standard deviation over fits at each point, of those that have reached it.
  * @param {(number | null)[][]} columns equally long
  */
 export function spread(columns) {
-  const length = columns[0]?.length ?? 0;
-  const mean = new Array(length).fill(null);
-  const low = new Array(length).fill(null);
-  const high = new Array(length).fill(null);
-  for (let i = 0; i < length; i++) {
-    let count = 0;
-    let sum = 0;
-    for (const column of columns) {
-      const value = column[i] ?? null;
-      if (value === null) continue;
-      sum += value;
-      count++;
-    }
-    if (!count) continue;
-    const centre = sum / count;
-    let squares = 0;
-    for (const column of columns) {
-      const value = column[i] ?? null;
-      if (value !== null) squares += (value - centre) ** 2;
-    }
-    const deviation = count > 1 ? Math.sqrt(squares / (count - 1)) : 0;
-    mean[i] = centre;
-    low[i] = centre - deviation;
-    high[i] = centre + deviation;
-  }
-  return { mean, low, high };
+  const whole = columns.map(filled);
+  const points = (columns[0] ?? []).map((_, i) => {
+    const found = /** @type {number[]} */ (whole.map((column) => column[i]).filter((value) => value !== null));
+    if (!found.length) return { mean: null, low: null, high: null };
+    const mean = found.reduce((sum, value) => sum + value, 0) / found.length;
+    const deviation = found.length > 1 ? Math.sqrt(found.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (found.length - 1)) : 0;
+    return { mean, low: mean - deviation, high: mean + deviation };
+  });
+  return { mean: points.map((point) => point.mean), low: points.map((point) => point.low), high: points.map((point) => point.high) };
 }
