@@ -174,6 +174,26 @@ def test_the_page_is_accessible_in_every_look(
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def test_paper_is_light_whole_and_names_every_line(open_page: Opener, of_plans: dict[str, str]) -> None:
+    page = _open(open_page, of_plans["comparison"], scheme="dark")
+    swatch = page.locator(".readout .swatch").first
+    on_screen = swatch.evaluate("one => getComputedStyle(one).borderTopColor")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 960})
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    assert swatch.evaluate("one => getComputedStyle(one).borderTopColor") != on_screen  # lines are drawn anew, in the colors for a light ground
+    assert all(box["x"] + box["width"] <= 680 for box in (canvas.bounding_box() for canvas in page.locator(".plot canvas").all()) if box)
+    assert page.locator(".readout").first.inner_text().count("train") >= 2
+    for name in page.locator(".readout button, #fits tbody th button").all():
+        expect(name).to_be_visible()
+    expect(page.get_by_role("button", name="log y")).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator("html")).not_to_have_attribute("data-theme", "light")
+    assert swatch.evaluate("one => getComputedStyle(one).borderTopColor") == on_screen
+
+
 def test_a_failed_job_says_why_and_how_to_go_on(open_page: Opener, client: Client) -> None:
     spec = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "training": {"max_epochs": 5}}
     job = client.until(client.submit("diabetes", **spec)["id"], "failed")

@@ -6,10 +6,10 @@ import { h, say } from "./dom.js";
 import { number } from "./format.js";
 
 /**
- * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[] }} Line
+ * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], sizes?: (number | null)[] }} Line
  * @typedef {{ low: (number | null)[], high: (number | null)[], color: string, group: string }} Band
  * @typedef {{ x: number, y?: number | null, kind: "best" | "stop" | "diverged", color: string }} Mark
- * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, facts?: Record<string, string | number> }} Content
+ * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, shaded?: string, facts?: Record<string, string | number> }} Content
  */
 
 /** Colors of jobs and fits (Okabe & Ito 2008), for light and for dark grounds. */
@@ -18,6 +18,9 @@ const MANY = 12;
 const FEW_MARKS = 8;
 /** Hundreds of dashed lines take a browser half a second; training is faint among so many, and told apart by that. */
 const MOST_DASHED = 60;
+
+/** How marks look, in words. */
+const MARKS = { best: "dotted: best epoch", stop: "broken: early stopping", diverged: "triangle: diverged", dot: "dots: best epochs" };
 
 const isDark = () => {
   const theme = document.documentElement.dataset.theme;
@@ -39,6 +42,9 @@ function palette() {
 
 /** The color of the i-th of several. */
 export const hue = (i) => HUES[i % HUES.length][isDark() ? 1 : 0];
+
+/** A color of the other theme as this theme has it: what was drawn is drawn anew when the theme changes. */
+const toned = (color) => HUES.find((pair) => pair.includes(color))?.[isDark() ? 1 : 0] ?? color;
 
 const translucent = (color, alpha) => `${color}${Math.round(alpha * 255).toString(16).padStart(2, "0")}`;
 
@@ -78,8 +84,10 @@ export class Chart {
     });
   }
 
-  /** Draw; zoom, crosshair and what is hidden stay as they are. @param {Content} content */
-  set(content) {
+  /** Draw; zoom, crosshair and what is hidden stay as they are. @param {Content} given */
+  set(given) {
+    const retoned = (part) => ({ ...part, color: toned(part.color) });
+    const content = { ...given, lines: given.lines.map(retoned), bands: given.bands?.map(retoned), marks: given.marks?.map(retoned) };
     this.content = content;
     const lines = content.lines;
     this.caption.textContent = content.caption;
@@ -116,7 +124,7 @@ export class Chart {
       const dash = content.lines.length > MOST_DASHED ? undefined : line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined;
       const isShown = !this.hidden.has(line.group);
       places.set(`${line.group}/${line.part}`, series.length);
-      series.push(/** @type {any} */ ({ label: line.name, group: line.group, stroke: line.faint ? translucent(line.color, 0.35) : line.color, width: many ? 1 : 2, dash, show: isShown, spanGaps: true, points: { show: content.points ?? false, size: 7 } }));
+      series.push(/** @type {any} */ ({ label: line.name, group: line.group, stroke: line.faint ? translucent(line.color, 0.35) : line.color, sizes: line.sizes, width: line.sizes ? 0 : many ? 1 : 2, dash, show: isShown, spanGaps: true, points: { show: (content.points ?? false) && !line.sizes, size: 7 } }));
       if (line.raw) series.push(/** @type {any} */ ({ label: `${line.name}, raw`, group: line.group, stroke: translucent(line.color, 0.3), width: 1, dash, show: isShown, spanGaps: true, points: { show: false } }));
     }
     for (const band of content.bands ?? []) {
@@ -191,6 +199,10 @@ export class Chart {
       if (!place || !one.show || one.isEdge || plot.series.length > 2 * MANY) return;
       const values = plot.data[place];
       ctx.fillStyle = one.stroke();
+      if (one.sizes) {
+        values.forEach((value, i) => value !== null && disc(ctx, plot.valToPos(plot.data[0][i], "x", true), plot.valToPos(value, "y", true), one.sizes[i] * ratio, colors.bg));
+        return;
+      }
       values.forEach((value, i) => {
         if (value === null || value === undefined || (values[i - 1] ?? null) !== null || (values[i + 1] ?? null) !== null || values.length > 4000) return;
         disc(ctx, plot.valToPos(plot.data[0][i], "x", true), plot.valToPos(value, "y", true), 3 * ratio);
@@ -314,8 +326,17 @@ export class Chart {
     });
     const title = content.x.length ? (content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`) : "";
     const note = isMany && !wanted.length ? h("p.faint", {}, `${groups.size} curves: point at one`) : null;
-    this.readout.replaceChildren(h("table", {}, h("caption", {}, title), h("tbody", {}, rows)), note ?? "");
+    this.readout.replaceChildren(h("table", {}, h("caption", {}, title), h("tbody", {}, rows)), note ?? "", this.legendOfMarks());
     if (held) [...this.readout.querySelectorAll("button")].find((one) => one.textContent === held)?.focus();
+  }
+
+  /** What lines and ground beside the curves mean. */
+  legendOfMarks() {
+    const { marks = [], shaded } = /** @type {Content} */ (this.content);
+    const kinds = marks.length <= FEW_MARKS ? new Set(marks.map((mark) => mark.kind)) : new Set(marks.some((mark) => mark.kind === "best") ? ["dot"] : []);
+    const said = Object.entries(MARKS).filter(([kind]) => kinds.has(kind)).map(([, text]) => text);
+    if (shaded) said.push(`shaded: ${shaded}`);
+    return said.length ? h("ul.marks", {}, said.map((text) => h("li", {}, text))) : "";
   }
 
   fillNumbers() {

@@ -183,11 +183,13 @@ export class CurvesCard {
     const marks = isSingle ? [] : curves.flatMap((one) => marksOf(one, column("val"), column("train"), color(one, "val")));
     const xLabel = isTime ? "seconds of training" : "epoch";
     const common = { x: xs, xLabel, logX: this.state.logX };
+    const isGap = !isSingle && !this.state.logY && isAlone;
+    const deviation = bands.length ? `± one standard deviation${isSingle ? "" : " of validation"}` : "";
     const best = isAlone ? curves[0].curve.best_epoch : null;
-    this.main.set({ ...common, yLabel: this.units[metric] ?? LABELS[metric], lines, bands, marks, gap: !isSingle && !this.state.logY && isAlone, logY: this.state.logY, fromZero: this.state.fromZero, caption: sentence(curves, metric), facts: { series: lines.length, epochs: xs.length, bestEpoch: best ?? "", smoothing } });
+    this.main.set({ ...common, yLabel: this.units[metric] ?? LABELS[metric], lines, bands, marks, gap: isGap, shaded: isGap ? "the gap" : deviation, logY: this.state.logY, fromZero: this.state.fromZero, caption: sentence(curves, metric), facts: { series: lines.length, epochs: xs.length, bestEpoch: best ?? "", smoothing } });
     this.gap.element.hidden = isSingle || !gaps.length;
     this.gap.element.previousElementSibling.hidden = this.gap.element.hidden;
-    if (gaps.length) this.gap.set({ ...common, yLabel: metric === "accuracy" || metric === "r2" ? "train − validation" : "validation − train", lines: gaps, bands: gapBands, marks: marks.map((mark) => ({ ...mark, y: null })), zero: true, caption: gapSentence(curves, metric), facts: { series: gaps.length } });
+    if (gaps.length) this.gap.set({ ...common, yLabel: metric === "accuracy" || metric === "r2" ? "train − validation" : "validation − train", lines: gaps, bands: gapBands, shaded: gapBands.length ? "± one standard deviation" : "", marks: marks.map((mark) => ({ ...mark, y: null })), zero: true, caption: gapSentence(curves, metric), facts: { series: gaps.length } });
   }
 }
 

@@ -96,13 +96,17 @@ const THEMES = ["system", "dark", "light"];
 function wireTheme() {
   const button = byId("theme-button");
   const named = () => document.documentElement.dataset.theme ?? "system";
+  const wear = (theme) => {
+    if (theme === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    document.dispatchEvent(new Event("theme"));
+  };
   const tell = () => {
     button.textContent = `Theme: ${named() === "system" ? "auto" : named()}`;
   };
   button.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(named()) + 1) % THEMES.length];
-    if (next === "system") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = next;
+    wear(next);
     try {
       if (next === "system") localStorage.removeItem("holdout-theme");
       else localStorage.setItem("holdout-theme", next);
@@ -110,8 +114,14 @@ function wireTheme() {
       // it holds for this page, then
     }
     tell();
-    document.dispatchEvent(new Event("theme"));
   });
+  // Paper is light, whatever the screen is.
+  let onScreen = named();
+  addEventListener("beforeprint", () => {
+    onScreen = named();
+    wear("light");
+  });
+  addEventListener("afterprint", () => wear(onScreen));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("theme")));
   tell();
 }

@@ -37,7 +37,7 @@ function frame() {
     h("div.columns", {}, h("div", {}, card.element, h("div", { id: "scores" })), h("div", {}, h("div", { id: "diagnosis" }), h("section.card", { "aria-label": "Facts" }, h("h2", {}, "Facts"), h("div", { id: "facts" })))),
     h("div", { id: "fits" }),
     h("div", { id: "classes" }),
-    h("section.card", { "aria-label": "Take it with you" }, h("h2", {}, "Take it with you"), h("div", { id: "files" })),
+    h("section.card.no-print", { "aria-label": "Take it with you" }, h("h2", {}, "Take it with you"), h("div", { id: "files" })),
     h("section.card.no-print", { "aria-label": "Spec" }, h("h2", {}, "Spec and story"), h("div", { id: "spec" })),
   );
 }

@@ -15,7 +15,7 @@ function axisChart(name, xLabel, yLabel, points, series, caption, { logX = false
   const chart = new Chart({ name, height: 320 });
   const lines = series.map((one, i) => ({ group: one.name, part: one.name, name: one.name, color: hue(i), dashed: one.dashed, values: one.values }));
   const bands = series.flatMap((one, i) => (one.low ? [{ group: one.name, color: hue(i), low: one.low, high: one.high }] : []));
-  setTimeout(() => chart.set({ x: points, xLabel, yLabel, lines, bands, logX, points: true, ticks, caption }));
+  setTimeout(() => chart.set({ x: points, xLabel, yLabel, lines, bands, shaded: bands.length ? "95 % interval of the mean" : "", logX, points: true, ticks, caption }));
   return chart.element;
 }
 
