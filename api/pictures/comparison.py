@@ -50,11 +50,11 @@ def _curves(axes: Axes, result: ComparisonResult, curves: Sequence[FitCurve], un
     for i, variant in reversed(list(enumerate(result.variants))):
         color, marker = _look(i)
         found = [by_number[number] for number in variant.fits if number in by_number]
-        for column, style, width in (("train_loss", DASHES, 1.0), ("val_loss", "-", 2.0)):
+        for column, style, width in (("train_loss", "-", 1.0), ("val_loss", DASHES, 2.0)):
             epochs, values = aligned(found, column)
             drawn.append(values.ravel())
             if several and column == "val_loss":
-                thin(axes, epochs, values, color, alpha=0.25)
+                thin(axes, epochs, values, color, alpha=0.25, dashed=True)
             line = mean_and_spread(values)[0] if len(found) > 1 else values[0] if len(values) else values
             marked = marker if column == "val_loss" else None
             every = max(1, len(epochs) // 8)
@@ -72,10 +72,10 @@ def _curves(axes: Axes, result: ComparisonResult, curves: Sequence[FitCurve], un
     values = np.concatenate(drawn) if drawn else np.empty(0)
     longest = max((curve.epoch[-1] for curve in curves if curve.epoch), default=0)
     frame(axes, "loss", units, values, np.arange(longest + 1))
-    axes.plot([], [], color=FAINT, linewidth=2.0, label="validation, mean over divisions" if several else "validation")
-    axes.plot([], [], color=FAINT, linewidth=1.0, linestyle=DASHES, label="training")
+    axes.plot([], [], color=FAINT, linewidth=2.0, linestyle=DASHES, label="validation, mean over divisions" if several else "validation")
+    axes.plot([], [], color=FAINT, linewidth=1.0, label="training")
     if several:
-        axes.plot([], [], color=FAINT, linewidth=0.9, alpha=0.4, label="validation of each division")
+        axes.plot([], [], color=FAINT, linewidth=0.9, alpha=0.4, linestyle=DASHES, label="validation of each division")
 
 
 def _ranking(axes: Axes, result: ComparisonResult, units: Units) -> None:
