@@ -182,7 +182,9 @@ def test_paper_is_light_whole_and_names_every_line(open_page: Opener, of_plans: 
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 680, "height": 960})
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
-    assert swatch.evaluate("one => getComputedStyle(one).borderTopColor") != on_screen  # lines are drawn anew, in the colors for a light ground
+    assert (
+        swatch.evaluate("one => getComputedStyle(one).borderTopColor") != on_screen
+    )  # lines are drawn anew, in the colors for a light ground
     assert all(box["x"] + box["width"] <= 680 for box in (canvas.bounding_box() for canvas in page.locator(".plot canvas").all()) if box)
     assert page.locator(".readout").first.inner_text().count("train") >= 2
     for name in page.locator(".readout button, #fits tbody th button").all():

@@ -115,15 +115,15 @@ def test_the_commands_and_the_program_of_the_page_run(
     assert capsys.readouterr().out.count("fold") == 3
 
 
-def test_what_cannot_be_exported_is_said_in_a_line(service: Service, tmp_path: Path) -> None:
+def test_what_cannot_be_exported_is_said_and_what_to_do(service: Service, tmp_path: Path) -> None:
     unknown = _export(service, "job_nowhere", "--to", "csv", "--folder", str(tmp_path / "none"))
     assert (unknown.exit_code, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("error: ")
-    assert unknown.stderr.count("\n") == 1
-    assert _export(service, "../jobs?limit=1", "--to", "csv", "--folder", str(tmp_path / "none")).exit_code == 1
+    assert unknown.stderr.startswith("error: there is no job job_nowhere\n")
+    assert "do: `holdout jobs list` shows yours\n" in unknown.stderr
+    assert _export(service, "../jobs?limit=1", "--to", "csv", "--folder", str(tmp_path / "none")).exit_code == 2
     assert not (tmp_path / "none").exists()
     silent = _export(service, "job_1", "--to", "csv", url="http://127.0.0.1:1")
-    assert (silent.exit_code, "is the service running" in silent.stderr) == (1, True)
+    assert (silent.exit_code, "start a service by `holdout up`" in silent.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("extra", ["tensorboard", "mlflow"])
