@@ -14,11 +14,16 @@ from tests.dashboard.conftest import Opener
 from tests.system import Client
 
 
-def _submit(page: Page, optimizer: str) -> str:
+def _submit(page: Page, optimizer: str, *, watched: bool = False) -> str:
     page.get_by_role("group", name="Optimizer").get_by_label("Kind").select_option(optimizer)
     expect(page.locator("#state")).to_contain_text("It can run", timeout=20_000)
     page.get_by_role("button", name="Submit").first.click()
     page.wait_for_url(re.compile("/ui/jobs/job_"))
+    if watched:
+        curve = page.locator("figure[data-epochs]").first
+        early = int(curve.get_attribute("data-epochs") or 0)
+        expect(page.locator("#status")).to_contain_text("running")
+        expect(curve).not_to_have_attribute("data-epochs", str(early))  # it grew before one's eyes, without a reload
     expect(page.locator("#status")).to_contain_text("succeeded", timeout=60_000)
     page.wait_for_selector("figure[data-best-epoch]")
     return page.url.rsplit("/", 1)[-1]
@@ -42,7 +47,8 @@ def test_from_a_file_to_a_model_in_the_browser(open_page: Opener, client: Client
     expect(page.get_by_role("heading", level=1)).to_contain_text("flowers", timeout=30_000)
     page.get_by_role("link", name="New job with this dataset").click()
     page.get_by_label("Name", exact=True).fill("flowers, first try")
-    first = _submit(page, "sgd")
+    page.get_by_role("group", name="Training").get_by_label("Max epochs").fill("3000")
+    first = _submit(page, "sgd", watched=True)
     expect(page.get_by_role("region", name="Diagnosis")).to_be_visible()
 
     page.get_by_role("link", name="Run again with changes").click()
