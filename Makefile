@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test browser lint format types contracts migrations compose audit check chaos techniques reference latency overhead scale load soak recovery peers bench clean
+.PHONY: help demo up test browser lint format types scripts contracts migrations compose audit check chaos techniques reference latency overhead scale load soak recovery peers bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ format: $(VENV)/.dev ## Format the code
 types: $(VENV)/.dev ## Check types: mypy, strict
 	$(BIN)/mypy
 
+scripts: ## Check types of the pages' scripts: tsc, installed where it is missing (Debian, as root)
+	@command -v tsc > /dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends node-typescript)
+	tsc --project jsconfig.json
+
 contracts: $(VENV)/.dev ## Check that imports point one way
 	$(BIN)/lint-imports
 
@@ -47,7 +51,7 @@ compose: $(VENV)/.dev ## Check docker-compose.yml and Dockerfile
 audit: $(VENV)/.dev ## Look the pinned versions up among known vulnerabilities; fails where the advisory service cannot be asked
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt
 
-check: test lint types contracts migrations compose ## Everything that CI checks
+check: test lint types scripts contracts migrations compose ## Everything that CI checks
 
 FAULTS ?= 500
 SEED ?=

@@ -36,7 +36,8 @@ async function read() {
   byId("problems").replaceChildren(...problems);
 }
 
-const jobs = () => ids.map((id) => known.get(id)).filter((one) => one !== undefined);
+/** @returns {{ job: any, fits: any[], data: CurveData }[]} */
+const jobs = () => ids.flatMap((id) => known.get(id) ?? []);
 
 /** Which curves stand for a job: those of its fits, or of what it concluded with where it has many. */
 function shown({ job, fits }) {

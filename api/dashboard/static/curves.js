@@ -145,7 +145,7 @@ export class CurvesCard {
     const place = new Map(xs.map((x, i) => [x, i]));
     const on = (one, column) => {
       const values = new Array(xs.length).fill(null);
-      one.x.forEach((x, i) => (values[place.get(x)] = one.curve[column]?.[i] ?? null));
+      one.x.forEach((x, i) => (values[/** @type {number} */ (place.get(x))] = one.curve[column]?.[i] ?? null));
       return values;
     };
     const isSingle = SINGLE.has(metric);

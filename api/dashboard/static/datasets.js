@@ -19,7 +19,8 @@ function row(one) {
 
 async function read() {
   try {
-    const [found, unavailable] = [[], []];
+    const found = /** @type {any[]} */ ([]);
+    const unavailable = /** @type {any[]} */ ([]);
     let cursor = "";
     do {
       const page = await get(`/v1/datasets?limit=100${cursor && `&cursor=${cursor}`}`);
@@ -67,7 +68,7 @@ function filled() {
   try {
     form.append("schema", JSON.stringify({ ...Object.fromEntries(named), ...JSON.parse(byId("rest").value.trim() || "{}") }));
   } catch (error) {
-    return stop("rest", `This is no JSON: ${error.message}`);
+    return stop("rest", `This is no JSON: ${/** @type {Error} */ (error).message}`);
   }
   form.append("file", file);
   return form;

@@ -59,12 +59,12 @@ export function reliability(evaluation) {
   if (!found.length) return null;
   const xs = [...new Set([0, 1, ...found.flatMap(([name]) => evaluation[name].reliability.map((bin) => bin.confidence))])].sort((a, b) => a - b);
   const chart = new Chart({ name: "reliability", height: 300 });
-  const lines = found.map(([name, label], i) => {
+  const lines = /** @type {import("./chart.js").Line[]} */ (found.map(([name, label], i) => {
     const at = new Map(evaluation[name].reliability.map((bin) => [bin.confidence, bin]));
     const most = Math.max(...evaluation[name].reliability.map((bin) => bin.rows));
     const size = (bin) => (bin ? 3 + 8 * Math.sqrt(bin.rows / most) : null);
     return { group: label, part: name, name: label, color: hue(i), values: xs.map((x) => at.get(x)?.accuracy ?? null), sizes: xs.map((x) => size(at.get(x))) };
-  });
+  }));
   lines.push({ group: "perfect calibration", part: "perfect", name: "perfect calibration", color: hue(7), dotted: true, values: xs.map((x) => x) });
   const [last, label] = /** @type {[string, string]} */ (found.at(-1));
   const error = evaluation[last].expected_calibration_error;

@@ -139,7 +139,7 @@ function ordered() {
   const sign = state.sort.startsWith("-") ? -1 : 1;
   return [...jobs].sort((one, other) => {
     const [a, b] = [column.of(one), column.of(other)];
-    if (a === null || b === null) return (a === null) - (b === null);
+    if (a === null || b === null) return Number(a === null) - Number(b === null);
     return a < b ? -sign : a > b ? sign : 0;
   });
 }

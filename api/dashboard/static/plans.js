@@ -31,7 +31,7 @@ function folds(result, units) {
 }
 
 function comparison(result) {
-  const second = result.variants.some((one) => one.summary?.val_accuracy) ? ["accuracy", (one) => estimate(one.summary?.val_accuracy)] : ["R²", (one) => estimate(one.summary?.val_r2)];
+  const second = /** @type {[string, (one: any) => string]} */ (result.variants.some((one) => one.summary?.val_accuracy) ? ["accuracy", (one) => estimate(one.summary?.val_accuracy)] : ["R²", (one) => estimate(one.summary?.val_r2)]);
   const rows = result.variants.map((one) => [one.rank === null ? "–" : String(one.rank), one.label, interval(one.val_loss), second[1](one), estimate(one.summary?.generalization_gap), one.difference ? interval(one.difference) : one.rank === 1 ? "best" : "–", one.is_distinguishable === null || one.is_distinguishable === undefined ? (one.why ?? "") : one.is_distinguishable ? "yes" : "not told from the best"]);
   return [table("Ranking by validation loss; differences are to the best, on the same rows, with 95 % intervals", ["rank", "variant", "validation loss", `validation ${second[0]}`, "gap", "difference", "distinguishable"], rows, { numeric: new Set([2, 3, 4, 5]) })];
 }
