@@ -71,10 +71,11 @@ export class Chart {
     this.box.style.minHeight = `${height}px`;
     this.caption = h("figcaption", { id });
     this.readout = h("div.readout", {});
+    this.legend = h("ul.marks", {});
     this.tools = h("div.controls.no-print", {}, h("button", { type: "button", onclick: () => this.zoomBy(0.5) }, "Zoom in"), h("button", { type: "button", onclick: () => this.zoomBy(2) }, "Zoom out"), (this.reset = h("button", { type: "button", disabled: true, onclick: () => this.setZoom(null) }, "Whole")), h("button", { type: "button", onclick: () => this.png() }, "PNG"));
     this.numbers = h("details.no-print", {}, h("summary", {}, "Numbers as a table"));
     this.numbers.addEventListener("toggle", () => this.fillNumbers());
-    this.element = h("figure", { "data-drawn": "0" }, this.caption, h("div.chart", {}, h("div", {}, this.box, this.tools), this.readout), this.numbers);
+    this.element = h("figure", { "data-drawn": "0" }, this.caption, h("div.chart", {}, h("div", {}, this.box, this.tools), h("div", {}, this.readout, this.legend)), this.numbers);
     this.box.addEventListener("keydown", (event) => this.key(event));
     this.box.addEventListener("blur", () => this.point(null));
     new ResizeObserver(() => this.plot?.setSize({ width: this.box.clientWidth, height: this.height })).observe(this.box);
@@ -326,17 +327,19 @@ export class Chart {
     });
     const title = content.x.length ? (content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`) : "";
     const note = isMany && !wanted.length ? h("p.faint", {}, `${groups.size} curves: point at one`) : null;
-    this.readout.replaceChildren(h("table", {}, h("caption", {}, title), h("tbody", {}, rows)), note ?? "", this.legendOfMarks());
+    this.readout.replaceChildren(h("table", {}, h("caption", {}, title), h("tbody", {}, rows)), note ?? "");
+    this.tellMarks();
     if (held) [...this.readout.querySelectorAll("button")].find((one) => one.textContent === held)?.focus();
   }
 
   /** What lines and ground beside the curves mean. */
-  legendOfMarks() {
+  tellMarks() {
     const { marks = [], shaded } = /** @type {Content} */ (this.content);
     const kinds = marks.length <= FEW_MARKS ? new Set(marks.map((mark) => mark.kind)) : new Set(marks.some((mark) => mark.kind === "best") ? ["dot"] : []);
     const said = Object.entries(MARKS).filter(([kind]) => kinds.has(kind)).map(([, text]) => text);
     if (shaded) said.push(`shaded: ${shaded}`);
-    return said.length ? h("ul.marks", {}, said.map((text) => h("li", {}, text))) : "";
+    this.legend.hidden = !said.length;
+    this.legend.replaceChildren(...said.map((text) => h("li", {}, text)));
   }
 
   fillNumbers() {
