@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from jobs.plans.extendable import is_extendable
+from jobs.spec import JobSpec
 from tests.dashboard.conftest import Opener
 from tests.plan_bodies import BODIES, body_of
 from tests.system import Client
@@ -161,6 +163,8 @@ def test_the_page_of_every_plan_draws_its_conclusion(
         expect(page.locator("#plan h2")).to_be_visible()
     if job["num_fits"] > 1:
         assert page.locator("#fits tbody tr").count() == job["num_fits"]
+    plan = JobSpec.model_validate(job["spec"]).plan
+    assert page.get_by_role("button", name="Train on").count() == int(is_extendable(plan))
     assert_accessible(page)
 
 

@@ -12,6 +12,8 @@ import { planView } from "./plans.js";
 const ID = decodeURIComponent(location.pathname.split("/").at(-1) ?? "");
 const PATH = `/v1/jobs/${ID}`;
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
+/** Plans whose later fits follow from earlier ones: more epochs would be another job (jobs/plans/extendable.py). */
+const IN_ROUNDS = new Set(["search", "nested_cv", "boosting"]);
 const MOST_FITS = 200;
 const BETWEEN_FITS = 1000;
 const FIRST = ["train_loss", "val_loss"];
@@ -89,7 +91,7 @@ function drawHead() {
   if (job.status === "running" || job.status === "queued") order(job.pause_requested_at ? "Pausing…" : "Pause", "pause");
   if (job.status === "paused" || job.pause_requested_at) order("Resume", "resume");
   if (isActive) order(job.cancel_requested_at ? "Cancelling…" : "Cancel", "cancel", false);
-  if (job.status === "succeeded") orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
+  if (["succeeded", "cancelled"].includes(job.status) && !IN_ROUNDS.has(job.plan)) orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
   if (!isActive) order("Delete", "delete", false);
   const old = part("badge");
   const held = document.activeElement?.id;
