@@ -208,6 +208,12 @@ def test_a_failed_job_says_why_and_how_to_go_on(open_page: Opener, client: Clien
     expect(page.get_by_role("link", name="Change the spec and run it again")).to_have_attribute("href", f"/ui/new?from={job['id']}")
 
 
+def test_the_latest_job_has_an_address(open_page: Opener, client: Client) -> None:
+    client.submit("iris", training={"max_epochs": 1})
+    page = open_page("/ui/jobs/latest?metric=accuracy")
+    page.wait_for_url(re.compile(f"/ui/jobs/{client.get('/v1/jobs?limit=1')['items'][0]['id']}.metric=accuracy$"))
+
+
 def test_an_unknown_job_is_a_sentence(open_page: Opener) -> None:
     page = open_page("/ui/jobs/job_nope")
     expect(page.locator("h1")).to_have_text("No such job")

@@ -227,8 +227,16 @@ function story() {
   ].filter(Boolean);
 }
 
-const live = new Live(ID, changed, state);
-live.run().then(() => {
+/** `/ui/jobs/latest` is a lasting address of what was submitted last. */
+async function follow() {
+  if (ID !== "latest") return new Live(ID, changed, state).run();
+  const [found] = (await get("/v1/jobs?limit=1&fields=id")).items;
+  if (!found) return undefined;
+  location.replace(`${PAGES}jobs/${found.id}${location.search}`);
+  return new Promise(() => {});
+}
+
+follow().then(() => {
   if (!job) show(h("h1", {}, "No such job"), h("p", {}, "There is no job of this id, or it is not yours. ", h("a", { href: `${ROOT}/` }, "All jobs")));
   else state("Complete", true);
 }).catch((error) => {
