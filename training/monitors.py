@@ -7,11 +7,17 @@ from typing import Literal
 
 Monitor = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
 """Losses and RMSE improve downwards, accuracy and R2 upwards. Accuracy needs classes, RMSE and R2 need numbers."""
+_RISING = {"accuracy", "r2"}
+
+
+def gap_sign(metric: str) -> int:
+    """Give what `train - val` of a metric is multiplied with, so that every gap is positive where rows that were not trained on do worse."""
+    return 1 if metric in _RISING else -1
 
 
 def rises(monitor: Monitor) -> bool:
     """Tell whether larger is better."""
-    return monitor in {"val_accuracy", "val_r2"}
+    return monitor.removeprefix("val_") in _RISING
 
 
 def monitored(monitor: Monitor, val_loss: float | None, val_metrics: Mapping[str, float]) -> float | None:

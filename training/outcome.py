@@ -11,6 +11,7 @@ from training.bootstrap import Draws, difference, resampled, with_intervals
 from training.evaluation import Part, measure, outputs
 from training.figures import RowFigures
 from training.members import Member
+from training.monitors import gap_sign
 from training.records import FitOutcome, StopReason
 from training.scores import baseline_loss, finite_or_none, scores
 from training.sharpness import sharpness
@@ -99,7 +100,8 @@ def evaluation(member: Member, kept: Weights, kept_epoch: int) -> dict[str, Any]
             continue
         gaps["generalization_gap"] = loss_gap
         for metric, value in train.metrics.items():
-            gaps[f"{metric}_gap"] = difference(value - figures.metrics[metric], train_draws[metric], draws[metric])
+            worse, better = (train_draws, draws) if gap_sign(metric) > 0 else (draws, train_draws)
+            gaps[f"{metric}_gap"] = difference(gap_sign(metric) * (value - figures.metrics[metric]), worse[metric], better[metric])
     if member.fit.spec.evaluation.sharpness:
         found["sharpness"] = sharpness(kept, member.measured_train, member.val, member.loss, seed)
     return {**found, **gaps, "train_rows_per_epoch": len(member.measured_train), "resamples": resamples}

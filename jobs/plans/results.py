@@ -15,6 +15,7 @@ from training.bootstrap import resampled
 from training.bootstrap import with_intervals as _with_intervals
 from training.derivation import derive
 from training.figures import RowFigures
+from training.monitors import gap_sign
 
 stats = Later("scipy.stats")
 Figures = dict[str, float]
@@ -133,12 +134,12 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def named_figures(fit: FitFigures) -> Figures:
-    """Name one fit's figures as curves do: train_loss, val_accuracy, generalization_gap, accuracy_gap (training minus validation), ..."""
+    """Name one fit's figures as curves do: train_loss, val_accuracy, generalization_gap, accuracy_gap, ...: gaps are positive where validation is worse."""
     train, val = fit.train or {}, fit.val or {}
     found = {f"{split}_{name}": value for split, figures in (("train", train), ("val", val)) for name, value in figures.items()}
     if fit.generalization_gap is not None:
         found["generalization_gap"] = fit.generalization_gap
-    return found | {f"{name}_gap": value - val[name] for name, value in train.items() if name != "loss" and name in val}
+    return found | {f"{name}_gap": gap_sign(name) * (value - val[name]) for name, value in train.items() if name != "loss" and name in val}
 
 
 def spreads(fits: Sequence[FitFigures]) -> dict[str, Spread]:

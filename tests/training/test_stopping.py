@@ -156,6 +156,12 @@ def test_every_final_figure_lies_in_its_interval() -> None:
         found += [evaluation[gap] for gap in ("generalization_gap", "test_gap", "accuracy_gap" if classes else "rmse_gap")]
         assert len(found) == (9 if classes else 12)
         assert all(one["low"] <= one["value"] <= one["high"] for one in found)
+        train, val = (
+            {name: one["value"] for name, one in evaluation[split].items() if isinstance(one, dict)} for split in ("train", "val")
+        )
+        for metric in ("accuracy",) if classes else ("rmse", "r2"):  # every gap is positive where validation is worse
+            worse = val[metric] - train[metric] if metric == "rmse" else train[metric] - val[metric]
+            assert evaluation[f"{metric}_gap"]["value"] == worse
 
 
 def test_epoch_numbers_mean_the_same_everywhere() -> None:

@@ -32,8 +32,8 @@ class FitPlanResult(Result):
     test: dict[str, Any] | None = Field(None, description="The same on the test rows, measured this once.")
     generalization_gap: Interval | None = Field(None, description="val_loss - train_loss.")
     accuracy_gap: Interval | None = Field(None, description="train_accuracy - val_accuracy.")
-    rmse_gap: Interval | None = None
-    r2_gap: Interval | None = None
+    rmse_gap: Interval | None = Field(None, description="val_rmse - train_rmse: as every gap, positive where validation is worse.")
+    r2_gap: Interval | None = Field(None, description="train_r2 - val_r2.")
     test_gap: Interval | None = Field(None, description="test_loss - train_loss.")
     sharpness: dict[str, Any] | None = Field(None, description="How flat the minimum is, where evaluation.sharpness asked.")
     train_rows_per_epoch: int | None = None
