@@ -160,3 +160,23 @@ def test_an_item_with_a_fault_still_counts(client: StrictClient, plan: dict[str,
     """B029."""
     answer = client.post("/v1/previews", json={"dataset": "iris", "plan": plan})
     assert [error["pointer"] for error in answer.json()["errors"]] == pointers
+
+
+@pytest.mark.parametrize(
+    "pointer", [one for one in POINTERS if one and not one.startswith("/")] + ["optimizer.learning_rate", "~", "/optimizer.learning_rate"]
+)
+def test_dots_and_a_missing_stroke_are_refused_with_how_a_place_is_written(client: StrictClient, pointer: str) -> None:
+    """What newcomers write, in every plan that varies something."""
+    listed = {pointer: {"values": [0.1, 0.2]}}
+    plans: dict[str, dict[str, Any]] = {
+        "grid": {"space": listed},
+        "halving": {"space": {pointer: {"low": 0.1, "high": 1}}},
+        "bayesian": {"space": {pointer: {"low": 0.1, "high": 1}}},
+        "nested_cv": {"search": {"method": "grid", "space": listed}},
+        "comparison": {"variants": [{"label": "a", "set": {pointer: 0.1}}, {"label": "b", "set": {}}]},
+        "bias_variance": {"axis": listed},
+    }
+    for name, changed in plans.items():
+        body = body_of(name)
+        answer = client.post("/v1/previews", json={**body, "plan": {**body["plan"], **changed}})
+        assert (answer.status_code, "it must begin with /network" in answer.text) == (422, True), (name, answer.text)

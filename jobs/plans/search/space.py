@@ -123,7 +123,9 @@ def label_of(space: Mapping[str, AxisSpec], settings: Mapping[str, Any]) -> str:
 
 def _last_part(pointer: str) -> str:
     parts = parts_of(pointer)
-    return "/".join(parts[-2:]) if parts[-1].isdecimal() or parts[-1] == "name" else parts[-1] if parts else pointer
+    if not parts:
+        return pointer
+    return "/".join(parts[-2:]) if parts[-1].isdecimal() or parts[-1] == "name" else parts[-1]
 
 
 def _text(axis: AxisSpec, value: Any) -> str:
