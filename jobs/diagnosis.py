@@ -88,7 +88,8 @@ def diagnose(
         or "val_loss" not in last
     ):
         return None
-    found = _judged(_is_still_falling(best_epoch, last_epoch, earlier, last), best, last, evaluation, guess_accuracy)
+    found = _never_improved(best, last) if best_epoch == 0 < last_epoch else None
+    found = _judged(found, _is_still_falling(best_epoch, last_epoch, earlier, last), best, last, evaluation, guess_accuracy)
     return replace(found, numbers={**found.numbers, "epochs_past_best": last_epoch - best_epoch, **_relative(last, earlier, evaluation)})
 
 
@@ -116,7 +117,22 @@ def _relative(last: Mapping[str, float], earlier: Mapping[str, float] | None, ev
     return {name: number for name, number in numbers.items() if math.isfinite(number)}  # a ratio to almost nothing can overflow
 
 
+def _never_improved(first: Mapping[str, float], last: Mapping[str, float]) -> Diagnosis:
+    """Judge a fit whose validation loss was never below that of the network before any update."""
+    numbers = {
+        f"{when}_{split}_loss": figures[f"{split}_loss"]
+        for when, figures in (("first", first), ("last", last))
+        for split in ("train", "val")
+    }
+    if last["train_loss"] < first["train_loss"]:
+        rule = "the training loss fell, and the validation loss was never lower than before the first update"
+        return Diagnosis(verdict="overfitting", rule=rule, numbers=numbers)
+    rule = "neither loss came below where it was before the first update; the steps may be too large"
+    return Diagnosis(verdict="underfitting", rule=rule, numbers=numbers)
+
+
 def _judged(
+    never_improved: Diagnosis | None,
     is_still_falling: bool,
     best: Mapping[str, float],
     last: Mapping[str, float],
@@ -137,6 +153,8 @@ def _judged(
     if last["val_loss"] > _RISEN * best["val_loss"] and last["train_loss"] < best["train_loss"]:
         rule = f"after the best epoch the training loss fell while the validation loss rose by more than {_RISEN - 1:.0%}"
         return Diagnosis(verdict="overfitting", rule=rule, numbers=numbers)
+    if never_improved is not None:
+        return never_improved
     wide = _wide_gap(evaluation, guess_accuracy)
     if wide is not None:
         rule = f"the kept weights do worse on validation rows by more than {_WIDE_GAP:.0%} of the way from guessing to perfect, and chance does not explain it"

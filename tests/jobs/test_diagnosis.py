@@ -52,6 +52,9 @@ LEARNED = _figures(0.05, 0.10, 0.99, 0.97)
         (_figures(2.3, 2.3, 0.10, 0.10), _figures(2.2, 2.2, 0.15, 0.15), {}, "underfitting"),
         # Labels that are noise: no epoch beats the untrained network, and the training rows are learned by heart.
         (_figures(2.3, 2.3, 0.10, 0.10), _figures(0.01, 7.0, 1.0, 0.10), {"best_epoch": 0}, "overfitting"),
+        # What looks learned was there before the first update: the kept network is untrained.
+        (_figures(0.66, 0.65, 0.6, 0.6), _figures(0.64, 0.66, 0.7, 0.6), {"best_epoch": 0}, "overfitting"),
+        (_figures(0.66, 0.65, 0.6, 0.6), _figures(0.70, 0.66, 0.5, 0.6), {"best_epoch": 0}, "underfitting"),
         # A gap that opened before the best epoch and stayed.
         (LEARNED, LEARNED, {"evaluation": _gap(0.20, 0.15, 0.25)}, "overfitting"),
         (LEARNED, LEARNED, {"evaluation": _gap(0.20, -0.01, 0.41)}, "good_fit"),
