@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from api.views.base import Instant, View
+from jobs.plans.outcome import outcome_of
 from jobs.states import JobStatus
 from store.jobs import JobState
 
@@ -48,6 +49,15 @@ class FailureView(View):
         )
 
 
+class OutcomeView(View):
+    """What a job came to, whatever its plan; the result has the intervals."""
+
+    val_loss: float | None = Field(
+        description="Validation loss of what the job concluded with: the fit, the mean over folds, the best variant, the chosen candidate (inner score), the outer score, the vote, the most rows. null where a plan has no such number."
+    )
+    generalization_gap: float | None = Field(description="Of the same. Positive: worse on rows that were not trained on.")
+
+
 class JobView(View):
     """A job as it stands."""
 
@@ -77,6 +87,7 @@ class JobView(View):
     paused_seconds: float = Field(description="How long it was paused, and waited for a worker after that, up to when it last went on.")
     transitions: list[TransitionView]
     result: dict[str, Any] | None = Field(description="The plan's conclusion, once succeeded.")
+    outcome: OutcomeView | None = Field(description="What it came to in two numbers, once succeeded.")
     failure: FailureView | None
     environment: dict[str, Any] | None = Field(description="Software and device that trained it.")
     links: dict[str, str]
@@ -111,6 +122,7 @@ class JobView(View):
             paused_seconds=job.paused_seconds,
             transitions=[TransitionView.model_validate(one) for one in job.transitions],
             result=job.result,
+            outcome=None if (outcome := outcome_of(job.result)) is None else OutcomeView.model_validate(outcome),
             failure=None if job.failure is None else FailureView.of(job.failure),
             environment=job.environment,
             links={name: f"/v1/jobs/{job.id}{path}" for name, path in _LINKS.items()},

@@ -1,5 +1,6 @@
 """The list of jobs, as people use it."""
 
+import json
 import re
 import uuid
 from collections.abc import Callable
@@ -97,3 +98,32 @@ def test_a_service_that_is_busy_is_told_of_and_what_was_read_stays(open_page: Op
     expect(page.locator("#jobs tbody tr")).to_have_count(3)
     page.unroute("**/v1/jobs?*")
     expect(page.locator("#badge")).to_have_text("Live", timeout=15_000)
+
+
+def test_two_filters_typed_at_once_both_count(open_page: Opener, mark: str) -> None:
+    page = open_page("/?name=zzz")
+    expect(page.get_by_text("No job fits these filters.")).to_be_visible()
+    page.evaluate(
+        """(mark) => {
+      for (const [id, value] of [["filter-name", mark], ["filter-dataset", "iris"]]) {
+        const input = document.getElementById(id);
+        input.value = value;
+        input.dispatchEvent(new Event("input"));
+      }
+    }""",
+        mark,
+    )
+    page.wait_for_url(f"**/?name={mark}&dataset=iris")
+    expect(page.locator("#jobs tbody tr").first).to_be_visible()
+
+
+def test_an_upload_is_called_by_its_title_and_found_by_it(open_page: Opener, client: Client) -> None:
+    content = "a,b,kind\n" + "".join(f"{i},{i % 3},{'x' if i % 2 else 'y'}\n" for i in range(40))
+    form = {"files": {"file": ("garden.csv", content.encode())}, "data": {"schema": json.dumps({"target": "kind", "name": "my garden"})}}
+    dataset = client.request("POST", "/v1/datasets", **form).json()
+    client.run(dataset["id"], training={"max_epochs": 1})
+    page = open_page("/")
+    expect(page.locator("#jobs tbody tr").first.locator('[data-label="Data"]')).to_have_text("my garden")
+    page.get_by_label("Dataset").fill("my garden")
+    page.wait_for_url("**/?dataset=my+garden")
+    expect(page.locator("#jobs tbody tr")).to_have_count(1)

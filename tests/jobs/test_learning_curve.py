@@ -149,7 +149,7 @@ def test_a_part_that_diverged_has_no_figures_and_says_why() -> None:
     ran = run(job.spec, FORTY, _ending(trainer, 4))
     middle = ran.result["points"][1]
     assert (middle["summary"], middle["val_loss"]) == ({}, None)
-    assert middle["why"] == "fit 4 (0.5 of the rows, fold 2) diverged: no longer finite"
+    assert middle["why"] == "fit 4 (50 % of the rows, fold 2) diverged: no longer finite"
     assert ran.result["last_change"]["value"] == pytest.approx(-0.7)
     alone = run(job.spec, FORTY, _ending(trainer, 1, 4))
     assert (alone.result["last_change"], alone.result["would_more_rows_help"]) == (None, None)

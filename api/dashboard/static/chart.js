@@ -4,9 +4,10 @@
 import { save } from "./api.js";
 import { h, say } from "./dom.js";
 import { number } from "./format.js";
+import { pictureOf } from "./picture.js";
 
 /**
- * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], sizes?: (number | null)[] }} Line
+ * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], exact?: (number | null)[], sizes?: (number | null)[] }} Line
  * @typedef {{ low: (number | null)[], high: (number | null)[], color: string, group: string }} Band
  * @typedef {{ x: number, y?: number | null, kind: "best" | "stop" | "diverged", color: string }} Mark
  * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, shaded?: string, facts?: Record<string, string | number> }} Content
@@ -61,6 +62,8 @@ export class Chart {
     this.plot = null;
     /** @type {Content | null} */
     this.content = null;
+    /** @type {Content | null} */
+    this.given = null;
     this.shape = "";
     this.focused = null;
     this.at = null;
@@ -81,15 +84,17 @@ export class Chart {
     new ResizeObserver(() => this.plot?.setSize({ width: this.box.clientWidth, height: this.height })).observe(this.box);
     document.addEventListener("theme", () => {
       this.shape = "";
-      if (this.content) this.set(this.content);
+      if (this.given) this.set(this.given);
     });
   }
 
   /** Draw; zoom, crosshair and what is hidden stay as they are. @param {Content} given */
   set(given) {
     const retoned = (part) => ({ ...part, color: toned(part.color) });
-    const content = { ...given, lines: given.lines.map(retoned), bands: given.bands?.map(retoned), marks: given.marks?.map(retoned) };
+    const fitting = given.logX ? positive(given) : given;
+    const content = { ...fitting, lines: fitting.lines.map(retoned), bands: fitting.bands?.map(retoned), marks: fitting.marks?.map(retoned) };
     this.content = content;
+    this.given = given;
     const lines = content.lines;
     this.caption.textContent = content.caption;
     for (const [name, value] of Object.entries(content.facts ?? {})) this.element.dataset[name] = String(value);
@@ -149,7 +154,7 @@ export class Chart {
       bands,
       legend: { show: false },
       scales: {
-        x: { time: false, distr: content.logX ? 3 : 1 },
+        x: { time: false, distr: content.logX ? 3 : 1, range: (_plot, low, high) => spanned(low, high, content) },
         y: content.logY ? { distr: 3 } : { range: (_plot, low, high) => limits(low, high, content) },
       },
       axes: [
@@ -295,13 +300,13 @@ export class Chart {
     const groups = [...new Set((this.content?.lines ?? []).map((line) => line.group))];
     if (isAlone) this.hidden = this.hidden.size === groups.length - 1 && !this.hidden.has(group) ? new Set() : new Set(groups.filter((one) => one !== group));
     else if (!this.hidden.delete(group)) this.hidden.add(group);
-    if (this.content) this.set(this.content);
+    if (this.given) this.set(this.given);
   }
 
   spoken(at) {
     const content = /** @type {Content} */ (this.content);
-    const parts = content.lines.filter((line) => !this.hidden.has(line.group) && (line.values[at] ?? null) !== null).slice(0, 6);
-    return `${content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`}: ${parts.map((line) => `${line.name} ${number(line.values[at])}`).join(", ")}`;
+    const parts = content.lines.filter((line) => !this.hidden.has(line.group) && valueAt(line, at) !== null).slice(0, 6);
+    return `${content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`}: ${parts.map((line) => `${line.name} ${number(valueAt(line, at))}`).join(", ")}`;
   }
 
   /** Fill the readout: values at the crosshair, else the last ones. It is the legend too. */
@@ -320,7 +325,7 @@ export class Chart {
     const rows = wanted.flatMap(([group, lines]) => {
       const shown = lines.filter((line) => !this.hidden.has(group) && !line.faint);
       const button = () => h("button.plain", { type: "button", title: "Click hides it, Alt and click shows it alone", onclick: (event) => this.toggle(group, event.altKey) }, this.hidden.has(group) ? `${group} (hidden)` : group);
-      const row = (line, name) => h("tr", {}, h("th", { scope: "row" }, swatchOf(line), name), h("td.number", {}, number(line.values[at])));
+      const row = (line, name) => h("tr", {}, h("th", { scope: "row" }, swatchOf(line), name), h("td.number", {}, number(valueAt(line, at))));
       if (groups.size === 1) return shown.map((line) => row(line, line.part));
       if (shown.length === 1 && lines.length === 1) return [row(shown[0], button())];
       return [h("tr", {}, h("th", { colspan: "2", scope: "colgroup" }, button())), ...shown.map((line) => row(line, line.part))];
@@ -334,12 +339,18 @@ export class Chart {
 
   /** What lines and ground beside the curves mean. */
   tellMarks() {
-    const { marks = [], shaded } = /** @type {Content} */ (this.content);
+    const said = this.marksSaid();
+    this.legend.hidden = !said.length;
+    this.legend.replaceChildren(...said.map((text) => h("li", {}, text)));
+  }
+
+  marksSaid() {
+    const { marks = [], shaded, logX } = /** @type {Content} */ (this.content);
     const kinds = marks.length <= FEW_MARKS ? new Set(marks.map((mark) => mark.kind)) : new Set(marks.some((mark) => mark.kind === "best") ? ["dot"] : []);
     const said = Object.entries(MARKS).filter(([kind]) => kinds.has(kind)).map(([, text]) => text);
     if (shaded) said.push(`shaded: ${shaded}`);
-    this.legend.hidden = !said.length;
-    this.legend.replaceChildren(...said.map((text) => h("li", {}, text)));
+    if (logX && this.given?.x.length !== this.content?.x.length) said.push("0 has no place on a logarithmic axis");
+    return said;
   }
 
   fillNumbers() {
@@ -348,27 +359,45 @@ export class Chart {
     const lines = content.lines.filter((line) => !this.hidden.has(line.group)).slice(0, 16);
     const step = Math.max(1, Math.ceil(content.x.length / 500));
     const rows = content.x.map((x, i) => [x, i]).filter(([, i]) => i % step === 0 || i === content.x.length - 1);
-    const body = rows.map(([x, i]) => h("tr", {}, h("th", { scope: "row" }, content.ticks?.[i] ?? number(x)), lines.map((line) => h("td.number", {}, number(line.values[i] ?? null)))));
+    const body = rows.map(([x, i]) => h("tr", {}, h("th", { scope: "row" }, content.ticks?.[i] ?? number(x)), lines.map((line) => h("td.number", {}, number(valueAt(line, i))))));
     const table = h("table", {}, h("caption.hidden", {}, content.caption), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, content.xLabel), lines.map((line) => h("th.number", { scope: "col" }, line.name)))), h("tbody", {}, body));
     this.numbers.replaceChildren(h("summary", {}, "Numbers as a table"), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Numbers of the chart" }, table));
   }
 
   /** Save what is seen as a picture, on the card's ground. */
   png() {
-    const from = this.plot.ctx.canvas;
-    const to = h("canvas", { width: from.width, height: from.height });
-    const context = to.getContext("2d");
-    context.fillStyle = palette().bg;
-    context.fillRect(0, 0, to.width, to.height);
-    context.drawImage(from, 0, 0);
-    to.toBlob((blob) => save(blob, `${this.name.replaceAll(/[^A-Za-z0-9-]+/g, "-")}.png`));
+    const content = /** @type {Content} */ (this.content);
+    const colors = palette();
+    const lines = content.lines.filter((line) => !this.hidden.has(line.group));
+    const made = pictureOf(this.plot.ctx.canvas, { caption: content.caption, notes: this.marksSaid().length ? [this.marksSaid().join("; ")] : [], lines, ink: colors.ink, ground: colors.bg, ratio: devicePixelRatio || 1 });
+    made.toBlob((blob) => blob && save(blob, `${this.name.replaceAll(/[^\p{L}\p{N}-]+/gu, "-")}.png`));
   }
+}
+
+/** What a line says at a point: the value as it was measured, however it is drawn. */
+const valueAt = (line, at) => (line.exact ?? line.values)[at] ?? null;
+
+/** A content for an axis of logarithms: what has no place on it, epoch 0, is left out. */
+function positive(content) {
+  const from = content.x.findIndex((x) => x > 0);
+  if (from === 0) return content;
+  const cut = (values) => values?.slice(from < 0 ? content.x.length : from);
+  const line = (one) => ({ ...one, values: cut(one.values), raw: cut(one.raw), exact: cut(one.exact), sizes: cut(one.sizes) });
+  return { ...content, x: cut(content.x), ticks: cut(content.ticks), lines: content.lines.map(line), bands: content.bands?.map((one) => ({ ...one, low: cut(one.low), high: cut(one.high) })), marks: content.marks?.filter((mark) => mark.x > 0) };
 }
 
 function swatchOf(line) {
   const swatch = h(line.dashed || line.dotted ? "span.swatch.dashed" : "span.swatch", { "aria-hidden": "true" });
   swatch.style.borderTopColor = line.color;
   return swatch;
+}
+
+/** A lone point has an axis, too. */
+function spanned(low, high, content) {
+  const [only, ...others] = content.x;
+  if (only === undefined) return [1, 2];
+  if (others.length) return [low, high];
+  return content.logX ? [only / 2, only * 2] : [only - 1, only + 1];
 }
 
 /** Leave some room above and below; nothing is clipped. */

@@ -4,7 +4,8 @@
 import { ApiError, get } from "./api.js";
 import { CurveData, CurvesCard } from "./curves.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, writeState } from "./dom.js";
-import { duration, icon, interval, middle, number, units, words } from "./format.js";
+import { duration, icon, interval, middle, number, words } from "./format.js";
+import { learnTitles, nameOf, network, optimizer, titleOf as dataOf, units } from "./summary.js";
 
 const MOST = 20;
 const EVERY = 2000;
@@ -16,7 +17,6 @@ const known = new Map();
 let card = /** @type {any} */ (null);
 let showsAll = new URLSearchParams(location.search).has("all");
 
-const nameOf = (job) => job.name ?? `${words(job.plan)} on ${job.dataset}`;
 /** A job's name, with its id where two have the same. */
 const titleOf = (job) => ([...known.values()].some((one) => one.job.id !== job.id && nameOf(one.job) === nameOf(job)) ? `${nameOf(job)} ${job.id.slice(-5)}` : nameOf(job));
 
@@ -27,6 +27,7 @@ async function read() {
     if (was && !ACTIVE.has(was.job.status)) return;
     try {
       const [job, fits] = await Promise.all([get(`/v1/jobs/${id}`), get(`/v1/jobs/${id}/fits`)]);
+      await learnTitles([job.dataset]);
       known.set(id, { job, fits: fits.items, data: was?.data ?? new CurveData(id) });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -38,6 +39,15 @@ async function read() {
 
 /** @returns {{ job: any, fits: any[], data: CurveData }[]} */
 const jobs = () => ids.flatMap((id) => known.get(id) ?? []);
+
+const figuresOf = ({ fits }) => Object.fromEntries(fits.flatMap((fit) => Object.keys(fit.last ?? {})).map((name) => [name, true]));
+const lossOf = (one) => units(figuresOf(one)).loss;
+
+/** Jobs whose losses have the unit of the first one's: nats and squared units share no axis. */
+function drawn() {
+  const all = jobs().filter(({ fits }) => fits.some((fit) => fit.last));
+  return all.filter((one) => lossOf(one) === lossOf(all[0]));
+}
 
 /** Which curves stand for a job: those of its fits, or of what it concluded with where it has many. */
 function shown({ job, fits }) {
@@ -54,32 +64,40 @@ function leaves(value, path = "", found = new Map()) {
   return found;
 }
 
+/** Parameters of a job's networks: a number, or from which to which where its plan varies them. */
+function parameters({ fits }) {
+  const sizes = fits.map((fit) => fit.num_parameters).filter((size) => size !== null);
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  return !sizes.length ? "–" : least === most ? number(least) : `${number(least)} to ${number(most)}`;
+}
+
 function table() {
   const all = jobs();
   const specs = all.map(({ job }) => leaves(job.spec));
   const pointers = [...new Set(specs.flatMap((spec) => [...spec.keys()]))].filter((pointer) => pointer !== "/name" && !pointer.startsWith("/metadata"));
-  const differing = pointers.filter((pointer) => new Set(specs.map((spec) => spec.get(pointer))).size > 1);
+  const given = (spec, pointer) => (spec.get(pointer) === "null" ? "–" : (spec.get(pointer) ?? "–")); // null has no fields, and its pointer is that of what has
+  const differing = pointers.filter((pointer) => new Set(specs.map((spec) => given(spec, pointer))).size > 1);
   const listed = showsAll ? pointers : differing;
   const row = (name, cells, best = -1) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((one, i) => h("td.number", {}, one, i === best ? h("span.good", {}, " (best)") : null)));
-  const figure = (split, name) => all.map(({ job }) => job.result?.[split]?.[name]?.value ?? job.result?.summary?.[`${split}_${name}`]?.mean ?? null);
+  const figure = (split, name) => all.map(({ job }) => job.result?.[split]?.[name]?.value ?? (split === "val" && name === "loss" ? job.outcome?.val_loss : null) ?? job.result?.summary?.[`${split}_${name}`]?.mean ?? null);
   const least = (values, sign = 1) => {
     const real = values.filter((value) => value !== null);
     return real.length > 1 ? values.indexOf(sign * Math.min(...real.map((value) => sign * value))) : -1;
   };
   const isOneDataset = new Set(all.map(({ job }) => job.dataset)).size === 1;
-  const rows = [row("status", all.map(({ job }) => `${icon(job.status)} ${job.status}`))];
+  const rows = [row("data", all.map(({ job }) => middle(dataOf(job.dataset), 28))), row("network", all.map(({ job }) => network(job.spec))), row("optimizer", all.map(({ job }) => optimizer(job.spec))), row("status", all.map(({ job }) => `${icon(job.status)} ${job.status}`))];
   for (const [split, name, label, sign] of /** @type {[string, string, string, number][]} */ ([["val", "loss", "validation loss", 1], ["val", "accuracy", "validation accuracy", -1], ["val", "r2", "validation R²", -1], ["train", "loss", "training loss", 1], ["test", "loss", "test loss, measured once", 1], ["test", "accuracy", "test accuracy", -1]])) {
     const values = figure(split, name);
     if (values.every((value) => value === null)) continue;
     const cells = all.map(({ job }, i) => (job.result?.[split]?.[name] ? interval(job.result[split][name]) : number(values[i])));
     rows.push(row(label, cells, isOneDataset && split !== "train" ? least(values, sign) : -1));
   }
-  const gaps = all.map(({ job }) => job.result?.generalization_gap ?? null);
-  if (gaps.some(Boolean)) rows.push(row("generalization gap", gaps.map((gap) => (gap ? interval(gap) : "–"))));
+  const gaps = all.map(({ job }) => (job.result?.generalization_gap ? interval(job.result.generalization_gap) : number(job.outcome?.generalization_gap)));
+  rows.push(row("generalization gap", gaps));
   const only = (of) => all.map(({ fits }) => (fits.length === 1 ? of(fits[0]) : "–"));
-  rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(({ fits }) => number(fits[0]?.num_parameters ?? null))), row("trained for", all.map(({ job }) => duration(job.running_seconds))));
+  rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(parameters)), row("trained for", all.map(({ job }) => duration(job.running_seconds))));
   const head = all.map(({ job }) => h("th.number", { scope: "col" }, h("a", { href: `${PAGES}jobs/${job.id}`, title: nameOf(job) }, middle(titleOf(job), 32)), " ", h("button.plain.no-print", { type: "button", "aria-label": `Take ${titleOf(job)} away`, onclick: () => take(job.id) }, "×")));
-  const body = listed.map((pointer) => row(h("code", {}, pointer), specs.map((spec) => spec.get(pointer) ?? "–")));
+  const body = listed.map((pointer) => row(h("code", {}, pointer), specs.map((spec) => given(spec, pointer))));
   const divider = h("tr", {}, h("th", { colspan: all.length + 1, scope: "rowgroup" }, h("div.row", {}, showsAll ? "Every field of the specs" : `What differs in the specs: ${differing.length || "nothing"}`, h("button.no-print", { type: "button", id: "all-fields", onclick: () => {
     showsAll = !showsAll;
     writeState({ all: showsAll });
@@ -102,10 +120,17 @@ function markdown() {
   return [rows[0], `|${" --- |".repeat(jobs().length + 1)}`, ...rows.slice(1)].join("\n");
 }
 
+/** Names of jobs that are in the table and not in the chart. */
+function leftOut() {
+  const [shown, all] = [drawn(), jobs().filter(({ fits }) => fits.some((fit) => fit.last))];
+  const others = all.filter((one) => !shown.includes(one));
+  return others.length ? h("p.notice", {}, h("strong", {}, "Different losses: "), `the curves are those of ${lossOf(shown[0])}. ${others.map(({ job }) => middle(titleOf(job), 40)).join(", ")} ${others.length === 1 ? "has" : "have"} ${lossOf(others[0])}, which shares no axis with it.`) : null;
+}
+
 function draw() {
   const all = jobs();
   byId("table").replaceChildren(all.length ? table() : h("p.empty", {}, "Choose jobs in ", h("a", { href: `${ROOT}/` }, "the list"), ", or add one below."));
-  byId("start").replaceChildren(start() ?? "");
+  byId("start").replaceChildren(...[start(), leftOut()].filter(Boolean));
 }
 
 function take(id) {
@@ -125,7 +150,7 @@ async function add(select) {
 
 async function choices() {
   const found = (await get("/v1/jobs?limit=50&fields=id,name,plan,dataset")).items.filter((job) => !ids.includes(job.id));
-  const select = h("select", { id: "add", onchange: (event) => add(event.target) }, h("option", { value: "" }, "choose…"), found.map((job) => h("option", { value: job.id }, `${nameOf(job)} (${job.id.slice(-5)})`)));
+  const select = h("select", { id: "add", onchange: (event) => add(event.target) }, h("option", { value: "" }, "choose…"), found.map((job) => h("option", { value: job.id }, `${middle(nameOf(job), 60)} (${job.id.slice(-5)})`)));
   byId("adding").replaceChildren(h("label", { for: "add" }, "Add a job "), select);
 }
 
@@ -134,11 +159,10 @@ async function refresh() {
   const all = jobs();
   if (all.length) {
     if (!card) {
-      card = new CurvesCard({ name: "comparison", sources: () => jobs().map((one) => ({ data: one.data, fits: shown(one), prefix: titleOf(one.job), version: one.job.version })), units: {} });
+      card = new CurvesCard({ name: "comparison", sources: () => drawn().map((one) => ({ data: one.data, fits: shown(one), prefix: titleOf(one.job), version: one.job.version })), units: {} });
       byId("curves").replaceChildren(card.element);
     }
-    const figures = Object.fromEntries(all.flatMap(({ fits }) => fits.flatMap((fit) => Object.keys(fit.last ?? {}))).map((name) => [name, true]));
-    card.units = units(figures);
+    card.units = units(figuresOf(all[0]));
     await card.update();
   }
   draw();

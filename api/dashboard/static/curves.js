@@ -168,7 +168,7 @@ export class CurvesCard {
         const values = averaged ? averaged.mean : found[part][0];
         if (values.every((value) => value === null)) continue;
         if (averaged && part !== "train") bands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
-        lines.push({ group: name, part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
+        lines.push({ group: name, part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), exact: values, raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
       }
       if (isSingle) continue;
       const differences = of.map((one) => gapOf(on(one, column("train")), on(one, column("val")), metric));
@@ -177,7 +177,7 @@ export class CurvesCard {
       if (values.every((value) => value === null)) continue;
       const tone = isAlone || isOfOne ? hue(3) : color(of[0], "val");
       if (averaged) gapBands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
-      gaps.push({ group: name, part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing) });
+      gaps.push({ group: name, part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing), exact: values });
     }
     for (const line of lines) line.part = { training: "train", validation: "val" }[line.part] ?? line.part;
     const marks = isSingle ? [] : curves.flatMap((one) => marksOf(one, column("val"), column("train"), color(one, "val")));
@@ -242,6 +242,7 @@ function sentence(curves, metric) {
   const best = curve.epoch.indexOf(curve.best_epoch);
   const [val, train] = [curve[`val_${metric}`] ?? [], curve[`train_${metric}`] ?? []];
   const end = { early_stopping: " Early stopping ended it.", max_epochs: "", diverged: " Then it diverged." }[fit.stop_reason] ?? "";
+  if (fit.status === "diverged" && curve.epoch.length < 2) return "It diverged in the first epoch; what is drawn is the network before any update.";
   if (best < 0 || (val[best] ?? null) === null) return `At epoch ${curve.epoch.at(-1)} the training ${label} is ${number(train.at(-1) ?? null)}.${end}`;
   return `The best epoch is ${curve.best_epoch} of ${curve.epoch.at(-1)}: validation ${label} ${number(val[best])}, training ${label} ${number(train[best])}.${fit.status === "diverged" ? " Then it diverged." : end}`;
 }

@@ -4,6 +4,7 @@
 import { Chart, hue } from "./chart.js";
 import { h, table } from "./dom.js";
 import { interval, number, percent, words } from "./format.js";
+import { figure } from "./summary.js";
 
 const SPLITS = [["train", "training"], ["val", "validation"], ["test", "test"]];
 const FIGURES = [["loss", "loss"], ["accuracy", "accuracy"], ["rmse", "RMSE"], ["r2", "R²"], ["mae", "mean absolute error"], ["macro_f1", "macro F1"], ["roc_auc", "ROC AUC"], ["expected_calibration_error", "calibration error (ECE)"], ["baseline_loss", "loss of guessing"], ["rows", "rows"]];
@@ -83,5 +84,5 @@ export function diagnosis(fit, isOfMany) {
     h("p", {}, `${found.rule[0].toUpperCase()}${found.rule.slice(1)}${/[.!]$/.test(found.rule) ? "" : "."}`),
     h("p", {}, found.why),
     h("p", {}, h("strong", {}, "What to try: "), found.advice),
-    h("details", {}, h("summary", {}, "Numbers behind it"), h("dl.facts", {}, Object.entries(found.numbers).map(([name, value]) => [h("dt", {}, words(name)), h("dd", {}, number(value))]))));
+    h("details", {}, h("summary", {}, "Numbers behind it"), h("dl.facts", {}, Object.entries(found.numbers).map(([name, value]) => [h("dt", {}, figure(name)), h("dd", {}, number(value))]))));
 }

@@ -57,19 +57,3 @@ export const words = (code) => String(code).replaceAll("_", " ");
 export function middle(text, most = 40) {
   return text.length <= most ? text : `${text.slice(0, Math.ceil(most / 2) - 1)}…${text.slice(1 - Math.floor(most / 2))}`;
 }
-
-/** A network in a few characters. */
-export function network(spec) {
-  const one = spec.network;
-  const hidden = (one.hidden_units ?? []).join("-");
-  if (one.name === "mlp") return hidden ? `MLP ${hidden}` : "linear";
-  return `CNN ${(one.blocks ?? []).map((block) => block.channels).join("-")}${hidden ? ` + ${hidden}` : ""}`;
-}
-
-export const optimizer = (spec) => `${spec.optimizer.name} ${number(spec.optimizer.learning_rate)}`;
-
-/** Loss and validation in the units of a job's task. */
-export function units(columns) {
-  const isClasses = "train_accuracy" in columns || "val_accuracy" in columns;
-  return { loss: isClasses ? "cross-entropy (nats)" : "mean squared error (target units²)", accuracy: "accuracy", rmse: "RMSE (target units)", r2: "R²", learning_rate: "learning rate", objective: "objective" };
-}

@@ -5,9 +5,10 @@ import { address, ApiError, download, get, post, remove } from "./api.js";
 import { CurveData, CurvesCard } from "./curves.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
 import { confusion, diagnosis, perClass, reliability, scores } from "./evaluation.js";
-import { duration, icon, instant, interval, network, number, optimizer, units, words } from "./format.js";
+import { duration, icon, instant, interval, number, words } from "./format.js";
 import { Live } from "./live.js";
 import { planView } from "./plans.js";
+import { applied, learnTitles, nameOf, network, optimizer, titleOf, units } from "./summary.js";
 
 const ID = decodeURIComponent(location.pathname.split("/").at(-1) ?? "");
 const PATH = `/v1/jobs/${ID}`;
@@ -62,11 +63,12 @@ async function changed(found) {
   // Both at once: a page is as slow as what it waits for in turn.
   const early = was ? null : data.read(FIRST, { count: job.num_fits });
   const isDue = !was || hasEnded || performance.now() - fitsAt > BETWEEN_FITS || !fits.length;
+  const naming = learnTitles([job.dataset]);
   if (isDue) {
     fits = (await get(`${PATH}/fits`)).items;
     fitsAt = performance.now();
   }
-  await early;
+  await Promise.all([early, naming]);
   if (!card) frame();
   card.units = unitsOf();
   drawHead();
@@ -78,12 +80,13 @@ async function changed(found) {
 function state(text, isThere) {
   const badge = part("badge");
   if (!badge) return;
-  badge.textContent = ENDED.has(job?.status) ? "Complete" : text;
+  badge.hidden = ENDED.has(job?.status);
+  badge.textContent = text;
   badge.className = `badge ${isThere ? "good" : "bad"}`;
 }
 
 function drawHead() {
-  const name = job.name ?? `${words(job.plan)} on ${job.dataset}`;
+  const name = nameOf(job);
   document.title = `${job.status === "running" ? `${Math.floor(100 * job.progress)} % ` : ""}${name} - Holdout`;
   const isActive = !ENDED.has(job.status);
   const orders = [];
@@ -91,7 +94,7 @@ function drawHead() {
   if (job.status === "running" || job.status === "queued") order(job.pause_requested_at ? "Pausing…" : "Pause", "pause");
   if (job.status === "paused" || job.pause_requested_at) order("Resume", "resume");
   if (isActive) order(job.cancel_requested_at ? "Cancelling…" : "Cancel", "cancel", false);
-  if (["succeeded", "cancelled"].includes(job.status) && !IN_ROUNDS.has(job.plan)) orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
+  if (["succeeded", "cancelled"].includes(job.status) && !IN_ROUNDS.has(job.plan) && !(fits.length && fits.every((fit) => fit.stop_reason === "early_stopping"))) orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
   if (!isActive) order("Delete", "delete", false);
   const old = part("badge");
   const held = document.activeElement?.id;
@@ -100,7 +103,8 @@ function drawHead() {
     h("div.row", {}, h(`span.status.${job.status}`, { id: "status" }, h("span", { "aria-hidden": "true" }, `${icon(job.status)} `), job.status), isActive ? h("progress", { max: 1, value: job.progress, "aria-label": "Progress" }) : null, isActive ? h("span", {}, `${Math.floor(100 * job.progress)} %${left()}`) : h("span.faint", {}, `trained for ${duration(job.running_seconds)}`), job.phase === job.status ? null : h("span.faint", {}, job.phase), old ?? h("span", { id: "badge", class: "badge" }, "…")),
   );
   if (held) part(held)?.focus();
-  part("sentence").textContent = job.result?.sentence ? `${job.result.sentence[0].toUpperCase()}${job.result.sentence.slice(1)}` : "";
+  const sentence = job.result?.sentence ?? "";
+  part("sentence").textContent = job.plan === "comparison" ? sentence : `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}`; // a variant's label stays as it is
   const trouble = [];
   if (job.failure) trouble.push(problemCard(job.failure), h("p.no-print", {}, h("a.button", { href: `${PAGES}new?from=${ID}` }, "Change the spec and run it again")));
   for (const warning of job.warnings) trouble.push(h("div.notice", {}, h("strong", {}, "Warning: "), warning));
@@ -110,7 +114,7 @@ function drawHead() {
 /** How long it will take still, by how it went so far. */
 function left() {
   if (job.status !== "running" || job.progress < 0.02 || !job.started_at) return "";
-  const spent = (Date.now() - Date.parse(job.started_at)) / 1000 - job.paused_seconds;
+  const spent = job.running_seconds ?? (Date.now() - Date.parse(job.started_at)) / 1000 - job.paused_seconds;
   return spent > 2 ? `, about ${duration((spent / job.progress) * (1 - job.progress))} left` : "";
 }
 
@@ -147,7 +151,8 @@ function fail(error) {
 
 function drawRest() {
   const open = new Set([...document.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
-  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === (job.result?.fit ?? job.result?.model?.fits?.[0])) ?? fits[0];
+  const concluded = job.plan === "learning_curve" ? fits.at(-1)?.number : (job.result?.fit ?? job.result?.model?.fits?.[0]);
+  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === concluded) ?? fits[0];
   const unit = unitsOf();
   if (ENDED.has(job.status) && !part("plan").childElementCount) part("plan").replaceChildren(...[planView(job, unit)].filter(Boolean));
   part("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
@@ -162,6 +167,9 @@ function drawRest() {
   for (const one of document.querySelectorAll("details > summary")) if (open.has(one.textContent)) /** @type {HTMLDetailsElement} */ (one.parentElement).open = true;
 }
 
+/** Figures of the epoch whose weights are kept: boosting keeps the last ones, most plans the best. */
+const kept = (fit) => (fit.kept_epoch !== null && fit.kept_epoch === fit.last_epoch ? fit.last : fit.best);
+
 function fitTable(current) {
   const rows = fits.slice(0, MOST_FITS).map((fit) => [
     h("button.plain", { type: "button", "aria-pressed": null, "aria-label": `Show ${fit.label}`, onclick: () => {
@@ -170,21 +178,22 @@ function fitTable(current) {
       /** @type {HTMLElement | null} */ (part("fits").querySelector("[aria-current]"))?.focus();
     }, "aria-current": fit === current ? "true" : null }, fit.label),
     h(`span.status.${fit.status}`, {}, `${icon(fit.status)} ${fit.status}`),
-    `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`,
-    number(fit.best?.train_loss),
-    number(fit.best?.val_loss),
-    fit.generalization_gap ? interval(fit.generalization_gap) : number(fit.best?.generalization_gap),
+    `${(fit.kept_epoch ?? fit.best_epoch) ?? "–"} / ${fit.last_epoch ?? "–"}`,
+    number(kept(fit)?.train_loss),
+    number(kept(fit)?.val_loss),
+    fit.generalization_gap ? interval(fit.generalization_gap) : number(kept(fit)?.generalization_gap),
     fit.diagnosis ? words(fit.diagnosis.verdict) : "–",
   ]);
   const more = fits.length > MOST_FITS ? h("p.faint", {}, `${fits.length - MOST_FITS} more are in the JSON.`) : null;
-  return h("section.card", { "aria-label": "Fits" }, h("h2", {}, `${fits.length} fits`), table("Press a name for its scores and diagnosis", ["fit", "status", "best / last epoch", "training loss", "validation loss", "gap", "diagnosis"], rows, { numeric: new Set([2, 3, 4, 5]) }), more);
+  return h("section.card", { "aria-label": "Fits" }, h("h2", {}, `${fits.length} fits`), table("Figures of the kept weights; press a name for its scores and diagnosis", ["fit", "status", "kept / last epoch", "training loss", "validation loss", "gap", "diagnosis"], rows, { numeric: new Set([2, 3, 4, 5]) }), more);
 }
 
 function facts(fit) {
-  const spec = job.spec;
+  const spec = fit ? { ...applied(job.spec, fit.overrides), plan: {} } : job.spec;
   const rows = fit?.num_rows ?? {};
   const found = [
-    ["Data", h("a", { href: `${PAGES}datasets/${job.dataset}` }, job.dataset)],
+    fits.length > 1 && fit ? ["Of", fit.label] : null,
+    ["Data", h("a", { href: `${PAGES}datasets/${job.dataset}`, title: job.dataset }, titleOf(job.dataset))],
     ["Rows", ["train", "val", "test"].filter((name) => rows[name]).map((name) => `${number(rows[name])} ${name}`).join(", ") || "–"],
     ["Network", `${network(spec)}${fit ? `, ${number(fit.num_parameters)} parameters` : ""}`],
     ["Optimizer", `${optimizer(spec)}, ${words(spec.schedule.name)} schedule`],
@@ -212,7 +221,7 @@ function files(fit) {
   return [
     h("h3", {}, of ? `Model of ${fit.label}` : "Model"), h("div.row", {}, models, concluded),
     h("h3", {}, "Report"), h("div.row", {}, file("PNG", "report.png", `${ID}.png`), file("SVG", "report.svg", `${ID}.svg`), h("button", { type: "button", onclick: () => window.print() }, "Print or PDF")),
-    h("h3", {}, "Numbers"), h("div.row", {}, file("Curves (CSV)", "curves.csv", `${ID}.csv`), file("Curves (JSON)", "curves?max_points=100000", `${ID}-curves.json`), file("Result (JSON)", "result", `${ID}-result.json`), file("Fits (JSON)", "fits", `${ID}-fits.json`), json("The job as the API gives it", "")),
+    h("h3", {}, "Numbers"), h("div.row", {}, file("Curves (CSV)", "curves.csv", `${ID}.csv`), file("Curves (JSON)", "curves?max_points=100000", `${ID}-curves.json`), job.result ? file("Result (JSON)", "result", `${ID}-result.json`) : null, file("Fits (JSON)", "fits", `${ID}-fits.json`), json("The job as the API gives it", "")),
   ];
 }
 
@@ -238,7 +247,7 @@ async function follow() {
 
 follow().then(() => {
   if (!job) show(h("h1", {}, "No such job"), h("p", {}, "There is no job of this id, or it is not yours. ", h("a", { href: `${ROOT}/` }, "All jobs")));
-  else state("Complete", true);
+  else state("", true);
 }).catch((error) => {
   show(problemCard(error.problem ?? { title: "This page failed", detail: String(error) }));
   throw error;

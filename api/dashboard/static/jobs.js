@@ -3,11 +3,12 @@
 
 import { ApiError, get } from "./api.js";
 import { byId, h, PAGES, problemCard, say, show, writeState } from "./dom.js";
-import { ago, duration, icon, instant, middle, network, number, optimizer, words } from "./format.js";
+import { ago, duration, icon, instant, middle, number, words } from "./format.js";
+import { idOf, learnTitles, nameOf, network, optimizer, titleOf } from "./summary.js";
 
 const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
 const PLANS = ["fit", "comparison", "search", "nested_cv", "bagging", "boosting", "bias_variance", "learning_curve"];
-const FIELDS = "id,name,status,phase,progress,plan,dataset,spec,created_at,started_at,finished_at,running_seconds,result,failure,fit_counts,num_fits";
+const FIELDS = "id,name,status,phase,progress,plan,dataset,spec,created_at,started_at,finished_at,running_seconds,outcome,failure,fit_counts,num_fits";
 const PAGE = 25;
 const FAST = 1000;
 const SLOW = 5000;
@@ -31,23 +32,15 @@ let asked = 0;
 const COLUMNS = [
   { id: "name", title: "Job", of: (job) => (job.name ?? job.id).toLowerCase() },
   { id: "status", title: "Status", of: (job) => STATUSES.indexOf(job.status) },
-  { id: "dataset", title: "Data", of: (job) => job.dataset },
+  { id: "dataset", title: "Data", of: (job) => titleOf(job.dataset).toLowerCase() },
   { id: "network", title: "Network", of: (job) => network(job.spec) },
   { id: "optimizer", title: "Optimizer", of: (job) => optimizer(job.spec) },
   { id: "plan", title: "Plan", of: (job) => job.plan },
-  { id: "val_loss", title: "Validation loss", of: valLoss, numeric: true },
-  { id: "gap", title: "Gap", of: gap, numeric: true },
+  { id: "val_loss", title: "Validation loss", of: (job) => job.outcome?.val_loss ?? null, numeric: true },
+  { id: "gap", title: "Gap", of: (job) => job.outcome?.generalization_gap ?? null, numeric: true },
   { id: "created_at", title: "Submitted", of: (job) => job.created_at },
   { id: "running_seconds", title: "Trained", of: trained, numeric: true },
 ];
-
-function valLoss(job) {
-  return job.result?.val?.loss?.value ?? job.result?.summary?.val_loss?.mean ?? job.result?.val_loss?.value ?? null;
-}
-
-function gap(job) {
-  return job.result?.generalization_gap?.value ?? job.result?.summary?.generalization_gap?.mean ?? null;
-}
 
 function trained(job) {
   if (job.running_seconds !== null) return job.running_seconds;
@@ -57,7 +50,8 @@ function trained(job) {
 function path(cursor) {
   const asking = new URLSearchParams({ limit: String(Math.min(100, PAGE)), fields: FIELDS, sort: state.sort === "created_at" ? "created_at" : "-created_at" });
   for (const one of state.statuses) asking.append("status", one);
-  for (const name of ["plan", "dataset", "name"]) if (state[name]) asking.set(name, state[name]);
+  for (const name of ["plan", "name"]) if (state[name]) asking.set(name, state[name]);
+  if (state.dataset) asking.set("dataset", idOf(state.dataset));
   if (cursor) asking.set("cursor", cursor);
   return `/v1/jobs?${asking}`;
 }
@@ -73,6 +67,7 @@ async function read() {
       found.push(...page.items);
       cursor = page.next_cursor;
     } while (cursor && found.length < state.shown);
+    await learnTitles(found.map((job) => job.dataset));
     if (mine !== asked) return;
     jobs = found;
     hasMore = Boolean(cursor);
@@ -115,12 +110,10 @@ function controls() {
   const text = (name, label, hint) => {
     const input = h("input", { id: `filter-${name}`, type: "search", value: state[name], placeholder: hint });
     input.addEventListener("input", () => {
+      state[name] = input.value.trim();
+      state.shown = PAGE;
       clearTimeout(waiting);
-      waiting = setTimeout(() => {
-        state[name] = input.value.trim();
-        state.shown = PAGE;
-        changed();
-      }, 250);
+      waiting = setTimeout(changed, 250);
     });
     return h("label", { for: `filter-${name}` }, `${label} `, input);
   };
@@ -151,19 +144,19 @@ function status(job) {
 }
 
 function row(job, place) {
-  const name = job.name ?? `${words(job.plan)} on ${job.dataset}`;
+  const name = nameOf(job);
   const box = h("input", { type: "checkbox", "aria-label": `Choose ${name} to compare`, checked: state.chosen.has(job.id), onchange: (event) => choose(job.id, event.target.checked) });
   const note = job.failure ? h("span.trouble", {}, `${job.failure.title}: ${middle(job.failure.detail, 90)}`) : null;
   const cells = [
     h("td.pick", {}, box),
     h("th", { scope: "row", "data-label": "Job" }, h("a", { href: `${PAGES}jobs/${job.id}`, title: name }, middle(name, 44)), h("span.id", {}, job.id.slice(-8)), note),
     h("td", { "data-label": "Status" }, status(job)),
-    h("td", { "data-label": "Data" }, job.dataset),
+    h("td", { "data-label": "Data" }, h("span", { title: job.dataset }, middle(titleOf(job.dataset), 28))),
     h("td", { "data-label": "Network" }, network(job.spec)),
     h("td", { "data-label": "Optimizer" }, optimizer(job.spec)),
     h("td", { "data-label": "Plan" }, words(job.plan), job.num_fits > 1 ? h("span.faint", {}, ` ${job.num_fits} fits`) : null),
-    h("td.number", { "data-label": "Validation loss" }, number(valLoss(job))),
-    h("td.number", { "data-label": "Gap" }, number(gap(job))),
+    h("td.number", { "data-label": "Validation loss" }, number(job.outcome?.val_loss)),
+    h("td.number", { "data-label": "Gap" }, number(job.outcome?.generalization_gap)),
     h("td", { "data-label": "Submitted" }, h("time", { datetime: job.created_at, title: instant(job.created_at) }, ago(job.created_at))),
     h("td.number", { "data-label": "Trained" }, duration(trained(job))),
   ];

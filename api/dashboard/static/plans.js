@@ -4,6 +4,7 @@
 import { Chart, hue } from "./chart.js";
 import { h, table } from "./dom.js";
 import { interval, number, words } from "./format.js";
+import { figure as named } from "./summary.js";
 
 const NUMERIC = new Set([1, 2, 3, 4, 5, 6, 7]);
 const estimate = (one) => (!one || one.mean === null || one.mean === undefined ? "–" : one.std === null ? number(one.mean) : `${number(one.mean)} ± ${number(one.std, 2)}`);
@@ -22,24 +23,25 @@ function axisChart(name, xLabel, yLabel, points, series, caption, { logX = false
 /** The score of a validation scheme over its folds. */
 function folds(result, units) {
   const figures = Object.entries(result.summary).filter(([, one]) => one && one.count > 1);
-  const parts = [table(`Over ${result.divisions.length} folds`, ["", "mean ± sd", "95 % interval of the mean"], figures.map(([name, one]) => [words(name), estimate(one), within(one)]), { numeric: NUMERIC })];
+  const parts = [table(`Over ${result.divisions.length} folds`, ["", "mean ± sd", "95 % interval of the mean"], figures.map(([name, one]) => [named(name), estimate(one), within(one)]), { numeric: NUMERIC })];
   const fits = result.fits.filter((fit) => fit.val);
   const numbers = fits.map((_, i) => i);
-  parts.push(axisChart("folds", "fold", units.loss, numbers, [{ name: "training", values: fits.map((fit) => fit.train?.loss ?? null) }, { name: "validation", values: fits.map((fit) => fit.val.loss), dashed: true }], result.worst_fit ? `The worst fold is that of fit ${result.worst_fit}.` : "Loss of each fold.", { ticks: fits.map((fit) => fit.label) }));
+  const worst = fits.find((fit) => fit.number === result.worst_fit);
+  parts.push(axisChart("folds", "fold", units.loss, numbers, [{ name: "training", values: fits.map((fit) => fit.train?.loss ?? null) }, { name: "validation", values: fits.map((fit) => fit.val.loss), dashed: true }], worst ? `The worst is ${worst.label}.` : "Loss of each fold.", { ticks: fits.map((fit) => fit.label) }));
   if (result.pooled) parts.push(h("p", {}, `All ${number(result.pooled.rows)} validation rows pooled: loss ${interval(result.pooled.loss)}${result.pooled.accuracy ? `, accuracy ${interval(result.pooled.accuracy)}` : ""}${result.pooled.r2 ? `, R² ${interval(result.pooled.r2)}` : ""}.`));
   return parts;
 }
 
 function comparison(result) {
   const second = /** @type {[string, (one: any) => string]} */ (result.variants.some((one) => one.summary?.val_accuracy) ? ["accuracy", (one) => estimate(one.summary?.val_accuracy)] : ["R²", (one) => estimate(one.summary?.val_r2)]);
-  const rows = result.variants.map((one) => [one.rank === null ? "–" : String(one.rank), one.label, interval(one.val_loss), second[1](one), estimate(one.summary?.generalization_gap), one.difference ? interval(one.difference) : one.rank === 1 ? "best" : "–", one.is_distinguishable === null || one.is_distinguishable === undefined ? (one.why ?? "") : one.is_distinguishable ? "yes" : "not told from the best"]);
-  return [table("Ranking by validation loss; differences are to the best, on the same rows, with 95 % intervals", ["rank", "variant", "validation loss", `validation ${second[0]}`, "gap", "difference", "distinguishable"], rows, { numeric: new Set([2, 3, 4, 5]) })];
+  const rows = result.variants.map((one) => [one.rank === null ? "–" : String(one.rank), one.label, interval(one.val_loss), second[1](one), estimate(one.summary?.generalization_gap), one.difference ? interval(one.difference) : one.rank === 1 ? "best" : "–", one.is_distinguishable === null || one.is_distinguishable === undefined ? (one.why ?? "") : one.is_distinguishable ? "worse" : "not told apart"]);
+  return [table("Ranking by validation loss; differences are to the best, on the same rows, with 95 % intervals", ["rank", "variant", "validation loss", `validation ${second[0]}`, "gap", "difference", "beside the best"], rows, { numeric: new Set([2, 3, 4, 5]) })];
 }
 
 /** Candidates in a table that sorts by any column. */
 function search(result) {
   const pointers = [...new Set(result.candidates.flatMap((one) => Object.keys(one.settings)))];
-  const columns = [...pointers.map((pointer) => ({ title: pointer.split("/").at(-1) ?? pointer, of: (one) => one.settings[pointer], text: (one) => (one.settings[pointer] === undefined ? "–" : setting(one.settings[pointer])) })), { title: words(result.metric), of: (one) => one.score?.mean ?? null, text: (one) => estimate(one.score) }, { title: "gap", of: (one) => one.generalization_gap, text: (one) => number(one.generalization_gap) }, { title: "parameters", of: (one) => one.num_parameters, text: (one) => number(one.num_parameters) }, { title: "status", of: (one) => one.status, text: (one) => words(one.status) }];
+  const columns = [...pointers.map((pointer) => ({ title: pointer.split("/").at(-1) ?? pointer, of: (one) => one.settings[pointer], text: (one) => (one.settings[pointer] === undefined ? "–" : setting(one.settings[pointer])) })), { title: named(result.metric), of: (one) => one.score?.mean ?? null, text: (one) => estimate(one.score) }, { title: "gap", of: (one) => one.generalization_gap, text: (one) => number(one.generalization_gap) }, { title: "parameters", of: (one) => one.num_parameters, text: (one) => number(one.num_parameters) }, { title: "status", of: (one) => one.status, text: (one) => words(one.status) }];
   const box = h("div", {});
   let by = pointers.length;
   let sign = /accuracy|r2/.test(result.metric) ? -1 : 1;
@@ -69,7 +71,7 @@ function search(result) {
     const xs = [...new Set(found.map((one) => one.settings[pointer]))];
     const best = xs.map((x) => Math.min(...found.filter((one) => one.settings[pointer] === x).map((one) => one.score.mean)));
     const isWide = xs[0] > 0 && xs[xs.length - 1] / xs[0] > 30;
-    parts.push(axisChart(`search ${pointer}`, pointer.split("/").at(-1), words(result.metric), xs, [{ name: "best of its value", values: best }], `${words(result.metric)} against ${pointer}: the best candidate of each value.`, { logX: isWide }));
+    parts.push(axisChart(`search ${pointer}`, pointer.split("/").at(-1), named(result.metric), xs, [{ name: "best of its value", values: best }], `${named(result.metric)} against ${pointer}: the best candidate of each value.`, { logX: isWide }));
   }
   const { choice, refit } = result;
   parts.push(h("p", {}, `Chosen: candidate ${choice.chosen} (${Object.entries(choice.settings).map(([pointer, value]) => `${pointer} = ${setting(value)}`).join(", ")}) by the rule “${words(choice.rule)}”${choice.threshold ? `: not worse than ${number(choice.threshold)}, which is the best one's score and its standard error ${number(choice.standard_error)}` : ""}.`));
@@ -89,10 +91,10 @@ function nested(result, units) {
 function bagging(result) {
   const figure = result.val?.accuracy || result.curve.some((one) => one.val?.accuracy) ? "accuracy" : "rmse";
   const parts = [];
-  const facts = [["validation loss", result.val && interval(result.val.loss)], [`validation ${figure}`, result.val?.[figure] && interval(result.val[figure])], ["test loss", result.test && interval(result.test.loss)], ["mean member, validation loss", result.mean_member?.val && number(result.mean_member.val.loss)], ["what the vote gains", result.loss_gain?.val && interval(result.loss_gain.val)], ["disagreement", result.disagreement === null ? null : number(result.disagreement)], ["out of bag", result.out_of_bag?.figures && `loss ${interval(result.out_of_bag.figures.loss)} on ${number(result.out_of_bag.rows)} rows`]];
+  const facts = [["validation loss", result.val && interval(result.val.loss)], [`validation ${named(figure)}`, result.val?.[figure] && interval(result.val[figure])], ["test loss", result.test && interval(result.test.loss)], ["mean member, validation loss", result.mean_member?.val && number(result.mean_member.val.loss)], ["what the vote gains", result.loss_gain?.val && interval(result.loss_gain.val)], ["disagreement", result.disagreement === null ? null : number(result.disagreement)], ["out of bag", result.out_of_bag?.figures && `loss ${interval(result.out_of_bag.figures.loss)} on ${number(result.out_of_bag.rows)} rows`]];
   parts.push(h("dl.facts", {}, facts.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
-  if (result.curve.length > 1) parts.push(axisChart("members", "members that vote", `validation ${figure}`, result.curve.map((one) => one.members), [{ name: "ensemble", values: result.curve.map((one) => one.val?.[figure] ?? null) }], `Validation ${figure} of the first members together.`));
-  parts.push(h("details", {}, h("summary", {}, "Standings of the members"), table("Members and the ensemble", ["", "validation loss", `validation ${figure}`, "test loss"], result.standings.map((one) => [one.label, number(one.val?.loss), number(one.val?.[figure]), number(one.test?.loss)]), { numeric: NUMERIC })));
+  if (result.curve.length > 1) parts.push(axisChart("members", "members that vote", `validation ${named(figure)}`, result.curve.map((one) => one.members), [{ name: "ensemble", values: result.curve.map((one) => one.val?.[figure] ?? null) }], `Validation ${named(figure)} of the first members together.`));
+  parts.push(h("details", {}, h("summary", {}, "Standings of the members"), table("Members and the ensemble", ["", "validation loss", `validation ${named(figure)}`, "test loss"], result.standings.map((one) => [one.label, number(one.val?.loss), number(one.val?.[figure]), number(one.test?.loss)]), { numeric: NUMERIC })));
   return parts;
 }
 
@@ -101,19 +103,26 @@ function boosting(result) {
   const xs = result.rounds.map((one) => one.round);
   const value = (part) => result.rounds.map((one) => one[part]?.[figure] ?? null);
   return [
-    axisChart("rounds", "round", figure, xs, [{ name: "ensemble, training", values: value("train") }, { name: "ensemble, validation", values: value("val"), dashed: true }, { name: "member, validation", values: value("member_val"), dashed: true }], `${result.algorithm}: the ensemble after each round beside its newest member.`),
-    table("Rounds", ["round", "weighted error", "vote (alpha)", "largest weight", "effective rows", `ensemble, validation ${figure}`], result.rounds.map((one) => [String(one.round), number(one.error), number(one.alpha), number(one.largest_weight), number(one.effective_rows), number(one.val?.[figure])]), { numeric: NUMERIC }),
+    axisChart("rounds", "round", named(figure), xs, [{ name: "ensemble, training", values: value("train") }, { name: "ensemble, validation", values: value("val"), dashed: true }, { name: "member, validation", values: value("member_val"), dashed: true }], `${result.algorithm}: the ensemble after each round beside its newest member.`),
+    table("Rounds", ["round", "weighted error", "vote (alpha)", "largest weight", "effective rows", `ensemble, validation ${named(figure)}`], result.rounds.map((one) => [String(one.round), number(one.error), number(one.alpha), number(one.largest_weight), number(one.effective_rows), number(one.val?.[figure])]), { numeric: NUMERIC }),
   ];
 }
+
+const TERMS = { error: "error", variance: "variance", bias: "bias", bias_squared_plus_noise: "bias² with noise", bias_squared: "bias²", noise: "noise", cross_term: "cross term", variance_unbiased: "variance where it errs not", variance_biased: "variance where it errs" };
 
 function biasVariance(result) {
   const at = result.points.map((_, i) => i);
   const term = (name) => result.points.map((one) => one.terms?.[name] ?? null);
-  const series = [{ name: "error", values: term("error") }, { name: "variance", values: term("variance") }, { name: "bias² (with noise)", values: term("bias_squared_plus_noise") }, { name: "bias²", values: term("bias_squared"), dashed: true }, { name: "noise", values: term("noise"), dashed: true }].filter((one) => one.values.some((value) => value !== null));
+  const series = Object.entries(TERMS).map(([name, label], i) => ({ name: label, values: term(name), dashed: i > 2 })).filter((one) => one.values.some((value) => value !== null));
   const best = result.points[result.best];
+  const has = (name) => series.some((one) => one.name === TERMS[name]);
+  const sum = has("bias") ? "bias + variance where it errs not − variance where it errs" : `variance + bias² with noise${has("cross_term") ? ", and bias² with noise = bias² + noise + cross term" : ""}`;
+  const terms = h("p.faint", {}, `error = ${sum}.`);
+  if (result.axis === null) return [h("dl.facts", {}, series.map((one) => [h("dt", {}, one.name), h("dd", {}, number(one.values[0]))])), terms];
   return [
     axisChart("bias and variance", result.axis, words(result.points[0]?.terms?.loss ?? "error"), at, series, best ? `The error is smallest at ${best.label}.` : "Bias and variance along the axis.", { ticks: result.points.map((one) => setting(one.value)) }),
     table(`Decomposition over ${result.resamples} resamples`, [result.axis, "parameters", ...series.map((one) => one.name)], result.points.map((one, i) => [setting(one.value), number(one.num_parameters), ...series.map((line) => number(line.values[i]))]), { numeric: NUMERIC }),
+    terms,
   ];
 }
 

@@ -23,7 +23,7 @@ def plan(spec: LearningCurvePlanSpec, maker: FitMaker) -> Plan:
     divisions = maker.divisions()
     fits = [
         maker.fit(
-            f"{fraction:g} of the rows" if len(divisions) == 1 else f"{fraction:g} of the rows, {one.label}",
+            f"{100 * fraction:g} % of the rows" if len(divisions) == 1 else f"{100 * fraction:g} % of the rows, {one.label}",
             partial(asking, one, part(maker, one, fraction)),
             place={"fraction": fraction, **one.place},
             origin=f"/plan/fractions/{i}",

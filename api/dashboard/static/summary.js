@@ -1,0 +1,69 @@
+// @ts-check
+// What is said of a job in a few characters: its name, data, network, optimizer, and what came of it.
+
+import { get } from "./api.js";
+import { number, words } from "./format.js";
+
+const PARTS = { train: "training", val: "validation", rmse: "RMSE", r2: "R²", outer: "outer", inner: "inner" };
+
+/** A figure's code in words: `val_r2` is `validation R²`. */
+export const figure = (code) => code.split("_").map((part) => PARTS[part] ?? part).join(" ");
+
+/** The spec of one of a plan's fits: the job's, with what the plan set otherwise. */
+export function applied(spec, overrides) {
+  const found = structuredClone(spec);
+  for (const [pointer, value] of Object.entries(overrides ?? {})) {
+    const path = pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+    const last = /** @type {string} */ (path.pop());
+    const place = path.reduce((at, part) => (at[part] ??= {}), found);
+    place[last] = value;
+  }
+  return found;
+}
+
+/** How a plan varies a part of the spec: "whole", "within", or not at all (""). */
+function variation({ plan }, part) {
+  const pointers = [...(plan.variants ?? []).flatMap((one) => Object.keys(one.set ?? {})), ...Object.keys(plan.space ?? {}), ...Object.keys(plan.search?.space ?? {}), ...Object.keys(plan.axis ?? {})];
+  if (pointers.includes(`/${part}`) || pointers.includes(`/${part}/name`)) return "whole";
+  return pointers.some((pointer) => pointer.startsWith(`/${part}/`)) ? "within" : "";
+}
+
+/** A network in a few characters. */
+export function network(spec) {
+  const one = spec.network;
+  const how = variation(spec, "network");
+  if (how) return how === "whole" ? "varied" : `${one.name.toUpperCase()}, varied`;
+  const hidden = (one.hidden_units ?? []).join("-");
+  if (one.name === "mlp") return hidden ? `MLP ${hidden}` : "linear";
+  return `CNN ${(one.blocks ?? []).map((block) => block.channels).join("-")}${hidden ? ` + ${hidden}` : ""}`;
+}
+
+export function optimizer(spec) {
+  const how = variation(spec, "optimizer");
+  if (how) return how === "whole" ? "varied" : `${spec.optimizer.name}, varied`;
+  return `${spec.optimizer.name} ${number(spec.optimizer.learning_rate)}`;
+}
+
+/** Loss and validation in the units of a job's task. */
+export function units(columns) {
+  const isClasses = "train_accuracy" in columns || "val_accuracy" in columns;
+  return { loss: isClasses ? "cross-entropy (nats)" : "mean squared error (target units²)", accuracy: "accuracy", rmse: "RMSE (target units)", r2: "R²", learning_rate: "learning rate", objective: "objective" };
+}
+
+/** @type {Map<string, string>} */
+const titles = new Map();
+
+/** What people call a dataset: an upload has a title, and an id that says nothing. */
+export const titleOf = (id) => titles.get(id) ?? id;
+
+/** The id of a dataset by its title, if that is known here, or what was typed. */
+export const idOf = (text) => [...titles].find(([, title]) => title === text)?.[0] ?? text;
+
+/** Learn the titles of uploads among these. One that is deleted keeps its id. */
+export async function learnTitles(ids) {
+  const unknown = [...new Set(ids)].filter((id) => id.startsWith("ds_") && !titles.has(id));
+  for (const id of unknown) titles.set(id, id);
+  await Promise.all(unknown.map((id) => get(`/v1/datasets/${id}`).then((one) => titles.set(id, one.title)).catch(() => {})));
+}
+
+export const nameOf = (job) => job.name ?? `${words(job.plan)} on ${titleOf(job.dataset)}`;
