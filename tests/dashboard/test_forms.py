@@ -151,6 +151,20 @@ def test_faults_within_lists_maps_and_folded_parts_find_their_field(open_page: O
     expect(page.get_by_role("group", name="Space").get_by_label("Values")).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_list_that_is_needed_is_missed_at_its_field_and_one_with_a_default_takes_it(open_page: Opener) -> None:
+    page = open_form(open_page, {"dataset": "iris", "plan": {"name": "search", "space": {"/network/hidden_units": {"values": [[4]]}}}})
+    values = page.get_by_role("group", name="Space").get_by_label("Values")
+    values.fill("")
+    expect(values).to_have_attribute("aria-invalid", "true")
+    page.locator("section", has=page.get_by_role("heading", name="Plan", exact=True)).get_by_label("Kind").first.select_option(
+        "learning_curve"
+    )
+    page.get_by_label("Fractions").fill("")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    expect(page.locator("#twins code")).to_contain_text("learning_curve")
+    assert spec_of(page)["plan"] == {"name": "learning_curve"}
+
+
 def test_plans_can_be_made_of_rows(open_page: Opener, client: Client) -> None:
     page = open_form(open_page)
     plan = page.locator("section", has=page.get_by_role("heading", name="Plan", exact=True))

@@ -231,7 +231,7 @@ function map(form, key, found, value, label, plain) {
     const keys = all.map((one) => one.key());
     all.forEach((one, i) => one.doubt(keys[i] !== "" && keys.lastIndexOf(keys[i]) !== i ? "It stands again below, and that one counts." : ""));
   });
-  return { ...frame, read, child: (segment) => all.find((one) => one.key() === segment) };
+  return { ...frame, read, child: (segment) => all.filter((one) => one.key() === segment).at(-1) };
 }
 
 /**

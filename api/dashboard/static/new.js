@@ -138,7 +138,9 @@ function changed(wait = WAIT) {
  */
 const isPassing = (error) => error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
 
-function tryAgain(error) {
+/** Say what is wrong for now, and check again soon. */
+function tryAgain(error, advice) {
+  byId("preview").replaceChildren(h("p.notice.bad", {}, `${error.status ? (error.problem.detail ?? error.message) : "The service does not answer."} ${advice}`));
   tell("bad", `${error.problem.title}, trying again`);
   clearTimeout(timer);
   timer = setTimeout(preview, (error.problem.retry_after ?? 0) * 1000 || AGAIN, true);
@@ -161,8 +163,7 @@ async function preview(isRetry = false) {
   } catch (error) {
     if (mine !== asked) return;
     if (!isPassing(error)) return refused(error);
-    byId("preview").replaceChildren(h("p.notice.bad", {}, error.problem.detail ?? error.message));
-    tryAgain(error);
+    tryAgain(error, "The form stays as it is, and is checked again soon.");
   }
 }
 
@@ -241,10 +242,7 @@ async function submit(event) {
     location.href = `${PAGES}jobs/${job.id}`;
   } catch (error) {
     byId("submit").disabled = false;
-    if (isPassing(error)) {
-      byId("preview").replaceChildren(problemCard(error.problem), h("p", {}, "Submit it again then: what has arrived already will not be made twice."));
-      return tryAgain(error);
-    }
+    if (isPassing(error)) return tryAgain(error, "Submit again once it does: a job that has arrived already is not made twice.");
     refused(error);
     go(failed[0]?.control ?? { focus: byId("submit") });
   }

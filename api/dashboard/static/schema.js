@@ -63,13 +63,13 @@ export function initial(schema, defs) {
 
 /**
  * The value that a line of text stands for: null or undefined (the default) if empty; the text itself where it is none, for the service to refuse.
- * @param {string} text @param {Pick<Look, "members" | "nullable">} look
+ * @param {string} text @param {Look} look
  */
-export function parse(text, { members, nullable }) {
+export function parse(text, { members, nullable, schema }) {
   const line = text.trim();
   const list = members.find((one) => one.type === "array");
   if (members.some((one) => one.const === line && line !== "")) return line;
-  if (line === "") return nullable ? null : list && !list.minItems ? [] : undefined;
+  if (line === "") return nullable ? null : list && !(list.minItems && "default" in schema) ? [] : undefined;
   if (list) return parseList(line, holdsAnything(list) ? line : line.replace(/^\[|\]$/g, ""));
   if (members.some(isText)) return line;
   return members.some(isAnything) ? anything(line) : decimal(line) ?? line;
@@ -110,7 +110,7 @@ export function readJson(text) {
 
 /**
  * A value as a line of text that stands for it.
- * @param {any} value @param {Pick<Look, "members" | "nullable">} look
+ * @param {any} value @param {Look} look
  */
 export function print(value, look) {
   if (value === undefined) return "";
@@ -119,8 +119,9 @@ export function print(value, look) {
   return (isPlain && look.members.some(isText)) || same(parse(text, look), value) ? text : JSON.stringify(value);
 }
 
-/** What a line may hold, in words. @param {Look} look */
-export function range({ members, nullable, schema }) {
+/** What a line may hold, in words. @param {Look} found */
+export function range(found) {
+  const { members, nullable, schema } = found;
   const ways = members.map((one) => {
     if ("const" in one) return `“${one.const}”`;
     if (one.type === "array") {
@@ -131,7 +132,7 @@ export function range({ members, nullable, schema }) {
   });
   const standard = schema.default ?? null;
   const isList = members.some((one) => one.type === "array" && !one.minItems);
-  const words = [ways.filter(Boolean).join(" or "), nullable ? "empty: not set" : isList ? "empty: none" : "", standard === null ? "" : `default ${print(standard, { members, nullable })}`];
+  const words = [ways.filter(Boolean).join(" or "), nullable ? "empty: not set" : isList ? "empty: none" : "", standard === null ? "" : `default ${print(standard, found)}`];
   return words.filter(Boolean).join(" · ");
 }
 
