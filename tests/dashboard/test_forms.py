@@ -1,16 +1,14 @@
 """The form of a job: built from what the service knows, checked by it, and sent once."""
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from api.examples import JOBS
 from tests.dashboard.conftest import Opener
+from tests.dashboard.forms import MODULE, open_form, settled, spec_of
 from tests.system import Client
 
 KNOWN = {
@@ -30,7 +28,8 @@ KNOWN = {
     *("items", "prefixItems", "minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"),
     *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "default", "description", "title", "examples"),
 }
-MODULE = "import(document.querySelector('script[type=module]').src.replace(/[^/]+$/, '{name}.js'))"
+OUTAGE = """const real = window.fetch; window.fetch = (path, options) =>
+    document.documentElement.dataset.away ? Promise.reject(new TypeError("away")) : real(path, options);"""
 
 
 def _within(schema: Any) -> Iterator[dict[str, Any]]:
@@ -42,24 +41,6 @@ def _within(schema: Any) -> Iterator[dict[str, Any]]:
     ]
     for one in inner:
         yield from _within(one)
-
-
-def _open(open_page: Opener, spec: dict[str, Any] | None = None, **how: Any) -> Page:
-    page = open_page("/ui/new" + ("" if spec is None else f"#spec={quote(json.dumps(spec))}"), **how)
-    expect(page.locator("#state")).not_to_have_text(re.compile("…"))
-    return page
-
-
-def _sent(page: Page) -> dict[str, Any]:
-    """Give the spec that the form would send."""
-    page.get_by_role("button", name="JSON", exact=True).click()
-    found: dict[str, Any] = json.loads(page.locator("#twins code").inner_text())
-    return found
-
-
-def _settled(page: Page) -> None:
-    """Wait until the preview is of what stands in the form."""
-    expect(page.locator("#state")).to_have_text(re.compile("✓|✗"))
 
 
 def test_every_construct_of_the_schema_is_known_to_the_form(open_page: Opener, client: Client) -> None:
@@ -101,26 +82,26 @@ def test_every_technique_comes_out_of_its_fields_as_it_was_put_in(open_page: Ope
 @pytest.mark.parametrize("name", JOBS)
 def test_every_example_passes_through_the_form_unchanged(name: str, open_page: Opener, client: Client) -> None:
     spec = JOBS[name]["value"]
-    page = _open(open_page, spec)
-    _settled(page)
+    page = open_form(open_page, spec)
+    settled(page)
     expect(page.locator("#state")).to_have_text("✓ It can run")
     expect(page.locator("#lost .notice")).to_have_count(0)
-    sent = _sent(page)
+    sent = spec_of(page)
     resolved = [client.request("POST", "/v1/previews", json=one).json()["spec"] for one in ({"seed": 0, **spec}, {"seed": 0, **sent})]
     assert resolved[0] == resolved[1]
 
 
 def test_only_what_was_chosen_is_sent(open_page: Opener) -> None:
-    page = _open(open_page)
-    assert _sent(page) == {"dataset": "digits"}
+    page = open_form(open_page)
+    assert spec_of(page) == {"dataset": "digits"}
     page.get_by_role("group", name="Optimizer", exact=True).get_by_label("Learning rate").fill("0.01")
     page.get_by_label("Batch size").fill("full")
     page.get_by_label("Hidden units").fill("32 16")
     page.get_by_role("group", name="Normalization").get_by_label("Kind").select_option("batch_norm")
     page.get_by_label("Max epochs").fill("50")
     expect(page.locator("#twins code")).to_contain_text("batch_norm")
-    _settled(page)
-    assert _sent(page) == {
+    settled(page)
+    assert spec_of(page) == {
         "dataset": "digits",
         "network": {"name": "mlp", "hidden_units": [32, 16], "normalization": {"name": "batch_norm"}},
         "optimizer": {"name": "adam", "learning_rate": 0.01},
@@ -130,7 +111,9 @@ def test_only_what_was_chosen_is_sent(open_page: Opener) -> None:
 
 def test_the_preview_tells_layers_rows_fits_and_steps_without_a_job(open_page: Opener, client: Client) -> None:
     before = len(client.get("/v1/jobs?dataset=wine")["items"])
-    page = _open(open_page, {"dataset": "wine", "network": {"name": "mlp", "hidden_units": [8]}, "split": {"name": "k_fold", "folds": 3}})
+    page = open_form(
+        open_page, {"dataset": "wine", "network": {"name": "mlp", "hidden_units": [8]}, "split": {"name": "k_fold", "folds": 3}}
+    )
     expect(page.locator("#facts")).to_contain_text("139")  # 13 * 8 + 8 weights and biases, then 8 * 3 + 3
     expect(page.get_by_role("region", name="Layers").get_by_role("row")).to_have_count(4)
     expect(page.get_by_role("region", name="Rows").get_by_role("row")).to_have_count(4)
@@ -138,7 +121,7 @@ def test_the_preview_tells_layers_rows_fits_and_steps_without_a_job(open_page: O
 
 
 def test_what_the_service_refuses_is_said_at_its_field(open_page: Opener) -> None:
-    page = _open(open_page)
+    page = open_form(open_page)
     rate = page.get_by_role("group", name="Optimizer", exact=True).get_by_label("Learning rate")
     rate.fill("-1")
     expect(rate).to_have_attribute("aria-invalid", "true")
@@ -161,18 +144,32 @@ def test_faults_within_lists_maps_and_folded_parts_find_their_field(open_page: O
         "regularization": {"l2": -1},
         "plan": {"name": "search", "space": {"/optimizer/learning_rate": {"values": []}}},
     }
-    page = _open(open_page, spec)
+    page = open_form(open_page, spec)
     expect(page.locator("#state")).to_have_text("✗ 3 to mend")
     expect(page.get_by_role("group", name="Block 2").get_by_label("Channels")).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_label("L2")).to_be_visible()
     expect(page.get_by_role("group", name="Space").get_by_label("Values")).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_list_that_is_needed_is_missed_at_its_field_and_one_with_a_default_takes_it(open_page: Opener) -> None:
+    page = open_form(open_page, {"dataset": "iris", "plan": {"name": "search", "space": {"/network/hidden_units": {"values": [[4]]}}}})
+    values = page.get_by_role("group", name="Space").get_by_label("Values")
+    values.fill("")
+    expect(values).to_have_attribute("aria-invalid", "true")
+    page.locator("section", has=page.get_by_role("heading", name="Plan", exact=True)).get_by_label("Kind").first.select_option(
+        "learning_curve"
+    )
+    page.get_by_label("Fractions").fill("")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    expect(page.locator("#twins code")).to_contain_text("learning_curve")
+    assert spec_of(page)["plan"] == {"name": "learning_curve"}
+
+
 def test_plans_can_be_made_of_rows(open_page: Opener, client: Client) -> None:
-    page = _open(open_page)
+    page = open_form(open_page)
     plan = page.locator("section", has=page.get_by_role("heading", name="Plan", exact=True))
     plan.get_by_label("Kind").select_option("comparison")
-    _settled(page)
+    settled(page)
     plan.get_by_role("button", name="Add variant").click()
     third = plan.get_by_role("group", name="Variant 3")
     expect(third.get_by_label("Label")).to_be_focused()
@@ -183,7 +180,7 @@ def test_plans_can_be_made_of_rows(open_page: Opener, client: Client) -> None:
     plan.get_by_role("button", name="Remove variant 1").click()
     expect(page.locator("#facts")).to_contain_text("Fits2")
     expect(page.locator("#twins code")).to_contain_text("hidden_units")
-    sent = _sent(page)
+    sent = spec_of(page)
     assert sent["plan"]["variants"] == [
         {"label": "momentum", "set": {"/optimizer": {"name": "momentum"}}},
         {"label": "wide", "set": {"/network/hidden_units": [256]}},
@@ -205,7 +202,7 @@ def test_plans_can_be_made_of_rows(open_page: Opener, client: Client) -> None:
     ],
 )
 def test_a_preset_makes_the_job_that_it_names(preset: str, num_fits: int, verdict: str | None, open_page: Opener, client: Client) -> None:
-    page = _open(open_page)
+    page = open_form(open_page)
     page.get_by_role("button", name=preset, exact=True).click()
     expect(page.locator("#facts")).to_contain_text(f"Fits{num_fits}")
     page.get_by_role("button", name="Submit").click()
@@ -217,7 +214,7 @@ def test_a_preset_makes_the_job_that_it_names(preset: str, num_fits: int, verdic
 
 def test_pressing_twice_makes_one_job_and_a_change_makes_another(open_page: Opener, client: Client) -> None:
     name = "pressed twice"
-    page = _open(open_page, {"dataset": "iris", "name": name, "training": {"max_epochs": 1}})
+    page = open_form(open_page, {"dataset": "iris", "name": name, "training": {"max_epochs": 1}})
     keys: list[str] = []
     page.on("request", lambda one: keys.append(one.headers["idempotency-key"]) if "idempotency-key" in one.headers else None)
     page.evaluate("for (const _ of [1, 2, 3]) document.getElementById('form').requestSubmit()")
@@ -254,17 +251,32 @@ def test_the_answer_to_the_latest_change_is_shown_whichever_comes_last(open_page
     expect(page.locator("#facts")).to_contain_text("Steps32")  # 105 rows are 4 batches of 32
 
 
-def test_a_job_can_be_run_again_with_changes(open_page: Opener, client: Client) -> None:
-    job = client.submit("moons", optimizer={"name": "nag", "learning_rate": 0.05}, training={"max_epochs": 2}, name="first")
-    page = open_page(f"/ui/new?from={job['id']}")
-    expect(page.get_by_role("group", name="Optimizer", exact=True).get_by_label("Learning rate")).to_have_value("0.05")
-    _settled(page)
-    sent = _sent(page)
-    assert sent["dataset"] == "moons"
-    assert sent["optimizer"] == {"name": "nag", "learning_rate": 0.05}
-    assert sent["training"] == {"max_epochs": 2}
-    assert "evaluation" not in sent
-    assert "network" not in sent
+def test_the_form_recovers_by_itself_once_the_service_is_back(open_page: Opener) -> None:
+    page = open_page()
+    page.add_init_script(OUTAGE)
+    page.add_init_script(
+        "document.addEventListener('readystatechange', () => sessionStorage.late ? (document.documentElement.dataset.away = '1') : 0)"
+    )
+    page.goto("/ui/new?dataset=iris")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    page.evaluate("document.documentElement.dataset.away = '1'")
+    page.get_by_label("Max epochs").fill("7")
+    expect(page.locator("#state")).to_have_text("No connection, trying again")
+    page.evaluate("delete document.documentElement.dataset.away")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    assert spec_of(page)["training"] == {"max_epochs": 7}
+    page.evaluate("document.documentElement.dataset.away = '1'")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.locator("#state")).to_have_text("No connection, trying again")
+    page.evaluate("delete document.documentElement.dataset.away")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    expect(page.locator("#submit")).to_be_enabled()
+    page.evaluate("sessionStorage.late = '1'")
+    page.reload()
+    expect(page.locator("#state")).to_have_text("No connection, trying again")
+    page.evaluate("delete document.documentElement.dataset.away")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    expect(page.get_by_label("Max epochs")).to_have_value("7")
 
 
 def test_a_dataset_can_be_chosen_by_the_address(open_page: Opener) -> None:
@@ -272,24 +284,42 @@ def test_a_dataset_can_be_chosen_by_the_address(open_page: Opener) -> None:
     expect(page.get_by_label("Dataset")).to_have_value("penguins")
 
 
-def test_a_spec_can_be_pasted_and_what_is_no_spec_is_said(open_page: Opener) -> None:
-    page = _open(open_page)
-    page.get_by_text("Paste a spec").click()
-    box = page.get_by_label("Spec as JSON")
-    box.fill('{"dataset": ')
-    page.get_by_role("button", name="Fill the form").click()
-    expect(page.locator("#pasted-error")).to_contain_text("no JSON")
-    box.fill('{"dataset": "wine", "optimizer": {"name": "sgd", "rate": 1}}')
-    page.get_by_role("button", name="Fill the form").click()
-    expect(page.get_by_role("alert")).to_contain_text("left out")
-    expect(page.get_by_label("Dataset")).to_have_value("wine")
-    box.fill('{"dataset": "wine", "optimizer": {"name": "sgd"}}')
-    page.get_by_role("button", name="Fill the form").click()
-    expect(page.locator("#lost .notice")).to_have_count(0)
+def test_enter_in_a_field_checks_and_makes_no_job(open_page: Opener, client: Client) -> None:
+    page = open_form(open_page, {"dataset": "iris", "name": "entered"})
+    page.get_by_label("Max epochs").fill("0")
+    page.get_by_label("Max epochs").press("Enter")
+    page.get_by_label("Dataset").press("Enter")
+    expect(page.locator("#state")).to_have_text("✗ 1 to mend")
+    page.get_by_label("Max epochs").fill("2")
+    page.get_by_label("Max epochs").press("Enter")
+    expect(page.locator("#state")).to_have_text("✓ It can run")
+    assert client.get("/v1/jobs?name=entered")["items"] == []
+
+
+def test_a_help_says_one_thing_for_what_is_left_empty(open_page: Opener) -> None:
+    page = open_form(open_page, JOBS["search"]["value"])
+    hints = " ".join(page.locator("#app .hint").all_text_contents())
+    assert "null" not in hints
+    assert "[]" not in hints
+    units = page.locator(".field", has=page.get_by_label("Hidden units")).locator(".hint")
+    expect(units).to_contain_text("none is a linear model")
+    expect(units).to_contain_text("empty: none")
+
+
+def test_a_fault_within_a_setting_names_the_setting_as_one_writes_it(open_page: Opener) -> None:
+    variants = [{"label": "a", "set": {"/network/hidden_units": "wide"}}, {"label": "b", "set": {}}]
+    page = open_form(open_page, {"dataset": "iris", "plan": {"name": "comparison", "variants": variants}})
+    page.get_by_role("button", name="/plan/variants/0/set /network/hidden_units").click()
+    value = page.get_by_role("group", name="Variant 1").get_by_label("Value", exact=True)
+    expect(value).to_be_focused()
+    expect(page.locator(".error", has_text="~1")).to_have_count(0)
+    page.get_by_role("group", name="Variant 1").get_by_role("button", name="Add setting").click()
+    page.get_by_role("group", name="Variant 1").get_by_label("Setting (JSON pointer)").last.fill("/network/hidden_units")
+    expect(page.get_by_role("group", name="Variant 1")).to_contain_text("It stands again below")
 
 
 def test_the_request_is_told_for_curl_python_the_command_and_as_json(open_page: Opener) -> None:
-    page = _open(open_page, {"dataset": "iris", "name": "it's one", "split": {"name": "holdout", "shuffle": False}})
+    page = open_form(open_page, {"dataset": "iris", "name": "it's one", "split": {"name": "holdout", "shuffle": False}})
     code = page.locator("#twins code")
     for name, words in {"curl": "it'\\''s one", "Python": '"shuffle": False', "CLI": "holdout train -", "JSON": '"shuffle": false'}.items():
         page.get_by_role("button", name=name, exact=True).click()
@@ -297,7 +327,7 @@ def test_the_request_is_told_for_curl_python_the_command_and_as_json(open_page: 
 
 
 def test_a_job_is_made_with_the_keyboard_alone(open_page: Opener, client: Client) -> None:
-    page = _open(open_page, {"dataset": "iris", "name": "by keyboard", "training": {"max_epochs": 1}})
+    page = open_form(open_page, {"dataset": "iris", "name": "by keyboard", "training": {"max_epochs": 1}})
     for _ in range(200):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "submit":
@@ -309,7 +339,7 @@ def test_a_job_is_made_with_the_keyboard_alone(open_page: Opener, client: Client
 
 @pytest.mark.parametrize("how", [{"scheme": "light"}, {"scheme": "dark"}, {"phone": True}])
 def test_the_form_is_accessible(how: dict[str, Any], open_page: Opener, assert_accessible: Callable[[Page], None]) -> None:
-    page = _open(open_page, JOBS["search"]["value"], **how)
+    page = open_form(open_page, JOBS["search"]["value"], **how)
     page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     page.get_by_label("Max epochs").fill("-1")
     expect(page.locator("#state")).to_contain_text("to mend")

@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 import { words } from "./format.js";
-import { initial, look, memberOf, parse, print, range, resolve } from "./schema.js";
+import { initial, look, memberOf, parse, print, range, resolve, segmentsOf } from "./schema.js";
 
 /**
  * @typedef {object} Control
@@ -23,8 +23,10 @@ import { initial, look, memberOf, parse, print, range, resolve } from "./schema.
 
 let count = 0;
 const title = (key) => words(key).replace(/^./, (letter) => letter.toUpperCase());
-const tidy = (text) => (text ?? "").replace(/\s+/g, " ").trim();
+/** A description as the form has it: what JSON calls null is not set, what is empty none. */
+const tidy = (text) => (text ?? "").replace(/\s+/g, " ").replace(/\bnull\b/g, "not set").replace(/(^|\s)(\[\]|\{\})(?=\s)/g, "$1none").trim();
 const none = () => undefined;
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
 /** A labelled input with its hint and a place for what is wrong with it. @returns {Control} */
 export function field(label, input, hint, read) {
@@ -68,14 +70,17 @@ export function make(form, key, schema, value, how = {}) {
 
 function line(_form, key, found, value, label) {
   const isLong = found.members.some((one) => !one.type && !one.const) || key === "name";
-  const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: print(value), class: isLong ? "long" : null });
+  const written = print(value, found);
+  const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: written, class: isLong ? "long" : null });
   const hint = [tidy(found.schema.description), range(found)].filter(Boolean).join("\n");
-  return field(label, input, hint, () => parse(input.value, found));
+  const one = field(label, input, hint, () => (value !== undefined && input.value === written ? value : parse(input.value, found)));
+  const isTooLarge = () => input.value.split(/[\s,[\]]+/).some((word) => Math.abs(Number(word)) === Infinity && /\d/.test(word));
+  return { ...one, fail: (message) => one.fail(message && isTooLarge() ? `${message} (a number so large cannot be sent: JSON carries none above 1.8e308)` : message) };
 }
 
 function options(found, value) {
-  const list = found.schema.enum ?? [true, false];
-  return [found.nullable ? null : undefined, ...list].filter((one) => one !== undefined).map((one) => h("option", { value: JSON.stringify(one), selected: one === value }, one === null ? "not set" : words(one)));
+  const known = [...(found.nullable ? [null] : []), ...(found.schema.enum ?? [true, false])];
+  return [...known, known.includes(value) ? undefined : value].filter((one) => one !== undefined).map((one) => h("option", { value: JSON.stringify(one), selected: one === value }, one === null ? "not set" : known.includes(one) ? words(one) : JSON.stringify(one)));
 }
 
 function select(form, key, found, value, label) {
@@ -94,8 +99,8 @@ function select(form, key, found, value, label) {
 }
 
 function box(form, key, found, value, label) {
-  if (found.nullable) return select(form, key, found, value, label);
-  const input = h("input", { type: "checkbox", checked: Boolean(value) });
+  if (found.nullable || typeof value !== "boolean") return select(form, key, found, value, label);
+  const input = h("input", { type: "checkbox", checked: value });
   return field(label, input, tidy(found.schema.description), () => input.checked);
 }
 
@@ -103,7 +108,7 @@ function box(form, key, found, value, label) {
 function properties(form, schema, value) {
   const controls = new Map();
   for (const [key, property] of Object.entries(schema.properties)) {
-    if (look(property, form.defs).kind !== "const") controls.set(key, make(form, key, property, value?.[key]));
+    if (look(property, form.defs).kind !== "const") controls.set(key, make(form, key, property, isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined));
   }
   const read = () => Object.fromEntries([...controls].map(([key, one]) => [key, one.read()]).filter(([, one]) => one !== undefined));
   const elements = [...controls.values()].map((one) => one.element);
@@ -134,7 +139,8 @@ function choosing(form, found, value, names, labels, label, plain, isNamed) {
   const made = new Map();
   const body = h("div");
   const chosen = memberOf(value, found);
-  const now = chosen ? names[found.members.indexOf(chosen)] : found.nullable ? "" : names[0];
+  const standard = names.includes(found.schema.default?.name) ? found.schema.default.name : names[0];
+  const now = chosen ? names[found.members.indexOf(chosen)] : found.nullable ? "" : standard;
   const input = h("select", {}, found.nullable ? h("option", { value: "" }, "not set") : null, names.map((name, i) => h("option", { value: name, selected: name === now }, labels[i])));
   const turn = (given) => {
     const name = input.value;
@@ -199,7 +205,7 @@ function rows(body, what, values, row) {
 function list(form, key, found, value, label, plain) {
   const what = words(key).replace(/s$/, "");
   const frame = group(label, tidy(found.schema.description), plain);
-  const all = rows(frame.element, what, value ?? [], (one) => make(form, what, found.schema.items, one));
+  const all = rows(frame.element, what, Array.isArray(value) ? value : [], (one) => make(form, what, found.schema.items, one));
   return { ...frame, read: () => all.map((one) => one.read()), child: (segment) => all[Number(segment)] };
 }
 
@@ -207,19 +213,25 @@ function list(form, key, found, value, label, plain) {
 function map(form, key, found, value, label, plain) {
   const inner = found.schema.additionalProperties;
   const isWords = resolve(inner, form.defs).type === "string";
-  const read = () => (input.checked ? Object.fromEntries(all.map((one) => [one.key(), one.read()]).filter(([name]) => name !== "")) : null);
+  const empty = isWords ? "" : null;
+  const read = () => (input.checked ? Object.fromEntries(all.map((one) => [one.key(), one.read()]).filter(([name, one]) => name !== "" || one !== undefined).map(([name, one]) => [name, one ?? empty])) : null);
   const input = h("input", { type: "checkbox", checked: value !== null });
   const body = h("div", { hidden: value === null });
   input.addEventListener("input", () => (body.hidden = !input.checked));
   const frame = group(label, tidy(found.schema.description), plain, found.nullable ? h("label", {}, input, ` Use ${label.toLowerCase()}`) : null, body);
   const start = form.starts[key] ?? {};
-  const all = rows(body, isWords ? "entry" : "setting", Object.entries(value ?? (found.nullable ? start : {})), (entry) => {
-    const name = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: entry?.[0] ?? "", list: isWords ? null : "pointers", class: "long" });
-    const named = field(isWords ? "Name" : "Setting (JSON pointer)", name, "", () => name.value.trim());
+  const all = rows(body, isWords ? "entry" : "setting", Object.entries(isObject(value) ? value : found.nullable ? start : {}), (entry) => {
+    const written = entry?.[0] ?? "";
+    const name = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: written, list: isWords ? null : "pointers", class: "long" });
+    const named = field(isWords ? "Name" : "Setting (JSON pointer)", name, "", () => (name.value === written ? written : name.value.trim()));
     const one = make(form, "value", inner, entry?.[1]);
-    return { ...one, element: h("div.fields", {}, named.element, one.element), key: named.read };
+    return { ...one, element: h("div.fields", {}, named.element, one.element), key: named.read, doubt: named.fail };
   });
-  return { ...frame, read, child: (segment) => all.find((one) => one.key() === segment) };
+  body.addEventListener("input", () => {
+    const keys = all.map((one) => one.key());
+    all.forEach((one, i) => one.doubt(keys[i] !== "" && keys.lastIndexOf(keys[i]) !== i ? "It stands again below, and that one counts." : ""));
+  });
+  return { ...frame, read, child: (segment) => all.filter((one) => one.key() === segment).at(-1) };
 }
 
 /**
@@ -227,7 +239,7 @@ function map(form, key, found, value, label, plain) {
  * @param {Control} root @param {string} pointer
  */
 export function locate(root, pointer) {
-  const segments = pointer.split("/").slice(1).map((one) => one.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const segments = segmentsOf(pointer);
   let control = root;
   while (segments.length) {
     const next = control.child(segments[0]);
@@ -235,5 +247,8 @@ export function locate(root, pointer) {
     control = next;
     segments.shift();
   }
-  return { control, rest: segments.join("/") };
+  return { control, rest: readable(segments).replace(/^\W/, "") };
 }
+
+/** A JSON pointer for people: a key that is a pointer itself stands as one. */
+export const readable = (segments) => segments.map((one) => (one.includes("/") ? ` ${one}` : `/${one}`)).join("").trim();

@@ -3,12 +3,13 @@
 
 import { ApiError, get, hasKey, post } from "./api.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
-import { field, locate, make } from "./form.js";
+import { field, locate, make, readable } from "./form.js";
 import { duration, number, words } from "./format.js";
-import { lean, pointers, same } from "./schema.js";
+import { lean, missing, pointers, readJson, same, segmentsOf, settled, valueAt, without } from "./schema.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
+const AGAIN = 2000;
 /** @type {[string, string[]][]} */
 const SECTIONS = [
   ["Data", ["dataset", "name", "seed"]],
@@ -32,6 +33,8 @@ const STARTS = {
   nested_cv: { search: { space: SPACE } },
   axis: { "/network/hidden_units": { values: [[4], [16], [64]] } },
 };
+/** Not null where nothing was said, and yet changed by the service where a dataset asks for it. */
+const ADAPTED = ["/split/shuffle", "/plan/inner_split/shuffle", "/training/kept_weights"];
 const UNVARIED = /^\/(dataset|name|plan|metadata|time_limit_seconds|device)\b/;
 
 /** @type {any} */
@@ -44,6 +47,8 @@ let key = "";
 let asked = 0;
 let timer = 0;
 let failed = [];
+/** Pointers to what was given and has no place in the form, until the reader goes on without. */
+let lost = [];
 
 const schema = () => catalog.job_schema;
 const full = () => Object.fromEntries([...controls].map(([name, one]) => [name, one.read()]).filter(([, one]) => one !== undefined));
@@ -86,8 +91,37 @@ function fill(given) {
     return h("section.card", {}, h("h2", {}, title), body);
   });
   show(...sections);
-  byId("lost").replaceChildren(same(chosen, spec()) ? "" : h("p.notice.bad", { role: "alert" }, "Some of what was given is not known here, and was left out. Compare the JSON beside the form."));
+  lost = missing(chosen, full());
+  tellLost();
   changed(0);
+}
+
+const written = (pointer) => readable(segmentsOf(pointer));
+
+function tellLost() {
+  const goOn = () => {
+    lost = [];
+    tellLost();
+    byId("state").focus();
+    changed(0);
+  };
+  const names = lost.flatMap((one, i) => [i ? ", " : "", h("code", {}, written(one))]);
+  byId("lost").replaceChildren(lost.length ? h("div.notice.bad", { role: "alert", tabindex: "-1" }, h("p", {}, "Left out, as a job has no place for it: ", names, "."), h("button", { type: "button", onclick: goOn }, "Go on without")) : "");
+}
+
+/** Fill the form from elsewhere, with one step back. */
+function refill(given, what) {
+  const before = spec();
+  const isOther = !same(before, lean(schema(), given, schema().$defs)); // pressed twice, the step back is still one
+  fill(given);
+  const undo = () => {
+    fill(before);
+    byId("undo").replaceChildren();
+    byId("state").focus();
+    say("The form is as it was before.");
+  };
+  if (isOther) byId("undo").replaceChildren(h("p.notice.spread", {}, `The form was filled ${what}.`, h("button", { type: "button", onclick: undo }, "Undo")));
+  say(`The form was filled ${what}.`);
 }
 
 function changed(wait = WAIT) {
@@ -98,22 +132,38 @@ function changed(wait = WAIT) {
   timer = setTimeout(preview, wait);
 }
 
-async function preview() {
+/**
+ * Tell what may pass by itself: no connection, too many requests, a service that is not ready.
+ * @param {unknown} error @returns {error is ApiError}
+ */
+const isPassing = (error) => error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
+
+/** Say what is wrong for now, and check again soon. */
+function tryAgain(error, advice) {
+  byId("preview").replaceChildren(h("p.notice.bad", {}, `${error.status ? (error.problem.detail ?? error.message) : "The service does not answer."} ${advice}`));
+  tell("bad", `${error.problem.title}, trying again`);
+  clearTimeout(timer);
+  timer = setTimeout(preview, (error.problem.retry_after ?? 0) * 1000 || AGAIN, true);
+}
+
+async function preview(isRetry = false) {
   const mine = ++asked;
   const now = spec();
   byId("pointers").replaceChildren(...pointers(full()).filter((one) => !UNVARIED.test(one)).map((one) => h("option", { value: one })));
-  history.replaceState(null, "", `${location.pathname}#spec=${encodeURIComponent(JSON.stringify(now))}`);
+  if (!lost.length) history.replaceState(null, "", `${location.pathname}#spec=${encodeURIComponent(JSON.stringify(now))}`);
   twins(now);
-  byId("state").textContent = "Checking…";
+  if (!isRetry) byId("state").textContent = "Checking…";
   try {
     const found = await post("/v1/previews", now);
     if (mine !== asked) return;
     mark([]);
     byId("preview").replaceChildren(...shown(found));
-    tell("good", "✓ It can run", `It can run: ${number(found.num_fits)} fits, ${number(found.num_parameters)} parameters`);
+    if (lost.length) return tell("bad", `✗ ${lost.length} left out`, `Left out: ${lost.map(written).join(", ")}`);
+    tell("good", "✓ It can run", `It can run: ${number(found.num_fits)} ${found.num_fits === 1 ? "fit" : "fits"}, ${number(found.num_parameters)} parameters`);
   } catch (error) {
     if (mine !== asked) return;
-    refused(error);
+    if (!isPassing(error)) return refused(error);
+    tryAgain(error, "The form stays as it is, and is checked again soon.");
   }
 }
 
@@ -132,9 +182,9 @@ function refused(error) {
     byId("preview").replaceChildren(problemCard(error.problem));
     return tell("bad", "✗ It was refused");
   }
-  const links = failed.map(({ control, pointer, message }) => h("li", {}, h("button.plain.link", { type: "button", onclick: () => go(control) }, pointer || "the whole"), `: ${message}`));
+  const links = failed.map(({ control, pointer, message }) => h("li", {}, h("button.plain.link", { type: "button", onclick: () => go(control) }, written(pointer) || "the whole"), `: ${message}`));
   byId("preview").replaceChildren(h("ul.problems", {}, links));
-  tell("bad", `✗ ${errors.length} to mend`, `${errors.length} to mend: ${errors[0].pointer} ${errors[0].message}`);
+  tell("bad", `✗ ${errors.length} to mend`, `${errors.length} to mend: ${written(errors[0].pointer ?? "")} ${errors[0].message}`);
 }
 
 function mark(errors) {
@@ -185,12 +235,14 @@ async function submit(event) {
   asked += 1;
   changed();
   clearTimeout(timer);
+  if (lost.length) return /** @type {any} */ (byId("lost").firstElementChild).focus();
   byId("submit").disabled = true;
   try {
     const job = await post("/v1/jobs", spec(), { "Idempotency-Key": key });
     location.href = `${PAGES}jobs/${job.id}`;
   } catch (error) {
     byId("submit").disabled = false;
+    if (isPassing(error)) return tryAgain(error, "Submit again once it does: a job that has arrived already is not made twice.");
     refused(error);
     go(failed[0]?.control ?? { focus: byId("submit") });
   }
@@ -199,11 +251,10 @@ async function submit(event) {
 function paste() {
   const input = byId("pasted");
   try {
-    const given = JSON.parse(input.value);
+    const given = readJson(input.value);
     if (given === null || typeof given !== "object" || Array.isArray(given)) throw new SyntaxError("a spec is an object");
-    fill(given);
+    refill({ dataset: full().dataset, ...given }, "with what was pasted");
     byId("pasted-error").textContent = "";
-    say("The form was filled.");
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     byId("pasted-error").textContent = `This is no JSON of a spec: ${error.message}`;
@@ -211,12 +262,28 @@ function paste() {
   }
 }
 
+/** What was chosen for a job, without what the service derived: for another dataset it derives anew. */
+async function again(id) {
+  const job = (await get(`/v1/jobs/${encodeURIComponent(id)}`)).spec;
+  const chosen = lean(schema(), job, schema().$defs);
+  const resolved = async (one) => (await post("/v1/previews", one)).spec;
+  try {
+    const open = [...settled(schema(), chosen, schema().$defs), ...ADAPTED];
+    const found = await resolved(without(chosen, open));
+    const left = without(chosen, open.filter((one) => same(valueAt(found, one), valueAt(job, one))));
+    return same(await resolved(left), job) ? left : chosen;
+  } catch (error) {
+    if (isPassing(error) || !(error instanceof ApiError)) throw error;
+    return chosen; // it could not run today, and the form says why
+  }
+}
+
 /** What the address asks for: a spec, a job's spec, a dataset. */
 async function wanted() {
   const query = new URLSearchParams(location.search);
-  if (location.hash.startsWith("#spec=")) return JSON.parse(decodeURIComponent(location.hash.slice("#spec=".length)));
+  if (location.hash.startsWith("#spec=")) return readJson(decodeURIComponent(location.hash.slice("#spec=".length)));
   const job = query.get("from");
-  if (job) return lean(schema(), (await get(`/v1/jobs/${encodeURIComponent(job)}`)).spec, schema().$defs);
+  if (job) return again(job);
   return query.has("dataset") ? { dataset: query.get("dataset") } : {};
 }
 
@@ -225,7 +292,12 @@ function wire() {
   form.addEventListener("submit", submit);
   form.addEventListener("input", (event) => event.target.id !== "pasted" && changed());
   byId("paste").addEventListener("click", paste);
-  for (const button of form.querySelectorAll("[data-spec]")) button.addEventListener("click", () => fill(JSON.parse(button.dataset.spec)));
+  for (const button of form.querySelectorAll("[data-spec]")) button.addEventListener("click", () => refill(JSON.parse(button.dataset.spec), `for “${button.textContent}”`));
+  form.addEventListener("keypress", (event) => {
+    if (event.key !== "Enter" || !event.target.matches("input, select")) return;
+    event.preventDefault(); // a job is made by its button, not in passing
+    changed(0);
+  });
   byId("submit").disabled = false;
 }
 
@@ -238,6 +310,9 @@ async function start() {
     wire();
   } catch (error) {
     show(problemCard(error instanceof ApiError ? error.problem : { title: "The address holds no spec", detail: String(error) }));
+    if (!isPassing(error)) return;
+    tell("bad", `${error.problem.title}, trying again`);
+    setTimeout(start, AGAIN);
   }
 }
 
