@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Array, DatasetInfo
 from data.splits.spec import KFoldSpec, PredefinedSpec, TimeSeriesSpec
 from jobs.problems import Problem
@@ -74,7 +75,9 @@ def row_problems(spec: JobSpec, labels: Array) -> Iterator[Problem]:
         yield Problem("/split", "batch_norm_needs_rows", "batch_norm needs at least 2 training rows; this split leaves 1")
     if spec.training.accumulate_batches > 1 and batches_per_epoch(spec, rows) == 1:
         yield Problem(
-            "/training/accumulate_batches", "no_effect", f"{rows} training rows are a single batch: there is nothing to accumulate"
+            "/training/accumulate_batches",
+            "no_effect",
+            f"{counted(rows, 'training row is', 'training rows are')} a single batch: there is nothing to accumulate",
         )
     if spec.regularization.class_weights == "balanced" and len(set(np.unique(labels, return_counts=True)[1].tolist())) == 1:
         yield Problem(
@@ -116,10 +119,10 @@ def _following_problems(spec: JobSpec, dataset: DatasetInfo) -> Iterator[Problem
 def _schedule_problems(spec: JobSpec) -> Iterator[Problem]:
     schedule, epochs = spec.schedule, spec.training.max_epochs
     if schedule.warmup_epochs >= epochs:
-        message = f"a warm-up of {schedule.warmup_epochs} epochs does not end within max_epochs = {epochs}"
+        message = f"a warm-up of {counted(schedule.warmup_epochs, 'epoch')} does not end within max_epochs = {epochs}"
         yield Problem("/schedule/warmup_epochs", "never_ends", message)
     elif not isinstance(schedule, ConstantSpec) and not moves(schedule, epochs - schedule.warmup_epochs):
-        message = f"{schedule.name} would not change the learning rate within {epochs} epochs"
+        message = f"{schedule.name} would not change the learning rate within {counted(epochs, 'epoch')}"
         yield Problem("/schedule", "no_effect", message)
 
 
@@ -160,11 +163,11 @@ def idle_techniques(spec: JobSpec, rows: int) -> Iterator[str]:
     """Say what was adjusted, or will hardly act, though it is no error."""
     size, accumulated = spec.training.batch_size, spec.training.accumulate_batches
     if size != "full" and size > rows:
-        yield f"batch_size {size} is more than the {rows} training rows: every batch is the full {rows} rows"
+        yield f"batch_size {size} is more than the {counted(rows, 'training row')}: every batch holds all of them"
     elif accumulated > batches_per_epoch(spec, rows):
         yield f"accumulate_batches {accumulated} is more than the {batches_per_epoch(spec, rows)} batches of an epoch: each epoch is one update"
     if rows * spec.evaluation.resamples > _MANY_DRAWS:
         yield f"final intervals draw {rows} rows {spec.evaluation.resamples} times, which may take minutes: lower evaluation.resamples"
     stopping = spec.early_stopping
     if stopping is not None and stopping.patience >= spec.training.max_epochs:
-        yield f"a patience of {stopping.patience} epochs never runs out within {spec.training.max_epochs}: early stopping only chooses the best epoch"
+        yield f"a patience of {counted(stopping.patience, 'epoch')} never runs out within {spec.training.max_epochs}: early stopping only chooses the best epoch"

@@ -43,10 +43,11 @@ class Report:
 
 def picture(report: Report, kind: Format) -> bytes:
     """Draw a job."""
-    return written(_page(report), kind)
+    return written(page_of(report), kind)
 
 
-def _page(report: Report) -> Figure:
+def page_of(report: Report) -> Figure:
+    """Draw a job on a page that is not yet written."""
     heading, result, curves, units = report.heading, report.result, report.curves, report.units
     match result:
         case None:

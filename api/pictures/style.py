@@ -2,7 +2,6 @@
 
 import io
 import math
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from api.pictures.fitting import printable, wrapped
 
 Format = Literal["png", "svg"]
 
@@ -31,10 +32,9 @@ WIDTH = 11.0
 _DPI = 120
 _SPREAD = 30
 """An axis is logarithmic where its largest value is more than this times the smallest."""
-_MAX_TITLE = 100
-"""Characters of a title that fit the picture."""
-_LINE = 138
-"""Characters of a line of a sentence."""
+_EDGE = 0.1
+"""Inches beside a heading."""
+_MAX_TITLE_LINES = 2
 _MAX_LINES = 4
 _FLOOR = 1e-6
 _VERY_WIDE = 1000
@@ -86,17 +86,25 @@ class Units:
 
 def page(heading: Heading, height: float = 4.6, width: float = WIDTH) -> Figure:
     """Make a figure with a heading above `height` inches of room."""
-    lines = [(plain(heading.title, _MAX_TITLE), 13.0, INK, "bold"), (plain(heading.subtitle, _LINE), SMALL, FAINT, "normal")]
-    lines += [(line, 10.5, INK, "normal") for line in _wrapped(heading.sentence)]
-    lines += [(line, 10.5, VAL, "normal") for line in _wrapped(heading.trouble)]
-    lines = [line for line in lines if line[0]]
+    parts = [
+        (heading.title, 13.0, INK, "bold", _MAX_TITLE_LINES),
+        (heading.subtitle, SMALL, FAINT, "normal", 1),
+        (heading.sentence, 10.5, INK, "normal", _MAX_LINES),
+        (heading.trouble, 10.5, VAL, "normal", _MAX_LINES),
+    ]
+    lines = [
+        (line, size, color, weight)
+        for text, size, color, weight, most in parts
+        for line in wrapped(text, width - 2 * _EDGE, size, weight, most=most)
+    ]
     top = 0.12 + sum(size * 1.45 / 72 for _, size, _, _ in lines)
     figure = Figure(figsize=(width, height + top), dpi=_DPI)
     figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0, 1, height / (height + top)), w_pad=0.1, h_pad=0.08))
     FigureCanvasAgg(figure)
     at = 0.08
     for text, size, color, weight in lines:
-        figure.text(0.1 / width, 1 - at / (height + top), text, va="top", fontsize=size, color=color, fontweight=weight)
+        place = (_EDGE / width, 1 - at / (height + top))
+        figure.text(*place, text, va="top", fontsize=size, color=color, fontweight=weight, parse_math=False)
         at += size * 1.45 / 72
     return figure
 
@@ -109,8 +117,8 @@ def written(figure: Figure, kind: Format) -> bytes:
 
 
 def plain(text: str, most: int) -> str:
-    """Keep foreign text to one line of what can be printed and is no formula: SVG is XML, which has no control characters."""
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    """Keep foreign text to one line of what can be printed and is no formula."""
+    text = printable(text)
     text = text if len(text) <= most else text[: most - 1].rstrip() + "…"
     return text.replace("$", r"\$")
 
@@ -224,7 +232,3 @@ def legend_below(figure: Figure, *axes: Axes, most: int = 6) -> None:
         figure.legend(
             list(found.values()), list(found), loc="outside lower center", ncols=min(len(found), most), frameon=False, fontsize=SMALL
         )
-
-
-def _wrapped(sentence: str) -> list[str]:
-    return textwrap.wrap(plain(sentence, 10_000), _LINE, max_lines=_MAX_LINES, placeholder=" …")

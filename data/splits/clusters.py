@@ -3,6 +3,7 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from data.counting import counted
 from data.dataset import Array, Dataset
 from data.later import Later
 from data.quiet import QUIET
@@ -25,7 +26,7 @@ def clusters_of(dataset: Dataset, rows: Array, clusters: int, seed: int, feature
         SplitProblem: fewer rows than clusters, or more numbers than fit in memory.
     """
     if len(rows) < clusters:
-        message = f"{len(rows)} rows cannot make {clusters} clusters"
+        message = f"{counted(len(rows), 'row')} cannot make {clusters} clusters"
         raise SplitProblem(message, pointer="/split/clusters", code="too_few_rows")
     values = len(rows) * int(np.prod(dataset.info.input_shape))
     if values <= _MOST_VALUES:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Array, Dataset
 from data.later import Later
 from data.splits.division import SplitProblem
@@ -116,5 +117,7 @@ def _check_strata(strata: Array, num_out: int, pointer: str, names: Sequence[str
     for name, size in (("drawn", num_out), ("remaining", len(strata) - num_out)):
         if size < len(classes.counts):
             raise SplitProblem(
-                f"{size} {name} rows cannot hold all {len(classes.counts)} classes: {advice}", pointer=pointer, code="part_too_small"
+                f"{counted(size, f'{name} row')} cannot hold all {len(classes.counts)} classes: {advice}",
+                pointer=pointer,
+                code="part_too_small",
             )

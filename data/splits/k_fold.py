@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Array, Dataset
 from data.later import Later
 from data.quiet import QUIET
@@ -105,7 +106,7 @@ def _checked_folds(spec: KFoldSpec, labels: Array, units: Array | None) -> int:
         message = f"{num_units} group cannot be held out and trained on: at least 2 are needed"
         raise SplitProblem(message, pointer=pointer, code="too_few_groups")
     if num_units < folds:
-        found = f"k-means finds only {num_units} different clusters, which" if what == "clusters" else f"{num_units} {what}"
+        found = f"k-means finds only {num_units} different clusters, which" if what == "clusters" else counted(num_units, what[:-1])
         raise SplitProblem(f"{found} cannot make {folds} folds", pointer=pointer, code=f"too_few_{what}")
     if spec.by in {"stratified", "stratified_group"}:
         _check_classes(folds, labels)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Array, Dataset
 from data.later import Later
 from data.splits.cutting import Cutter
@@ -46,12 +47,12 @@ def _cuts(spec: TimeSeriesSpec, num_rows: int) -> list[tuple[Array, Array]]:
     """Give the positions of training and validation rows, fold by fold."""
     val_rows = num_rows // (spec.folds + 1) if spec.val_rows is None else spec.val_rows
     if val_rows == 0:
-        message = f"{num_rows} rows cannot make {spec.folds} validation blocks and leave rows to train on"
+        message = f"{counted(num_rows, 'row')} cannot make {spec.folds} validation blocks and leave rows to train on"
         raise SplitProblem(message, pointer="/split/folds", code="too_few_rows")
     num_first = num_rows - spec.gap_rows - spec.folds * val_rows
     if num_first < 1:
         gap = f" and a gap of {spec.gap_rows}" if spec.gap_rows else ""
-        message = f"{spec.folds} validation blocks of {val_rows} rows{gap} leave none of {num_rows} rows to train on"
+        message = f"{spec.folds} validation blocks of {counted(val_rows, 'row')}{gap} leave none of {counted(num_rows, 'row')} to train on"
         pointer = "/split/gap_rows" if num_first + spec.gap_rows >= 1 else "/split/val_rows"
         raise SplitProblem(message, pointer=pointer, code="no_training_rows")
     window = _window(spec, num_first, num_first + (spec.folds - 1) * val_rows)
@@ -72,7 +73,7 @@ def _window(spec: TimeSeriesSpec, num_first: int, num_last: int) -> int | None:
     if spec.window_rows is None and spec.folds == 1:
         raise SplitProblem("a single fold's window has nowhere to slide", pointer="/split/window", code="no_effect")
     if spec.window_rows is not None and spec.window_rows >= num_last:
-        message = f"a window of {spec.window_rows} rows never slides: no fold has more than {num_last} training rows"
+        message = f"a window of {counted(spec.window_rows, 'row')} never slides: no fold has more than {counted(num_last, 'training row')}"
         raise SplitProblem(message, pointer="/split/window_rows", code="no_effect")
     return num_first if spec.window_rows is None else spec.window_rows
 

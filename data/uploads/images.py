@@ -12,6 +12,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from data.counting import counted
 from data.dataset import Array, DatasetInfo, part_sizes
 from data.quiet import QUIET
 from data.uploads.archives import Packed, files_in
@@ -164,10 +165,12 @@ def _looked_at(file: BinaryIO, spec: UploadSpec, limits: UploadLimits, warnings:
             broken.append(packed.name)
     if broken and spec.images.broken == "reject":
         listed = ", ".join(shown(name) for name in broken[:10]) + (f" and {len(broken) - 10} more" if len(broken) > 10 else "")
-        message = f"{len(broken)} images cannot be decoded: {listed}; mend or remove them, or set images.broken to skip"
+        message = f"{counted(len(broken), 'image')} cannot be decoded: {listed}; mend or remove them, or set images.broken to skip"
         raise UploadProblem(message, code="broken_images")
     if broken:
-        warnings.append(f"{len(broken)} images that cannot be decoded were left out, the first {shown(broken[0])}")
+        warnings.append(
+            f"{counted(len(broken), 'image that cannot be decoded was', 'images that cannot be decoded were')} left out, the first {shown(broken[0])}"
+        )
     if others:
         warnings.append(f"{len(others)} files that are no PNG or JPEG were left out, the first {shown(others[0])}")
     if len(looks) < 2:
@@ -238,9 +241,11 @@ def _common(looks: list[_Look], spec: UploadSpec, limits: UploadLimits, warnings
     size = spec.images.size or looks[0].size
     channels: Channels = spec.images.channels or ("gray" if all(look.is_gray for look in looks) else "rgb")
     if channels != "rgba" and any(look.has_alpha for look in looks):
-        warnings.append(f"{sum(look.has_alpha for look in looks)} images have transparency; it is blended over black")
+        warnings.append(
+            f"{counted(sum(look.has_alpha for look in looks), 'image has', 'images have')} transparency; it is blended over black"
+        )
     if spec.images.channels == "gray" and not all(look.is_gray for look in looks):
-        warnings.append(f"{sum(not look.is_gray for look in looks)} color images are turned gray")
+        warnings.append(f"{counted(sum(not look.is_gray for look in looks), 'color image is', 'color images are')} turned gray")
     is_deep = channels == "gray" and any(look.is_deep for look in looks)
     if any(look.loses_depth for look in looks) or (channels != "gray" and any(look.is_deep for look in looks)):
         warnings.append("images of 16 bits with color or transparency are read with 8 bits")

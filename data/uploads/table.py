@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from data.counting import counted
 from data.dataset import TEST, TRAIN, VAL, Array, Column, DatasetInfo, Task
 from data.uploads.columns import CONSTANT, ROW_NUMBER, Feature, disguise, extremes, profiles
 from data.uploads.findings import Findings
@@ -42,7 +43,7 @@ class _Ingestion:
         self.scans = self._scanned()
         self.num_rows = self.scans[self.names[0]].rows
         if self.num_rows < 2:
-            raise UploadProblem(f"the file has {self.num_rows} rows; at least 2 are needed", code="too_few_rows")
+            raise UploadProblem(f"the file has {counted(self.num_rows, 'row')}; at least 2 are needed", code="too_few_rows")
 
     def _check_mentioned(self) -> None:
         spec = self.spec

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from data.counting import counted
 from data.dataset import Dataset
 from data.splits.build import filled
 from data.splits.division import Division
@@ -51,4 +52,4 @@ def unmeasured(plan: PlanSpec, divisions: Sequence[Division]) -> Iterator[str]:
             is_measured = False
     if rows and not is_measured:
         how = "set plan.refit to measure them" if isinstance(plan, FitPlanSpec | SearchPlanSpec) else "a search or a bagging leaves one"
-        yield f"{rows} test rows are set aside and not measured: the plan {plan.name} leaves no final model here ({how})"
+        yield f"{counted(rows, 'test row is', 'test rows are')} set aside and not measured: the plan {plan.name} leaves no final model here ({how})"

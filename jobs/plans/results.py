@@ -192,8 +192,3 @@ def shown(value: float | Interval | Spread) -> str:
         bounds = "" if value.low is None or value.high is None else f" [{shown(value.low)}, {shown(value.high)}]"
         return f"{shown(value.mean)}{bounds}"
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
-
-
-def counted(number: int, what: str) -> str:
-    """Count things for a sentence."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import insert
 
 from api.pictures.bagging import bagging_page
+from api.pictures.fitting import shortened, width_of, wrapped
 from api.pictures.lines import aligned, mean_and_spread
-from api.pictures.report import Report, picture
+from api.pictures.report import Report, page_of, picture
 from api.pictures.settings import setting_of
 from api.pictures.style import Heading, Units, plain
 from data.dataset import Dataset
@@ -129,6 +130,29 @@ def test_every_plan_is_typed_and_drawn(name: str, task: str) -> None:
     xml.dom.minidom.parseString(picture(report, "svg"))
     if task == "classes":  # a conclusion is drawn without curves as well
         assert picture(replace(report, curves=[]), "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_long_name_stays_within_the_picture_of_every_plan(name: str) -> None:
+    spec, stored, curves = _reported(name, "classes")
+    for title in ("w" * 170, "i" * 170, "a name of many words " * 8, "\u00dcW$x^2$ " * 24):
+        heading = Heading(title=title, subtitle=title, sentence=title * 3, trouble=title)
+        figure = page_of(Report(heading=heading, plan=spec.plan, result=read_result(stored), curves=curves, units=CLASSES))
+        written = [text.get_window_extent() for text in figure.texts]
+        assert len(written) >= 5
+        assert all(one.x0 >= 0 and one.x1 <= figure.bbox.width for one in written), title
+
+
+def test_a_line_is_cut_by_its_width_and_says_so() -> None:
+    assert shortened("i" * 80, 5, 12) == "i" * 80
+    cut = shortened("W" * 100, 5, 12)
+    assert cut.endswith("W…")
+    assert 4.7 < width_of(cut, 12) <= 5
+    assert wrapped("", 5, 12) == []
+    assert wrapped("short of it", 5, 12, most=3) == ["short of it"]
+    lines = wrapped("word " * 100, 5, 12, most=3)
+    assert [line.endswith("word") for line in lines] == [True, True, False]
+    assert [len(line) for line in wrapped("W" * 90, 5, 12, most=9)][:2] == [len(cut), len(cut)]
 
 
 def _texts(drawing: bytes) -> set[str]:

@@ -43,7 +43,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 def open_page(browser: Browser, service: Service) -> Iterator[Opener]:
     """Open pages, light or dark, wide or of a phone; fail the test on errors, on breaches of the policy and on requests to elsewhere.
 
-    A refusal by the API (4xx below /v1/) is an answer and no fault, though Chromium writes of it to the console.
+    A refusal by the API (4xx below /v1/) and a page that says that there is none are answers and no faults, though Chromium writes of
+    them to the console.
     """
     faults: list[str] = []
     opened: list[Any] = []
@@ -90,9 +91,9 @@ def assert_accessible() -> Callable[[Page], None]:
 
 def _complaint(message: ConsoleMessage) -> Iterator[str]:
     url = str(message.location.get("url", ""))
-    is_refusal = "Failed to load resource: the server responded with a status of 4" in message.text and urlsplit(url).path.startswith(
-        "/v1/"
-    )
+    path = urlsplit(url).path
+    is_answer = path.startswith("/v1/") or (path.startswith("/ui/") and not path.startswith("/ui/static/"))
+    is_refusal = "Failed to load resource: the server responded with a status of 4" in message.text and is_answer
     if message.type in {"error", "warning"} and not is_refusal:
         yield f"console {message.type}: {message.text} {url}"
 

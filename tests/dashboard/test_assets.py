@@ -11,7 +11,7 @@ from api.dashboard.assets import assets, fingerprint
 from tests.system import Client
 
 _FOLDER = Path("api/dashboard/static")
-_PAGES = ("/", "/ui/jobs/job_1", "/ui/compare", "/ui/new", "/ui/datasets", "/ui/datasets/digits")
+_PAGES = ("/", "/ui/jobs/job_1", "/ui/compare", "/ui/new", "/ui/datasets", "/ui/datasets/digits", "/ui/nothing")
 
 
 def _loaded(name: str, found: dict[str, int]) -> dict[str, int]:
@@ -46,7 +46,7 @@ def test_vendored_files_are_those_that_were_published() -> None:
 @pytest.mark.parametrize("path", _PAGES)
 def test_a_page_is_a_shell_of_files_from_here_under_a_strict_policy(client: Client, path: str) -> None:
     answer = client.request("GET", path)
-    assert answer.status_code == 200
+    assert answer.status_code == (404 if path == "/ui/nothing" else 200)
     policy = answer.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert "default-src 'none'" in policy
@@ -68,3 +68,26 @@ def test_files_are_packed_for_who_asks_and_gone_under_another_releases_address(c
     assert plain.content == answer.content == gzip.decompress(assets()["chart.js"].packed)
     assert client.request("GET", "/ui/static/0123456789abcdef/chart.js").status_code == 404
     assert client.request("GET", f"/ui/static/{fingerprint()}/../../app.py").status_code == 404
+
+
+def test_an_address_of_no_page_is_told_in_a_page_and_one_of_no_operation_in_a_problem(client: Client) -> None:
+    for path in ("/ui/nothing", "/ui/jobs/a/b", "/ui/static/nothing"):
+        answer = client.request("GET", path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert client.request("GET", "/v1/nothing").headers["content-type"] == "application/problem+json"
+    assert client.request("POST", "/ui/nothing").headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/ui/", "/"),
+        ("/ui/jobs", "/"),
+        ("/ui/datasets/", "/ui/datasets"),
+        ("/ui/compare/?jobs=a", "/ui/compare?jobs=a"),
+        ("/ui//x.org/", "/ui//x.org"),
+    ],
+)
+def test_a_slash_too_many_leads_to_the_page_without_it(client: Client, path: str, place: str) -> None:
+    answer = client.request("GET", path, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, place)

@@ -298,7 +298,7 @@ def test_repeats_are_drawn_anew_and_named() -> None:
         ({"by": "cluster", "folds": 4, "clusters": 3}, "clusters", "too_few_clusters", "3 clusters cannot make 4 folds"),
         ({"by": "cluster", "folds": 5}, "clusters", "too_few_rows", "12 rows cannot make 15 clusters"),
         ({"by": "random", "folds": 13}, "folds", "too_few_rows", "12 rows cannot make 13 folds"),
-        ({"by": "random", "folds": 5, "test_fraction": 0.9}, "folds", "too_few_rows", "1 rows cannot make 5 folds"),
+        ({"by": "random", "folds": 5, "test_fraction": 0.9}, "folds", "too_few_rows", "1 row cannot make 5 folds"),
         ({"by": "group", "folds": 2, "test_fraction": 0.9}, "test_fraction", "no_training_rows", "holding out 4 groups leaves none of 4"),
         ({"by": "stratified", "folds": 2}, "by", "does_not_apply", "only classes can be stratified"),
         ({"by": "stratified_group", "folds": 2}, "by", "does_not_apply", "only classes can be stratified"),

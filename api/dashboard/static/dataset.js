@@ -3,12 +3,15 @@
 
 import { ApiError, get, send } from "./api.js";
 import { byId, copyButton, h, PAGES, problemCard, show, table } from "./dom.js";
-import { ago, instant, number, percent, words } from "./format.js";
+import { ago, alike, counted, instant, middle, number, percent, words } from "./format.js";
 import { deleting } from "./deleting.js";
 
 const id = decodeURIComponent(location.pathname.split("/").pop() ?? "");
 const path = `/v1/datasets/${encodeURIComponent(id)}`;
 const FIELDS = "id,name,status,plan,created_at,result";
+
+/** A text that may be of any length, shortened; all of it is in its title. */
+const short = (text, most = 40) => (text.length <= most ? text : h("span", { title: text }, middle(text, most)));
 
 const present = (pairs) => pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
 const facts = (pairs) => h("dl.facts", {}, present(pairs).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
@@ -19,36 +22,35 @@ function summary(one) {
   return facts([
     ["Id", h("code", {}, one.id)], ["Kind", one.kind], ["Task", one.task], ["Rows", number(one.num_rows)], [one.kind === "table" ? "Features" : "Shape", one.input_shape.map((size) => number(size)).join(" × ")],
     ["Target", one.target_unit ? `${one.target_name} (${one.target_unit})` : one.target_name], ["Classes", one.num_classes && number(one.num_classes)],
-    ["Group", one.group_name && `${one.group_name}, ${number(one.num_groups)} groups`], ["Time", one.time_name], ["Its own division", rows],
+    ["Group", one.group_name && `${one.group_name}, ${counted(one.num_groups, "group")}`], ["Time", one.time_name], ["Its own division", rows],
     ["Duplicate rows", one.upload?.profile?.num_duplicate_rows ? number(one.upload.profile.num_duplicate_rows) : null],
-    ["File", one.upload && `${one.upload.file_name}, ${number(one.upload.num_bytes)} bytes`], ["Uploaded", one.upload && instant(one.upload.created_at)],
+    ["File", one.upload && `${one.upload.file_name}, ${counted(one.upload.num_bytes, "byte")}`], ["Uploaded", one.upload && instant(one.upload.created_at)],
     ["Source", one.source], ["Licence", one.licence], ["SHA-256", one.content_hash && h("code.id", {}, one.content_hash)],
   ]);
 }
 
 function balance(one) {
   if (!one.class_counts) return null;
-  const most = Math.max(...one.class_counts);
-  const rows = one.class_counts.slice(0, 100).map((count, i) => [one.class_labels?.[i] ?? String(i), number(count), [h("meter", { max: most, value: count, "aria-hidden": "true" }), percent(count / one.num_rows)]]);
+  const rows = one.class_counts.slice(0, 100).map((count, i) => [one.class_labels?.[i] ?? String(i), number(count), [h("meter", { max: one.num_rows, value: count, "aria-hidden": "true" }), percent(count / one.num_rows)]]);
   return card("Classes", table(`Rows of each class${one.class_counts.length > 100 ? " (first 100)" : ""}`, ["Class", "Rows", "Share"], rows, { numeric: new Set([1, 2]) }));
 }
 
 function columns(one) {
   const profiled = one.upload?.profile?.columns;
   if (profiled?.length) {
-    const often = (column) => (column.most_frequent ? Object.entries(column.most_frequent).slice(0, 4).map(([word, count]) => `${word} (${number(count)})`).join(", ") : "");
-    const rows = profiled.map((column) => [column.name, words(column.role), column.kind, number(column.num_missing), number(column.num_distinct), number(column.low), number(column.mean), number(column.high), number(column.deviation), often(column), column.notes.join("; ")]);
+    const often = (column) => (column.most_frequent ? Object.entries(column.most_frequent).slice(0, 4).map(([word, count]) => `${middle(word)} (${number(count)})`).join(", ") : "");
+    const rows = profiled.map((column) => [column.name, words(column.role), column.kind, number(column.num_missing), number(column.num_distinct), ...alike([column.low, column.mean, column.high, column.deviation]), often(column), column.notes.join("; ")]);
     return card("Columns", table("What was found in each column", ["Column", "Role", "Kind", "Missing", "Distinct", "Lowest", "Mean", "Highest", "Deviation", "Most frequent", "Notes"], rows, { numeric: new Set([3, 4, 5, 6, 7, 8]) }));
   }
   if (!one.columns) return null;
-  return card("Columns", table("Features", ["Column", "Kind", "Missing", "Words"], one.columns.map((column) => [column.name, column.kind, number(column.num_missing), column.categories.join(", ")]), { numeric: new Set([2]) }));
+  return card("Columns", table("Features", ["Column", "Kind", "Missing", "Words"], one.columns.map((column) => [column.name, column.kind, number(column.num_missing), short(column.categories.join(", "), 300)]), { numeric: new Set([2]) }));
 }
 
 function preview(one) {
   const rows = one.upload?.profile?.preview ?? [];
   if (!rows.length) return null;
   const names = Object.keys(rows[0]);
-  return card("First rows", table("As they came in the file", ["Row", ...names], rows.map((row, i) => [String(i + 1), ...names.map((name) => row[name] ?? h("span.faint", {}, "missing"))])));
+  return card("First rows", table("As they came in the file", ["Row", ...names.map((name) => short(name))], rows.map((row, i) => [String(i + 1), ...names.map((name) => (row[name] === null ? h("span.faint", {}, "missing") : short(row[name], 80)))])));
 }
 
 async function picture(one) {
@@ -63,8 +65,10 @@ async function picture(one) {
 
 async function jobs() {
   const page = await get(`/v1/jobs?dataset=${encodeURIComponent(id)}&limit=20&fields=${FIELDS}`);
-  const rows = page.items.map((job) => [h("a", { href: `${PAGES}jobs/${job.id}` }, job.name ?? `${words(job.plan)} ${job.id.slice(-8)}`), job.status, number(job.result?.val?.loss?.value ?? job.result?.summary?.val_loss?.mean), h("time", { datetime: job.created_at, title: instant(job.created_at) }, ago(job.created_at))]);
-  byId("jobs").replaceChildren(rows.length ? table(page.has_more ? "The newest 20" : "All of them", ["Job", "Status", "Validation loss", "Submitted"], rows, { numeric: new Set([2]) }) : h("p.faint", {}, "None yet."));
+  const rows = page.items.map((job) => [
+    [h("a", { href: `${PAGES}jobs/${job.id}` }, short(job.name ?? `${words(job.plan)} ${job.id.slice(-8)}`, 48)), h("div.faint", {}, h("time", { datetime: job.created_at, title: instant(job.created_at) }, ago(job.created_at)))],
+    h("span", { class: `status ${job.status}` }, job.status), number(job.result?.val?.loss?.value ?? job.result?.summary?.val_loss?.mean)]);
+  byId("jobs").replaceChildren(rows.length ? table(page.has_more ? "The newest 20" : "All of them", ["Job", "Status", "Validation loss"], rows, { numeric: new Set([2]) }) : h("p.faint", {}, "None yet."));
 }
 
 async function start() {

@@ -2,6 +2,7 @@
 // What there is to learn from, and a way to bring more.
 
 import { ApiError, get, upload } from "./api.js";
+import { headerOf } from "./csv.js";
 import { byId, h, PAGES, problemCard, say, show } from "./dom.js";
 import { number, percent } from "./format.js";
 import { deleting } from "./deleting.js";
@@ -38,6 +39,7 @@ async function read() {
 }
 
 const NAMES = ["target", "task", "group", "time", "name"];
+const FIELDS = ["file", ...NAMES, "rest"];
 
 /** Say what is wrong with a field; nothing if empty. */
 function fail(name, message) {
@@ -46,12 +48,11 @@ function fail(name, message) {
   if (message) byId(name).closest("details")?.setAttribute("open", "");
 }
 
-/** Offer the names in a text's first line where columns are asked for. */
+/** Offer the names in a text's header where columns are asked for. */
 async function offer() {
   const one = byId("file").files[0];
-  const [first] = one && /\.(csv|tsv|txt)$/i.test(one.name) ? (await one.slice(0, 65536).text()).split(/\r?\n/) : [""];
-  const [mark] = [",", ";", "\t", "|"].sort((a, b) => first.split(b).length - first.split(a).length);
-  byId("columns").replaceChildren(...first.split(mark).filter(Boolean).map((name) => h("option", { value: name.replace(/^"|"$/g, "") })));
+  const names = one && /\.(csv|tsv|txt)$/i.test(one.name) ? await headerOf(one) : [];
+  if (byId("file").files[0] === one) byId("columns").replaceChildren(...names.map((name) => h("option", { value: name })));
 }
 
 /** The form as it is sent; null, with the fault shown, where it cannot be. */
@@ -74,9 +75,23 @@ function filled() {
   return form;
 }
 
+/** Say every fault at the field that it is about, and go there; give what belongs to none. */
+function tell(problem) {
+  const said = new Map();
+  for (const { pointer, message } of problem.errors ?? []) {
+    const name = pointer === "file" ? pointer : NAMES.find((one) => pointer === `/${one}`) ?? "rest";
+    said.set(name, [...(said.get(name) ?? []), name === "rest" && pointer ? `${pointer}: ${message}` : message]);
+  }
+  for (const [name, messages] of said) fail(name, messages.join("; "));
+  const first = FIELDS.find((name) => said.has(name));
+  if (first) byId(first).focus();
+  return first ? [] : [problemCard(problem)];
+}
+
 async function submit(event) {
   event.preventDefault();
-  for (const name of [...NAMES, "file", "rest"]) fail(name, "");
+  for (const name of FIELDS) fail(name, "");
+  byId("state").replaceChildren();
   const form = filled();
   if (!form) return;
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Sent" });
@@ -91,11 +106,7 @@ async function submit(event) {
     location.href = `${PAGES}datasets/${made.id}`;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    byId("state").replaceChildren(problemCard(error.problem));
-    const errors = error.problem.errors ?? [];
-    const at = errors.map((one) => [...NAMES, "file"].find((name) => name === one.pointer.split("/")[1]) ?? "rest");
-    errors.forEach((one, i) => fail(at[i], at[i] === "rest" ? `${one.pointer} ${one.message}` : one.message));
-    byId(at[0] ?? "file").focus();
+    byId("state").replaceChildren(...tell(error.problem));
   } finally {
     byId("upload").disabled = false;
   }
@@ -112,5 +123,6 @@ function drop(event) {
 
 for (const type of ["dragover", "dragleave", "drop"]) byId("form").addEventListener(type, drop);
 byId("form").addEventListener("submit", submit);
+byId("form").addEventListener("input", ({ target }) => FIELDS.includes(target.id) && fail(target.id, ""));
 byId("file").addEventListener("change", offer);
 read();

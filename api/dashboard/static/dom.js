@@ -46,12 +46,14 @@ export function say(text) {
 
 /** A problem as the API tells it, with what to do about it where that is known. */
 export function problemCard(problem, title = "This did not work") {
-  const errors = (problem.errors ?? []).map((one) => h("li", {}, one.pointer ? h("code", {}, one.pointer) : null, one.pointer ? ": " : "", one.message));
+  const detail = problem.detail ?? String(problem.message ?? problem);
+  const told = (problem.errors ?? []).filter((one, _, all) => all.length > 1 || !detail.endsWith(one.message)); // one alone is the sentence itself
+  const errors = told.map((one) => h("li", {}, one.pointer ? h("code", {}, one.pointer) : null, one.pointer ? ": " : "", one.message));
   return h(
     "div.notice.bad",
     { role: "alert" },
     h("strong", {}, problem.title ?? title),
-    h("p", {}, problem.detail ?? String(problem.message ?? problem)),
+    h("p", {}, detail),
     errors.length ? h("ul", {}, errors) : null,
     problem.request_id ? h("p.faint", {}, `request ${problem.request_id}`) : null,
   );

@@ -7,14 +7,24 @@ export const MINUS = "−";
 const WHOLE = new Intl.NumberFormat("en-US");
 const BROKEN = new Intl.NumberFormat("en-US", { maximumFractionDigits: 8, minimumFractionDigits: 0 });
 
-/** Four significant digits; an exponent below 1e-3 and from 1e5 on. */
+/** @param {number} value */
+const exponential = (value, digits = 4) => value.toExponential(Math.max(0, digits - 2)).replace(/^-/, MINUS).replace("e-", "e−").replace("e+", "e");
+
+/** Four significant digits; an exponent below 1e-3 and from 1e6 on. */
 export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e6) return value.toExponential(Math.max(0, digits - 2)).replace("-", MINUS).replace("e-", "e−").replace("e+", "e");
+  if (size < 1e-3 || size >= 1e6) return exponential(value, digits);
   if (Number.isInteger(value)) return WHOLE.format(value).replace("-", MINUS);
   return BROKEN.format(Number(value.toPrecision(digits))).replace("-", MINUS);
+}
+
+/** Figures of one thing, as a column's lowest and mean: all with exponents, or none. */
+export function alike(values) {
+  const most = Math.max(...values.map((value) => Math.abs(value ?? 0)));
+  const write = most < 1e-3 || most >= 1e9 ? exponential : (value) => (Math.abs(value) >= 1000 ? WHOLE.format(Math.round(value)) : BROKEN.format(Number(value.toPrecision(4)))).replace("-", MINUS);
+  return values.map((value) => (value ? write(value) : number(value)));
 }
 
 /** A value with its 95 % interval. */
@@ -24,6 +34,9 @@ export function interval(one) {
 }
 
 export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share >= 0.9995 || share < 0.0005 ? 0 : 1)} %`);
+
+/** Things with their number: 1 row, 2 rows. */
+export const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
 
 /** Seconds as people say them. */
 export function duration(seconds) {

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from data.counting import counted
 from data.dataset import Dataset
 from jobs.plans.bagging.plan import sample_size
 from jobs.plans.bagging.spec import BaggingPlanSpec
@@ -21,5 +22,5 @@ def problems(spec: JobSpec, dataset: Dataset) -> Iterator[Problem]:
         yield Problem("/plan/vote", "does_not_apply", f"a {plan.vote} vote needs classes; numbers are averaged: leave vote out")
     rows = len(divisions_of(spec, dataset)[0].train)
     if not plan.bootstrap and sample_size(plan, rows) == rows:
-        message = f"without replacement every member would have the same {rows} training rows: set sample_fraction below 1"
+        message = f"without replacement every member would have the same {counted(rows, 'training row')}: set sample_fraction below 1"
         yield Problem("/plan/sample_fraction" if plan.sample_fraction < 1 else "/plan/bootstrap", "no_effect", message)

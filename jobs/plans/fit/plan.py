@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Array
 from data.splits.division import Division
 from data.splits.spec import TimeSeriesSpec
@@ -19,7 +20,7 @@ from jobs.plans.fit.result import FitPlanResult
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.fits import Conclusion, FitResult, FitRows, Plan, PlannedFit, Round, unfinished
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import FitFigures, Interval, ModelOf, Spread, counted, fit_figures, shown
+from jobs.plans.results import FitFigures, Interval, ModelOf, Spread, fit_figures, shown
 from jobs.rows import steps_per_epoch
 
 

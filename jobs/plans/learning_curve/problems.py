@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Dataset
 from data.splits.cutting import count_of
 from data.splits.division import Division
@@ -14,7 +15,7 @@ from jobs.plans.learning_curve.plan import part
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.maker import FitMaker
 from jobs.plans.origins import located
-from jobs.plans.results import counted, is_classification
+from jobs.plans.results import is_classification
 from jobs.problems import Problem
 from jobs.spec import JobSpec
 
@@ -45,7 +46,7 @@ def _part_problems(plan: LearningCurvePlanSpec, maker: FitMaker, division: Divis
     dataset, all_rows, before = maker.dataset, len(division.train), 0
     for i, fraction in enumerate(plan.fractions):
         origin, rows = f"/plan/fractions/{i}", count_of(fraction, all_rows)
-        said = f"{fraction} of {all_rows} training rows ({division.label}) is {counted(rows, 'row')}"
+        said = f"{fraction} of {counted(all_rows, 'training row')} ({division.label}) is {counted(rows, 'row')}"
         if rows < 2:
             yield Problem(origin, "too_few_rows", f"{said}, and at least 2 are needed to learn from: ask for a larger share")
             continue

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from data.counting import counted
 from data.splits.build import Division
 from jobs.plans.fit.plan import all_but_test
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round, failed
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import ModelOf, counted, shown
+from jobs.plans.results import ModelOf, shown
 from jobs.plans.search.choice import Choice, choose
 from jobs.plans.search.halving import Later, Searched
 from jobs.plans.search.result import (
