@@ -44,7 +44,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """Read a job."""
-        return self._job(self._wire.run(operations.asked(called("GET", "jobs", job_id))))
+        return self._job(self._wire.run(operations.job_read(job_id)))
 
     def list(
         self,
@@ -155,10 +155,13 @@ class Jobs:
         job_id: str,
         path: str | Path | None = None,
         *,
-        format: ModelFormat = "safetensors",  # noqa: A002  the API's word
+        format: ModelFormat | None = None,  # noqa: A002  the API's word
         fit: int | None = None,
     ) -> bytes | Path:
-        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes."""
+        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes.
+
+        Its format is what the file's name ends with, if it is not given, and safetensors where nothing says it.
+        """
         call = operations.model_call(job_id, format, fit, path)
         return self._wire.run(operations.received(call))
 
