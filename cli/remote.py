@@ -130,8 +130,10 @@ def _status_told(error: APIStatusError, url: str | None, about: str) -> tuple[st
             what = "the service asks for a valid API key"
             do = "set HOLDOUT_API_KEY or give --key; `holdout keys create --owner NAME`, beside the service, makes one"
             code = NO_ACCESS
+        case NotFoundError() if not about:
+            what, do = f"{url or DEFAULT_URL} has no such page", _WHERE
         case NotFoundError():
-            what, why = f"there is no {about or 'such thing'}", f"{url or DEFAULT_URL} knows none of this id, or it is somebody else's"
+            what, why = f"there is no {about}", f"{url or DEFAULT_URL} knows none of this id, or it is somebody else's"
             do = "`holdout datasets list` shows all" if about.startswith("dataset") else "`holdout jobs list` shows yours"
         case UnprocessableEntityError():
             faults = [f"{one.get('pointer') or 'the body'}: {one.get('message')}" for one in error.errors] or [error.detail]

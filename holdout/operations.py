@@ -142,10 +142,19 @@ def _check_seconds(**given: Any) -> None:
 
 def read_curves(job_id: str, fits: Sequence[int] | None, **query: Any) -> Steps[Curves]:
     """Read curves; all their points unless `max_points` asks for fewer."""
-    numbers = None if fits is None else ",".join(str(number) for number in fits)
     query["max_points"] = query["max_points"] or _ALL_POINTS
-    call = called("GET", "jobs", job_id, "curves", query={"fits": numbers, **query})
+    call = called("GET", "jobs", job_id, "curves", query={"fits": _numbers(fits), **query})
     return Curves(job_id, (yield from asked(call, "fits", "version")))
+
+
+def csv_call(job_id: str, fits: Sequence[int] | None, path: str | Path | None) -> Call:
+    """Ask for every epoch's figures as a table."""
+    save_to = None if path is None else Path(path)
+    return called("GET", "jobs", job_id, "curves.csv", query={"fits": _numbers(fits)}, save_to=save_to)
+
+
+def _numbers(fits: Sequence[int] | None) -> str | None:
+    return None if fits is None else ",".join(str(number) for number in fits)
 
 
 def predicted(job_id: str, rows: Any, **query: Any) -> Steps[Record]:
