@@ -50,7 +50,7 @@ def predict(
             else:
                 _write_csv(answers, target)
         if not is_stdout:
-            typer.echo(f"{len(rows)} predictions are in {out}", err=True)
+            typer.echo(f"{out}: predictions for {len(rows)} {'row' if len(rows) == 1 else 'rows'}", err=True)
 
 
 @contextlib.contextmanager
@@ -60,10 +60,9 @@ def _absence_told(absent: Sequence[str], file: Path) -> Iterator[None]:
         yield
     except UnprocessableEntityError as error:
         said = " ".join([error.detail, *(f"{one.get('pointer')} {one.get('message')}" for one in error.errors)])
-        lacking = [name for name in absent if name in said]
-        if not lacking:
+        if not any(name in said for name in absent):
             raise
-        fail(f"{named(file)} has no column {', '.join(lacking)}", do="the model was trained on it: add it", code=USAGE)
+        fail(f"{named(file)} has no column {', '.join(absent)}", do="add what the model was trained on", code=USAGE)
 
 
 def _answers(client: Client, job: str, rows: list[Any], fit: int | None) -> list[Record]:

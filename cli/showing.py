@@ -1,6 +1,7 @@
 """How commands print: data to stdout, everything else to stderr; plain text where nobody looks on."""
 
 import datetime as dt
+import json
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
@@ -53,11 +54,13 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: s
 
 
 def shown(value: Any) -> str:
-    """Write a value for people: numbers with four digits, nothing for None."""
+    """Write a value for people: numbers with four digits, lists and objects as JSON, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

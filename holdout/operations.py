@@ -183,7 +183,7 @@ def model_call(job_id: str, kind: str | None, fit: int | None, path: str | Path 
     """
     found = kind or _ending(path) or "safetensors"
     if found not in MODEL_FORMATS:
-        raise ValueError(f"a model is a safetensors, an onnx or a zip, not {found!r}: name its file so, or give the format")
+        raise ValueError(f"a model is a .safetensors, .onnx or .zip, not {found!r}: name its file so, or give the format")
     return called("GET", "jobs", job_id, "model", query={"format": found, "fit": fit}, save_to=None if path is None else Path(path))
 
 
