@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from holdout.curves import Curves
-from holdout.errors import APIConnectionError, InternalServerError
+from holdout.errors import APIConnectionError, InternalServerError, NotFoundError, UnprocessableEntityError
 from holdout.events import unless
 from holdout.records import Page, Record
 from holdout.requests import Answer, Ask, Call, File, Give, Pause, Steps, Tell, as_json, called
@@ -158,8 +158,35 @@ def _numbers(fits: Sequence[int] | None) -> str | None:
 
 
 def predicted(job_id: str, rows: Any, **query: Any) -> Steps[Record]:
-    """Let the model answer for rows."""
-    return (yield from recorded(called("POST", "jobs", job_id, "predictions", query=query, body={"rows": as_rows(rows)}), "predictions"))
+    """Let the model answer for rows. A column of what is to be predicted, as training rows have, is left out."""
+    given = as_rows(rows)
+    try:
+        return (yield from _answers(job_id, given, query))
+    except UnprocessableEntityError as error:
+        unknown = {str(one.get("pointer")).rpartition("/")[2] for one in error.errors if one.get("code") == "unknown_column"}
+        if not unknown:
+            raise
+        target = yield from _target(job_id)
+        if target not in unknown:
+            raise
+    return (yield from _answers(job_id, [_without(row, target) for row in given], query))
+
+
+def _answers(job_id: str, rows: list[Any], query: Mapping[str, Any]) -> Steps[Record]:
+    return (yield from recorded(called("POST", "jobs", job_id, "predictions", query=query, body={"rows": rows}), "predictions"))
+
+
+def _without(row: Any, name: str | None) -> Any:
+    return {own: value for own, value in row.items() if own != name} if isinstance(row, Mapping) else row
+
+
+def _target(job_id: str) -> Steps[str | None]:
+    """Read what a job's dataset calls that which is predicted; None if the dataset is gone."""
+    try:
+        job = yield from job_read(job_id)
+        return str((yield from asked(called("GET", "datasets", job["dataset"])))["target_name"])
+    except NotFoundError:
+        return None
 
 
 def as_rows(rows: Any) -> list[Any]:

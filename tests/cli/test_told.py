@@ -190,3 +190,8 @@ def test_jobs_without_a_name_are_listed_as_what_they_are(holdout: Any, job: str)
 def test_a_lines_status_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     _Lines().show(Job({"id": "job_1", "status": "failed", "progress": 0.0}), "")
     assert capsys.readouterr().err == "job_1 failed 0%\n"
+
+
+def test_a_job_of_several_fits_ends_with_their_number(holdout: Any) -> None:
+    ended = holdout("train", "--dataset", "iris", *SMALL, "--set", "split={name: k_fold, folds: 3}").stderr
+    assert " succeeded 100%  3 fits\n" in ended

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import holdout
 from holdout import Client, UnexpectedAnswerError
+from holdout.notebook import job_html
 
 Connect = Callable[..., Any]
 PAGE = httpx2.Response(200, html="<html>log in</html>")
@@ -123,6 +125,31 @@ def test_an_open_file_has_its_own_name(connect: Connect, tmp_path: Path) -> None
         with (tmp_path / "flowers.csv").open() as text, pytest.raises(ValueError, match="open it as bytes"):
             client.datasets.upload(text, target="b")
     assert b'filename="flowers.csv"' in bodies[0]
+
+
+def test_what_is_to_be_predicted_may_stand_in_the_rows(connect: Connect) -> None:
+    fault = {"pointer": "/rows/0/species", "code": "unknown_column", "message": "the model was trained without such a column"}
+    asked: list[Any] = []
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return httpx2.Response(200, json={"id": "job_1", "dataset": "iris", "target_name": "species"})
+        asked.append(json.loads(request.read())["rows"])
+        if any("species" in row or "other" in row for row in asked[-1]):
+            return httpx2.Response(422, json={"code": "invalid_rows", "detail": "no", "errors": [fault]})
+        return httpx2.Response(200, json={"predictions": ["setosa"]})
+
+    with connect(answers) as client:
+        assert client.jobs.predict("job_1", [{"a": 1, "species": "setosa"}]).predictions == ["setosa"]
+        with pytest.raises(holdout.UnprocessableEntityError):
+            client.jobs.predict("job_1", [{"a": 1, "other": 1}])
+    assert asked == [[{"a": 1, "species": "setosa"}], [{"a": 1}], [{"a": 1, "other": 1}], [{"a": 1, "other": 1}]]
+
+
+def test_a_notebook_shows_an_unnamed_jobs_id_once() -> None:
+    shown = job_html({"id": "job_1", "name": None, "status": "queued"}, None)
+    assert shown.count("job_1") == 1
+    assert "<strong>mine</strong>" in job_html({"id": "job_1", "name": "mine", "status": "queued"}, None)
 
 
 def test_a_closed_client_says_so(connect: Connect) -> None:
