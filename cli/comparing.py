@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.remote import USAGE, Json, Key, Url, fail, print_json, service
+from cli.remote import USAGE, Json, Key, Url, fail, print_json, service, told
 from cli.showing import print_table, shown, shown_seconds, shown_spread
-from holdout import Job, Record
+from holdout import Client, Job, Record
 
-_ABSENT = object()
+_LONGEST = 60
 
 
 def compare(
@@ -22,8 +22,8 @@ def compare(
     """Show jobs side by side: best validation loss with its epoch, gap, and only those fields of their specs that differ."""
     if len(jobs) < 2:
         fail("one job has nothing to be compared with", do="name two or more", code=USAGE)
-    with service(url, key, about=f"job among {', '.join(jobs)}") as client:
-        found = [client.jobs.get(job) for job in jobs]
+    with service(url, key) as client:
+        found = [_read(client, job, url) for job in jobs]
         figures = [_figures(client.jobs.fits(job.id)) for job in found]
     different = differences([job["spec"] for job in found])
     if json:
@@ -37,12 +37,15 @@ def compare(
 
 
 def differences(specs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Give the JSON pointers of fields in which specs differ, with each spec's value; None where one has no such field."""
+    """Give the JSON pointers of fields in which specs differ, with each spec's value; None where one has no such field.
+
+    A field that is absent, as it belongs to another technique, and one that is null are alike.
+    """
     flat = [dict(_flattened(spec)) for spec in specs]
     pointers = dict.fromkeys(pointer for one in flat for pointer in one)
-    values = {pointer: [one.get(pointer, _ABSENT) for one in flat] for pointer in pointers}
+    values = {pointer: [one.get(pointer) for one in flat] for pointer in pointers}
     return {
-        pointer: [None if one is _ABSENT else one for one in found]
+        pointer: found
         for pointer, found in values.items()
         if pointer != "/name" and any(type(one) is not type(found[0]) or one != found[0] for one in found)
     }
@@ -54,6 +57,11 @@ def _flattened(value: Any, pointer: str = "") -> list[tuple[str, Any]]:
         parts = [(f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}", inner) for name, inner in value.items()]
         return [leaf for inner_pointer, inner in parts for leaf in _flattened(inner, inner_pointer)]
     return [(pointer, value)]
+
+
+def _read(client: Client, job: str, url: str | None) -> Job:
+    with told(url, about=f"job {job}"):
+        return client.jobs.get(job)
 
 
 def _figures(fits: Sequence[Record]) -> dict[str, list[Any]]:
@@ -70,9 +78,10 @@ def _figures(fits: Sequence[Record]) -> dict[str, list[Any]]:
 
 def _rows(jobs: Sequence[Job], figures: Sequence[dict[str, list[Any]]]) -> list[tuple[Any, ...]]:
     means = [sum(known) / len(known) if (known := _known(one["best_val_loss"])) else float("inf") for one in figures]
+    is_ranked = len({job.dataset for job in jobs}) == 1  # losses on other rows are not lower or higher
     best = [_spread(one["best_val_loss"]) for one in figures]
     best = [
-        f"{text} @ {_epochs(one['best_epoch'])}{' (lowest)' if mean == min(means) else ''}" if text else ""
+        f"{text} @ {_epochs(one['best_epoch'])}{' (lowest)' if is_ranked and mean == min(means) else ''}" if text else ""
         for text, one, mean in zip(best, figures, means, strict=True)
     ]
     return [
@@ -87,7 +96,14 @@ def _rows(jobs: Sequence[Job], figures: Sequence[dict[str, list[Any]]]) -> list[
 
 
 def _differing(different: dict[str, list[Any]]) -> list[tuple[Any, ...]]:
-    return [(pointer, *("none" if value is None else shown(value) for value in values)) for pointer, values in different.items()]
+    return [
+        (pointer, *("none" if value is None else _shortened(shown(value)) for value in values)) for pointer, values in different.items()
+    ]
+
+
+def _shortened(text: str) -> str:
+    """Cut what is longer than a cell: --json has it whole."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _known(values: Sequence[Any]) -> list[float]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.files import STANDARD, check_readable, is_standard, read_bytes
 from cli.remote import USAGE, DatasetId, Json, Key, Url, fail, print_json, service
 from cli.showing import print_table
 from cli.spec_files import SpecUnreadable, read_spec, with_settings
@@ -35,11 +36,12 @@ def get(dataset: DatasetId, *, json: Json = False, url: Url = None, key: Key = N
 
 @app.command()
 def upload(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, or a ZIP or tar of images in class folders.")],
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, or a ZIP or tar of images in class folders; - is stdin.")],
     target: Annotated[str | None, typer.Option(help="Column to be predicted; tables need it.")] = None,
     schema: Annotated[
         str | None, typer.Option(help="File of YAML or JSON with further fields, as docs/uploads.md has them; - is stdin.")
     ] = None,
+    file_name: Annotated[str, typer.Option(help="Name of what comes by stdin; its ending says what it is.")] = "stdin.csv",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field of the schema: group=bird. May be repeated.")
     ] = None,
@@ -49,9 +51,16 @@ def upload(
     key: Key = None,
 ) -> None:
     """Upload a file and print the id of its dataset. Equal files with an equal schema are one."""
+    if is_standard(file) and schema == STANDARD:
+        fail("file and schema cannot both come by stdin", do="give one of them as a file", code=USAGE)
     fields = _schema(schema, settings or [], target)
+    if not is_standard(file):
+        check_readable(file)
     with service(url, key) as client:
-        found = client.datasets.upload(file, fields)
+        if is_standard(file):
+            found = client.datasets.upload(read_bytes(file), fields, file_name=file_name)
+        else:
+            found = client.datasets.upload(file, fields)
     if json:
         print_json(found.to_dict())
         return

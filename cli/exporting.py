@@ -13,6 +13,8 @@ from holdout.requests import Answer
 
 _PATIENCE = 120.0
 """Seconds that an answer may take: a picture of a large plan is drawn first."""
+_MLFLOW_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""By itself it would try a server that is away for minutes, silently."""
 _ALL_POINTS = 100_000
 """The most that may be asked for, and more than a fit can have."""
 _FILES = {"report.svg": "report.svg", "model-card": "model-card.md"}
@@ -72,6 +74,8 @@ def _to_tensorboard(client: Client, job: str, folder: Path) -> str:
 def _to_mlflow(client: Client, job: str, tracking_uri: str, experiment: str) -> str:
     for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
         os.environ.setdefault(name, "true")  # it would tell its makers of the export, and print two lines for each fit
+    for name, value in _MLFLOW_PATIENCE.items():
+        os.environ.setdefault(name, value)
     try:
         from mlflow import MlflowClient  # noqa: PLC0415  the extra may not be installed
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  as above
@@ -93,7 +97,7 @@ def _to_mlflow(client: Client, job: str, tracking_uri: str, experiment: str) -> 
     try:
         run_id = log_to_mlflow(told, MlflowClient(tracking_uri), experiment)
     except MlflowException as error:
-        fail(f"MLflow at {tracking_uri} refuses the runs", why=str(error))
+        fail(f"MLflow at {tracking_uri} is away or refuses the runs", why=str(error), do="say where it is by --tracking-uri")
     where = tracking_uri if tracking_uri.startswith("http") else f"mlflow ui --backend-store-uri {tracking_uri}"
     return f"the job is run {run_id} of the experiment {experiment}; look at it: {where}"
 

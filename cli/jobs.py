@@ -36,8 +36,19 @@ def show(
     if json:
         print_json([job.to_dict() for job in jobs])
         return
-    rows = [(job.id, job.name, job.status, f"{job.progress:.0%}", job.dataset, job.plan, shown_time(job["created_at"])) for job in jobs]
-    print_table(("id", "name", "status", "progress", "dataset", "plan", "created"), rows)
+    rows = [
+        (
+            job.id,
+            job.name or f"{job.plan} on {job.dataset}",
+            job.status,
+            f"{job.progress:.0%}",
+            job.dataset,
+            job.plan,
+            shown_time(job["created_at"]),
+        )
+        for job in jobs
+    ]
+    print_table(("id", "name", "status", "progress", "dataset", "plan", "created"), rows, spare=("plan", "created", "dataset", "progress"))
 
 
 @app.command()

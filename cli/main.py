@@ -9,12 +9,14 @@ import typer
 
 from cli import commands, datasets, exporting, jobs, key_commands
 from cli.comparing import compare
+from cli.endings import Told
 from cli.predicting import predict
 from cli.reading import curves, model, report
 from cli.remote import EXIT_CODES
 from cli.training import train, watch
 
 app = typer.Typer(
+    cls=Told,
     no_args_is_help=True,
     add_completion=False,
     help="Holdout trains networks and measures how well they generalize.",

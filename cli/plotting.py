@@ -4,6 +4,7 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from holdout import FitCurve
 
@@ -36,16 +37,28 @@ def plot(curve: FitCurve, metric: str) -> str:
     figure = plotext.figure
     figure.clear()
     figure.plot_size(min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _PIPED_WIDTH, _HEIGHT)
-    drawn = []
+    drawn, heights, ends = [], set[float](), set[float]()
     for name in METRICS[metric]:
         epochs, values = _points(curve.epoch, curve[name])
         if epochs:
             sign = _SIGNS["val" if name.startswith("val") else "train"]
             figure.draw(figure.signal(epochs, values, marker="hd" if sign == "▚" else sign).lines())
             drawn.append(f"{name} {sign}")
+            heights |= set(values)
+            ends |= {epochs[0], epochs[-1]}
     if not drawn:
-        return f"fit {curve.number} ({curve.label}) has no {metric} yet"
+        return f"fit {curve.number} ({curve.label}) has no {metric}{'' if curve.epoch else ' yet'}"
+    _widen(figure, "y", heights)
+    _widen(figure, "x", ends)
     return f"fit {curve.number}, {curve.label}: {'  '.join(drawn)}\n{plotext.uncolorize(figure.build())}"
+
+
+def _widen(figure: Any, axis: str, values: set[float]) -> None:
+    """Give an axis on which there is one value a range about it: else it would be drawn at 0, from -1 to 1."""
+    if len(values) == 1:
+        [only] = values
+        reach = abs(only) / 2 if axis == "y" and only else 1.0
+        figure.ruler(axis, 0).lim(only - reach, only + reach)
 
 
 def _points(epochs: Sequence[int], values: Sequence[float | None]) -> tuple[list[int], list[float]]:

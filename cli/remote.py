@@ -21,6 +21,7 @@ from holdout import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    UnexpectedAnswerError,
     UnprocessableEntityError,
     WaitTimeout,
 )
@@ -31,6 +32,10 @@ EXIT_CODES = (
     "Exit codes: 0 done, 1 error, 2 wrong usage, 3 the job failed, 4 no valid API key, "
     "5 the job had not ended in time, 6 the job was cancelled, 130 interrupted."
 )
+
+_WHERE = "say where the service is by --url or HOLDOUT_URL"
+_ELSEWHERE = frozenset({404, 405, 501})
+"""What other servers answer to what they do not know; Holdout's problems have a code."""
 
 Url = Annotated[
     str | None, typer.Option(envvar="HOLDOUT_URL", help="Where the service is.", show_default="http://127.0.0.1:8000", metavar="URL")
@@ -47,15 +52,29 @@ def service(url: str | None, key: str | None, about: str = "") -> Iterator[Clien
 
     `about` names what the command is about, as it is told where there is no such thing.
     """
+    with told(url, about), Client(url, key) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def told(url: str | None, about: str) -> Iterator[None]:
+    """Tell what goes wrong with what is asked here, and end the command. What is no answer's fault `cli/endings.py` tells."""
     try:
-        with Client(url, key) as client:
-            yield client
-    except ValueError as error:
-        fail(str(error), code=USAGE)
-    except OSError as error:
-        fail(f"{error.filename or 'a file'} cannot be read or written", why=error.strerror or str(error))
+        yield
     except HoldoutError as error:
         _tell(error, url, about)
+
+
+@contextlib.contextmanager
+def fit_of(client: Client, job: str, fit: int | None) -> Iterator[None]:
+    """Tell a fit that is not there from a job that is not."""
+    try:
+        yield
+    except NotFoundError as error:
+        if fit is None or error.code != "not_found":
+            raise
+        count = client.jobs.get(job).num_fits
+        fail(f"job {job} has no fit {fit}", why=f"it has {'one fit' if count == 1 else f'fits 1 to {count}'}", request_id=error.request_id)
 
 
 def fail(what: str, *, why: str = "", do: str = "", request_id: str | None = None, code: int = ERROR) -> NoReturn:
@@ -68,8 +87,13 @@ def fail(what: str, *, why: str = "", do: str = "", request_id: str | None = Non
 
 
 def print_json(value: Any) -> None:
-    """Print JSON to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Print JSON to stdout; letters that its encoding lacks as JSON escapes them."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def _tell(error: HoldoutError, url: str | None, about: str) -> NoReturn:
@@ -84,6 +108,8 @@ def _tell(error: HoldoutError, url: str | None, about: str) -> NoReturn:
             fail(str(error), do=f"holdout watch {job['id']} waits again; holdout jobs cancel {job['id']} stops it", code=TIMED_OUT)
         case APIConnectionError():
             fail(str(error), do="start a service by `holdout up`, or say where one is by --url or HOLDOUT_URL")
+        case UnexpectedAnswerError():
+            fail(str(error), do=_WHERE)
         case APIStatusError():
             what, why, do, code = _status_told(error, url, about)
             fail(what, why=why, do=do, request_id=error.request_id, code=code)
@@ -94,13 +120,20 @@ def _tell(error: HoldoutError, url: str | None, about: str) -> NoReturn:
 def _status_told(error: APIStatusError, url: str | None, about: str) -> tuple[str, str, str, int]:
     """Give what, why, what to do, and the exit code."""
     what, why, do, code = f"the service answered {error.status_code} ({error.code})", error.detail, "", ERROR
+    if error.status_code in _ELSEWHERE and not error.body.get("code"):
+        what = f"{url or DEFAULT_URL} does not look like a Holdout service: it answered {error.status_code} in words of its own"
+        return what, "", _WHERE, code
     match error:
+        case NotFoundError() if error.code != "not_found":
+            pass
         case AuthenticationError() | PermissionDeniedError():
             what = "the service asks for a valid API key"
             do = "set HOLDOUT_API_KEY or give --key; `holdout keys create --owner NAME`, beside the service, makes one"
             code = NO_ACCESS
+        case NotFoundError() if not about:
+            what, do = f"{url or DEFAULT_URL} has no such page", _WHERE
         case NotFoundError():
-            what, why = f"there is no {about or 'such thing'}", f"{url or DEFAULT_URL} knows none of this id, or it is somebody else's"
+            what, why = f"there is no {about}", f"{url or DEFAULT_URL} knows none of this id, or it is somebody else's"
             do = "`holdout datasets list` shows all" if about.startswith("dataset") else "`holdout jobs list` shows yours"
         case UnprocessableEntityError():
             faults = [f"{one.get('pointer') or 'the body'}: {one.get('message')}" for one in error.errors] or [error.detail]

@@ -1,16 +1,19 @@
 """How commands print: data to stdout, everything else to stderr; plain text where nobody looks on."""
 
 import datetime as dt
+import json
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_ID, _FOLDED, _GAP = "id", 16, 3
 _PIPED_WIDTH = 1000
 """Where no terminal bounds lines, nothing is cut off."""
 
@@ -30,22 +33,34 @@ def _console(*, is_error: bool) -> Console:
     return Console(stderr=is_error, highlight=False, markup=False, width=None if stream.isatty() else _PIPED_WIDTH)
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print rows. Text of others is shown as it is: no markup is read out of it."""
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, spare: Sequence[str] = ()) -> None:
+    """Print rows. Text of others is shown as it is: no markup is read out of it.
+
+    Ids stay whole: other columns are folded, and those of `spare` left out, the first one first, where they would leave no room.
+    """
+    console = stdout()
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = {heading: max([cell_len(heading), *(cell_len(row[i]) for row in cells)]) for i, heading in enumerate(headings)}
+    kept = list(headings)
+    for heading in spare:
+        if sum((widths[one] if one == _ID else min(widths[one], _FOLDED)) + _GAP for one in kept) - _GAP > console.width:
+            kept.remove(heading)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(shown(cell)) for cell in row))
-    stdout().print(table)
+    for heading in kept:
+        table.add_column(heading, overflow="fold", no_wrap=heading == _ID, min_width=widths[heading] if heading == _ID else None)
+    for row in cells:
+        table.add_row(*(Text(cell) for heading, cell in zip(headings, row, strict=True) if heading in kept))
+    console.print(table)
 
 
 def shown(value: Any) -> str:
-    """Write a value for people: numbers with four digits, nothing for None."""
+    """Write a value for people: numbers with four digits, lists and objects as JSON, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

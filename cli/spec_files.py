@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 import yaml
 
+Names = tuple[str, ...]
+"""Names on the way to a field."""
+
 
 class SpecUnreadable(ValueError):
     """A spec that cannot be read; the text says where."""
@@ -51,7 +54,10 @@ def read_spec(source: str | None) -> dict[str, Any]:
     if source is None:
         return {}
     name = "stdin" if source == "-" else source
-    text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8-sig")
+    try:
+        text = (sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecUnreadable(f"{name} is no text in UTF-8 (byte {error.start + 1})") from error
     found = _parsed(text, name)
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise SpecUnreadable(f"{name}: a spec is an object with names, like `dataset: digits`")
@@ -72,8 +78,10 @@ def _parsed(text: str, name: str) -> Any:
     return found
 
 
-def with_settings(spec: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+def with_settings(spec: dict[str, Any], settings: Sequence[str], made: list[Names] | None = None) -> dict[str, Any]:
     """Give the spec with `optimizer.learning_rate=0.01`, or `/optimizer/learning_rate=0.01`, set; values are JSON, or else words.
+
+    Paths of objects that a setting needed, and that the spec had not, are added to `made`.
 
     Raises:
         SpecUnreadable: a setting is not written so, or leads through something that is no object.
@@ -84,18 +92,19 @@ def with_settings(spec: dict[str, Any], settings: Sequence[str]) -> dict[str, An
         names = [_unescaped(one) for one in path.split("/")[1:]] if path.startswith("/") else path.split(".")
         if not sign or not all(names):
             raise SpecUnreadable(f"--set {setting}: write it like optimizer.learning_rate=0.01 or /optimizer/learning_rate=0.01")
-        _set(changed, names, _value(text), setting)
+        _set(changed, names, _value(text, path), setting, [] if made is None else made)
     return changed
 
 
-def _set(spec: dict[str, Any], names: Sequence[str], value: Any, setting: str) -> None:
+def _set(spec: dict[str, Any], names: Sequence[str], value: Any, setting: str, made: list[Names]) -> None:
     place: Any = spec
-    for name in names[:-1]:
+    for i, name in enumerate(names[:-1]):
         if isinstance(place, list) and name.isdecimal() and int(name) < len(place):
             place = place[int(name)]
         elif isinstance(place, dict):
             if place.get(name) is None:
                 place[name] = {}
+                made.append(tuple(names[: i + 1]))
             place = place[name]
         else:
             break
@@ -107,9 +116,9 @@ def _set(spec: dict[str, Any], names: Sequence[str], value: Any, setting: str) -
         raise SpecUnreadable(f"--set {setting}: {names[-1]} has no place, as what is before it is neither an object nor a list so long")
 
 
-def _value(text: str) -> Any:
+def _value(text: str, path: str) -> Any:
     """Read a value: YAML, so that words need no quotes; what looks like a list or an object and is none is an error."""
-    return _parsed(text, f"--set ...={text}")
+    return _parsed(text, f"--set {path}={text}")
 
 
 def _unescaped(part: str) -> str:

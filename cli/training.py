@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.naming import with_names
 from cli.remote import EXIT_CODES, USAGE, JobId, Json, Key, Url, fail, print_json, service
 from cli.showing import print_table, shown_seconds
-from cli.spec_files import SpecUnreadable, read_spec, with_settings
+from cli.spec_files import Names, SpecUnreadable, read_spec, with_settings
 from cli.watching import duration, watch_job
 from holdout import Job, Record
 
@@ -20,7 +21,12 @@ def train(
         str | None, typer.Argument(metavar="[SPEC]", help="File of YAML or JSON; - is stdin. Not needed with --dataset.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Set a field: optimizer.learning_rate=0.01. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Set a field: optimizer.learning_rate=0.01. It wins over the spec and over --dataset and --name. May be repeated.",
+        ),
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset to train on: the spec's `dataset`.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the job.")] = None,
@@ -33,8 +39,9 @@ def train(
     key: Key = None,
 ) -> None:
     """Submit a job and watch it. Ctrl-C leaves it running."""
-    body = _body(spec, settings or [], {"dataset": dataset, "name": name})
+    body, made = _body(spec, settings or [], {"dataset": dataset, "name": name})
     with service(url, key) as client:
+        body = with_names(client, body, made)
         if dry_run:
             preview = client.jobs.preview(body)
             print_json(preview.to_dict()) if json else _print_preview(preview)
@@ -61,17 +68,19 @@ def watch(job: JobId, timeout: Timeout = None, *, json: Json = False, url: Url =
 watch.__doc__ = f"{watch.__doc__}\n\n{EXIT_CODES}"
 
 
-def _body(source: str | None, settings: list[str], given: dict[str, str | None]) -> dict[str, Any]:
+def _body(source: str | None, settings: list[str], given: dict[str, str | None]) -> tuple[dict[str, Any], list[Names]]:
+    """Read the spec, whose fields give way to --dataset and --name, and these to --set; give the objects too that --set needed."""
+    made: list[Names] = []
     try:
-        body = with_settings(read_spec(source), settings)
+        known = read_spec(source) | {name: value for name, value in given.items() if value is not None}
+        body = with_settings(known, settings, made)
     except SpecUnreadable as error:
         fail(str(error), code=USAGE)
     except OSError as error:
         fail(f"{source} cannot be read", why=error.strerror or str(error), code=USAGE)
-    body |= {name: value for name, value in given.items() if value is not None}
     if not body:
         fail("there is nothing to train", do="name a spec's file, or --dataset digits", code=USAGE)
-    return body
+    return body, made
 
 
 def _print_created(job: Job, *, as_json: bool) -> None:

@@ -86,9 +86,11 @@ class _Seen:
     last: dict[int, tuple[int, Any, Any]] = field(default_factory=dict)
 
     def note(self, job: Job) -> str:
-        """Say how it stands; that its epochs cannot be read right now is no reason to stop watching."""
+        """Say what its status does not say; that its epochs cannot be read right now is no reason to stop watching."""
+        if job.has_ended and job.num_fits > 1:
+            return f"{job.num_fits} fits"
         if job.status not in {"running", "succeeded"} or job.num_fits > _WATCHED_FITS:
-            return f"{job.status}: {job.phase}"
+            return "" if job.phase == job.status else str(job.phase)
         with contextlib.suppress(HoldoutError):
             news = self.client.jobs.curves(job.id, after_version=self.version)
             self.version = news.version
@@ -96,7 +98,7 @@ class _Seen:
                 if fit.epoch:
                     self.last[fit.number] = fit.epoch[-1], fit["train_loss"][-1], fit["val_loss"][-1]
         if not self.last:
-            return str(job.status)
+            return ""
         number, (epoch, train, val) = max(self.last.items(), key=lambda one: (one[1][0], one[0]))
         which = "" if job.num_fits == 1 else f"fit {number} of {job.num_fits}, "
         return f"{which}epoch {epoch}  train {shown(train)}  val {shown(val)}"
@@ -111,7 +113,7 @@ class _Bar:
 
     def show(self, job: Job, note: str) -> None:
         """Show how far a job is."""
-        self.progress.update(self.bar, completed=1.0 if job.has_ended else job.progress, note=note)
+        self.progress.update(self.bar, completed=1.0 if job.has_ended else job.progress, note=f"{job.status}  {note}".rstrip())
 
 
 @dataclass
@@ -125,7 +127,7 @@ class _Lines:
         place = (job.status, int(job.progress / _SHARE))
         if place != self.told:
             self.told = place
-            typer.echo(f"{job.id} {job.status} {job.progress:.0%}  {note}", err=True)
+            typer.echo(f"{job.id} {job.status} {job.progress:.0%}  {note}".rstrip(), err=True)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from holdout.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    UnexpectedAnswerError,
     UnprocessableEntityError,
     WaitTimeout,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "Record",
+    "UnexpectedAnswerError",
     "UnprocessableEntityError",
     "WaitTimeout",
 ]

@@ -44,7 +44,7 @@ class AsyncJobs:
 
     async def get(self, job_id: str) -> AsyncJob:
         """Read a job."""
-        return self._job(await self._wire.run(operations.asked(called("GET", "jobs", job_id))))
+        return self._job(await self._wire.run(operations.job_read(job_id)))
 
     def list(
         self,
@@ -145,11 +145,9 @@ class AsyncJobs:
         query = {"after_version": after_version, "max_points": max_points, "smoothing": smoothing}
         return await self._wire.run(operations.read_curves(job_id, fits, **query))
 
-    async def curves_csv(self, job_id: str, path: str | Path | None = None) -> bytes | Path:
+    async def curves_csv(self, job_id: str, path: str | Path | None = None, *, fits: Sequence[int] | None = None) -> bytes | Path:
         """Download every epoch's figures as CSV: to a file or into a folder, of which the path is given, or else as bytes."""
-        return await self._wire.run(
-            operations.received(called("GET", "jobs", job_id, "curves.csv", save_to=None if path is None else Path(path)))
-        )
+        return await self._wire.run(operations.received(operations.csv_call(job_id, fits, path)))
 
     def events(self, job_id: str, after_version: int = 0) -> AsyncIterator[Event]:
         """Follow a job until it has ended, by a stream that is taken up where it breaks off, or by polling where there is none."""
@@ -160,10 +158,13 @@ class AsyncJobs:
         job_id: str,
         path: str | Path | None = None,
         *,
-        format: ModelFormat = "safetensors",  # noqa: A002  the API's word
+        format: ModelFormat | None = None,  # noqa: A002  the API's word
         fit: int | None = None,
     ) -> bytes | Path:
-        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes."""
+        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes.
+
+        Its format is what the file's name ends with, if it is not given, and safetensors where nothing says it.
+        """
         call = operations.model_call(job_id, format, fit, path)
         return await self._wire.run(operations.received(call))
 

@@ -1,7 +1,9 @@
 """The two clients: one that waits, one that is awaited."""
 
 import contextlib
+import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Self
@@ -21,6 +23,8 @@ from holdout.wire import AsyncWire, Wire
 DEFAULT_URL = "http://127.0.0.1:8000"
 _TIMEOUT_SECONDS = 60.0
 _MAX_RETRIES = 2
+_KEPT: Any = ...
+_KEY = re.compile(r"[\x21-\x7e]+")
 
 
 class Client:
@@ -43,7 +47,7 @@ class Client:
         """Prepare a client; nothing is sent yet. `transport` is httpx2's, for tests.
 
         Raises:
-            ValueError: the address is none of http or https.
+            ValueError: the address is none of http or https, or the key none that can be sent.
         """
         http = _Http(base_url=_url(base_url), headers=_headers(api_key), transport=transport)
         self._use(Wire(http, Policy(max_retries=max_retries, timeout=timeout)))
@@ -58,10 +62,10 @@ class Client:
         """Where the service is."""
         return str(self._wire.http.base_url).rstrip("/")
 
-    def with_options(self, *, timeout: float | None = _TIMEOUT_SECONDS, max_retries: int = _MAX_RETRIES) -> Self:
-        """Give a client of the same service and connections that is more, or less, patient."""
+    def with_options(self, *, timeout: float | None = _KEPT, max_retries: int = _KEPT) -> Self:
+        """Give a client of the same service and connections that is more, or less, patient; what is not given stays as it is."""
         found = object.__new__(type(self))
-        found._use(Wire(self._wire.http, Policy(max_retries=max_retries, timeout=timeout)))
+        found._use(Wire(self._wire.http, _changed(self._wire.policy, timeout, max_retries)))
         return found
 
     def submit(self, spec: Mapping[str, Any] | None = None, /, *, idempotency_key: str | None = None, **fields: Any) -> Job:
@@ -112,7 +116,7 @@ class AsyncClient:
         """Prepare a client; nothing is sent yet. `transport` is httpx2's, for tests.
 
         Raises:
-            ValueError: the address is none of http or https.
+            ValueError: the address is none of http or https, or the key none that can be sent.
         """
         http = httpx2.AsyncClient(base_url=_url(base_url), headers=_headers(api_key), transport=transport)
         self._use(AsyncWire(http, Policy(max_retries=max_retries, timeout=timeout)))
@@ -127,10 +131,10 @@ class AsyncClient:
         """Where the service is."""
         return str(self._wire.http.base_url).rstrip("/")
 
-    def with_options(self, *, timeout: float | None = _TIMEOUT_SECONDS, max_retries: int = _MAX_RETRIES) -> Self:
-        """Give a client of the same service and connections that is more, or less, patient."""
+    def with_options(self, *, timeout: float | None = _KEPT, max_retries: int = _KEPT) -> Self:
+        """Give a client of the same service and connections that is more, or less, patient; what is not given stays as it is."""
         found = object.__new__(type(self))
-        found._use(AsyncWire(self._wire.http, Policy(max_retries=max_retries, timeout=timeout)))
+        found._use(AsyncWire(self._wire.http, _changed(self._wire.policy, timeout, max_retries)))
         return found
 
     async def submit(self, spec: Mapping[str, Any] | None = None, /, *, idempotency_key: str | None = None, **fields: Any) -> AsyncJob:
@@ -175,6 +179,11 @@ class _Http(httpx2.Client):
             self.close()
 
 
+def _changed(policy: Policy, timeout: float | None, max_retries: int) -> Policy:
+    given: dict[str, Any] = {"timeout": timeout, "max_retries": max_retries}
+    return dataclasses.replace(policy, **{name: value for name, value in given.items() if value is not _KEPT})
+
+
 def _raw(method: str, path: str, query: Mapping[str, Any] | None, body: Any) -> Steps[Answer]:
     pairs = [(name, str(value)) for name, value in (query or {}).items()]
     headers = {} if body is None else {"Content-Type": "application/json"}
@@ -193,10 +202,13 @@ def _url(given: str | None) -> str:
         raise ValueError(f"{found!r} is not the address of a service: {error}") from error
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError(f"{found!r} is not the address of a service: write it like {DEFAULT_URL}")
-    return found
+    path = url.path.rstrip("/")
+    return found if not path.endswith("/v1") else str(url.copy_with(path=path.removesuffix("/v1") or "/"))  # as the API's page shows it
 
 
 def _headers(given: str | None) -> dict[str, str]:
     key = given or os.environ.get("HOLDOUT_API_KEY")
+    if key and _KEY.fullmatch(key) is None:
+        raise ValueError("the API key has a space, a line's end or a letter that no key has: copy it anew")
     headers = {"Accept": "application/json", "User-Agent": f"holdout-python/{metadata.version('holdout')}"}
     return headers if not key else headers | {"Authorization": f"Bearer {key}"}

@@ -29,6 +29,10 @@ class APITimeoutError(APIConnectionError):
     """No answer came in time."""
 
 
+class UnexpectedAnswerError(APIError):
+    """What answered is no Holdout service: a page, as of a login or of another server, a redirect, or JSON of something else."""
+
+
 class APIStatusError(APIError):
     """The service answered with an error.
 

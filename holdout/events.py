@@ -121,7 +121,7 @@ def _paged(job_id: str, told: _Told) -> Steps[None]:
     while has_more and not told.is_over:
         query = {"after_version": told.version}
         answer: Answer = yield Ask(called("GET", "jobs", job_id, "events", query=query, headers={"Accept": "application/json"}))
-        page = answer.json()
+        page = answer.fields("events", "version", "has_more")
         has_more = page["has_more"]
         for i, one in enumerate(page["events"]):
             is_whole = i + 1 == len(page["events"]) or page["events"][i + 1]["version"] != one["version"]

@@ -131,8 +131,8 @@ class Job(JobFields):
         """Let its model answer for raw rows: a list of objects or lists, or a frame of pandas."""
         return self._jobs.predict(self.id, rows, fit=fit, members=members)
 
-    def download_model(self, path: str | Path, format: ModelFormat = "safetensors", *, fit: int | None = None) -> Path:  # noqa: A002  the API's word
-        """Save its model to a file, or into a folder; give the file."""
+    def download_model(self, path: str | Path, format: ModelFormat | None = None, *, fit: int | None = None) -> Path:  # noqa: A002  the API's word
+        """Save its model to a file, as whose name ends (.safetensors, .onnx, .zip), or into a folder; give the file."""
         found = self._jobs.model(self.id, path, format=format, fit=fit)
         assert isinstance(found, Path)
         return found
@@ -220,8 +220,8 @@ class AsyncJob(JobFields):
         """Let its model answer for raw rows: a list of objects or lists, or a frame of pandas."""
         return await self._jobs.predict(self.id, rows, fit=fit, members=members)
 
-    async def download_model(self, path: str | Path, format: ModelFormat = "safetensors", *, fit: int | None = None) -> Path:  # noqa: A002  the API's word
-        """Save its model to a file, or into a folder; give the file."""
+    async def download_model(self, path: str | Path, format: ModelFormat | None = None, *, fit: int | None = None) -> Path:  # noqa: A002  the API's word
+        """Save its model to a file, as whose name ends (.safetensors, .onnx, .zip), or into a folder; give the file."""
         found = await self._jobs.model(self.id, path, format=format, fit=fit)
         assert isinstance(found, Path)
         return found

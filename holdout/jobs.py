@@ -44,7 +44,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """Read a job."""
-        return self._job(self._wire.run(operations.asked(called("GET", "jobs", job_id))))
+        return self._job(self._wire.run(operations.job_read(job_id)))
 
     def list(
         self,
@@ -140,11 +140,9 @@ class Jobs:
         query = {"after_version": after_version, "max_points": max_points, "smoothing": smoothing}
         return self._wire.run(operations.read_curves(job_id, fits, **query))
 
-    def curves_csv(self, job_id: str, path: str | Path | None = None) -> bytes | Path:
+    def curves_csv(self, job_id: str, path: str | Path | None = None, *, fits: Sequence[int] | None = None) -> bytes | Path:
         """Download every epoch's figures as CSV: to a file or into a folder, of which the path is given, or else as bytes."""
-        return self._wire.run(
-            operations.received(called("GET", "jobs", job_id, "curves.csv", save_to=None if path is None else Path(path)))
-        )
+        return self._wire.run(operations.received(operations.csv_call(job_id, fits, path)))
 
     def events(self, job_id: str, after_version: int = 0) -> Iterator[Event]:
         """Follow a job until it has ended, by a stream that is taken up where it breaks off, or by polling where there is none."""
@@ -155,10 +153,13 @@ class Jobs:
         job_id: str,
         path: str | Path | None = None,
         *,
-        format: ModelFormat = "safetensors",  # noqa: A002  the API's word
+        format: ModelFormat | None = None,  # noqa: A002  the API's word
         fit: int | None = None,
     ) -> bytes | Path:
-        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes."""
+        """Download the kept model: to a file or into a folder, of which the path is given, or else as bytes.
+
+        Its format is what the file's name ends with, if it is not given, and safetensors where nothing says it.
+        """
         call = operations.model_call(job_id, format, fit, path)
         return self._wire.run(operations.received(call))
 

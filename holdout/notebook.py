@@ -13,14 +13,14 @@ _BLUE = "#0072B2"
 
 def job_html(job: Mapping[str, Any], curves: Curves | None) -> str:
     """Write a job as a figure; without curves there is no line."""
-    name = escape(str(job.get("name") or job["id"]))
+    name = f"<strong>{escape(str(job['name']))}</strong> " if job.get("name") else ""
     progress = float(job.get("progress") or 0.0)
     facts = [escape(str(job[field])) for field in ("dataset", "plan", "phase") if job.get(field)]
     failure = job.get("failure")
     told = "" if not failure else f"<div>{escape(str(failure['kind']))}: {escape(str(failure['detail']))}</div>"
     line = "" if not curves else spark_line(curves[0])
     return (
-        f'<figure style="margin:0"><strong>{name}</strong> <code>{escape(job["id"])}</code>'
+        f'<figure style="margin:0">{name}<code>{escape(job["id"])}</code>'
         f'<div>{escape(str(job.get("status")))} <progress value="{progress:.4f}" max="1" aria-label="progress">{progress:.0%}</progress>'
         f" {progress:.0%}</div><div>{' · '.join(facts)}</div>{told}{line}</figure>"
     )

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from holdout.curves import Curves
-from holdout.errors import APIConnectionError, InternalServerError
+from holdout.errors import APIConnectionError, InternalServerError, NotFoundError, UnprocessableEntityError
 from holdout.events import unless
 from holdout.records import Page, Record
 from holdout.requests import Answer, Ask, Call, File, Give, Pause, Steps, Tell, as_json, called
 from holdout.retries import Patience
 
+MODEL_FORMATS = ("safetensors", "onnx", "zip")
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 Fields = dict[str, Any]
 _ALL_POINTS = 100_000
@@ -22,21 +23,20 @@ _UPLOAD_SECONDS = 1800.0
 """A large file is read before its upload is answered."""
 
 
-def asked(call: Call) -> Steps[Fields]:
-    """Ask for a JSON object."""
+def asked(call: Call, *names: str) -> Steps[Fields]:
+    """Ask for a JSON object that has these fields."""
     answer: Answer = yield Ask(call)
-    found: Fields = answer.json()
-    return found
+    return answer.fields(*names)
 
 
-def recorded(call: Call) -> Steps[Record]:
-    """Ask for a JSON object, with attributes."""
-    return Record((yield from asked(call)))
+def recorded(call: Call, *names: str) -> Steps[Record]:
+    """Ask for a JSON object that has these fields, with attributes."""
+    return Record((yield from asked(call, *names)))
 
 
 def listed(call: Call) -> Steps[list[Record]]:
     """Ask for the items of a list that has no pages."""
-    found = yield from asked(call)
+    found = yield from asked(call, "items")
     return [Record(one) for one in found["items"]]
 
 
@@ -48,23 +48,28 @@ def done(call: Call) -> Steps[None]:
 def submitted(spec: Mapping[str, Any] | None, fields: Mapping[str, Any], key: str | None) -> Steps[Fields]:
     """Submit a job, once however often it is sent."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-    return (yield from asked(called("POST", "jobs", body={**(spec or {}), **fields}, headers=headers)))
+    return (yield from asked(called("POST", "jobs", body={**(spec or {}), **fields}, headers=headers), "id"))
+
+
+def job_read(job_id: str) -> Steps[Fields]:
+    """Read a job."""
+    return (yield from asked(called("GET", "jobs", job_id), "id"))
 
 
 def previewed(spec: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> Steps[Record]:
     """Ask what a job would be."""
-    return (yield from recorded(called("POST", "previews", body={**(spec or {}), **fields})))
+    return (yield from recorded(called("POST", "previews", body={**(spec or {}), **fields}), "spec"))
 
 
 def ordered(job_id: str, order: str) -> Steps[Fields]:
     """Cancel, pause or resume."""
-    return (yield from asked(called("POST", "jobs", job_id, order)))
+    return (yield from asked(called("POST", "jobs", job_id, order), "id"))
 
 
 def extended(job_id: str, body: Mapping[str, Any], key: str | None) -> Steps[Fields]:
     """Make a job that goes on, once however often it is sent."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-    return (yield from asked(called("POST", "jobs", job_id, "extend", body=body, headers=headers)))
+    return (yield from asked(called("POST", "jobs", job_id, "extend", body=body, headers=headers), "id"))
 
 
 def job_query(filters: Mapping[str, Any]) -> Fields:
@@ -81,7 +86,7 @@ def job_query(filters: Mapping[str, Any]) -> Fields:
 
 def page(kind: str, query: Mapping[str, Any]) -> Steps[Page[Fields]]:
     """Read a page of jobs or datasets."""
-    found = yield from asked(called("GET", kind, query=query))
+    found = yield from asked(called("GET", kind, query=query), "items", "next_cursor", "has_more")
     return Page(items=found["items"], next_cursor=found["next_cursor"], has_more=found["has_more"])
 
 
@@ -102,6 +107,7 @@ def waited(job_id: str, timeout: float | None, poll: float | None, tell: Callabl
 
     It is asked soon at first, then as often as the service's `Retry-After` says; the answer is 304 while nothing has changed.
     """
+    _check_seconds(timeout=timeout, poll_interval=poll)
     give_up_at = None if timeout is None else time.monotonic() + timeout
     patience, etag, job, pause = Patience(), None, dict[str, Any](), _FIRST_POLL_SECONDS
     while True:
@@ -116,7 +122,7 @@ def waited(job_id: str, timeout: float | None, poll: float | None, tell: Callabl
             patience.reached()
             pace = answer.retry_after or pace
             if answer.status != 304:
-                job, etag = answer.json(), answer.headers.get("etag")
+                job, etag = answer.fields("id", "status"), answer.headers.get("etag")
                 if tell is not None:
                     yield Tell(tell, job)
             if job["status"] in ENDED:
@@ -128,16 +134,59 @@ def waited(job_id: str, timeout: float | None, poll: float | None, tell: Callabl
         pause *= 1.5
 
 
+def _check_seconds(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"{name} is a number of seconds, not {value!r}")
+
+
 def read_curves(job_id: str, fits: Sequence[int] | None, **query: Any) -> Steps[Curves]:
     """Read curves; all their points unless `max_points` asks for fewer."""
-    numbers = None if fits is None else ",".join(str(number) for number in fits)
     query["max_points"] = query["max_points"] or _ALL_POINTS
-    return Curves(job_id, (yield from asked(called("GET", "jobs", job_id, "curves", query={"fits": numbers, **query}))))
+    call = called("GET", "jobs", job_id, "curves", query={"fits": _numbers(fits), **query})
+    return Curves(job_id, (yield from asked(call, "fits", "version")))
+
+
+def csv_call(job_id: str, fits: Sequence[int] | None, path: str | Path | None) -> Call:
+    """Ask for every epoch's figures as a table."""
+    save_to = None if path is None else Path(path)
+    return called("GET", "jobs", job_id, "curves.csv", query={"fits": _numbers(fits)}, save_to=save_to)
+
+
+def _numbers(fits: Sequence[int] | None) -> str | None:
+    return None if fits is None else ",".join(str(number) for number in fits)
 
 
 def predicted(job_id: str, rows: Any, **query: Any) -> Steps[Record]:
-    """Let the model answer for rows."""
-    return (yield from recorded(called("POST", "jobs", job_id, "predictions", query=query, body={"rows": as_rows(rows)})))
+    """Let the model answer for rows. A column of what is to be predicted, as training rows have, is left out."""
+    given = as_rows(rows)
+    try:
+        return (yield from _answers(job_id, given, query))
+    except UnprocessableEntityError as error:
+        unknown = {str(one.get("pointer")).rpartition("/")[2] for one in error.errors if one.get("code") == "unknown_column"}
+        if not unknown:
+            raise
+        target = yield from _target(job_id)
+        if target not in unknown:
+            raise
+    return (yield from _answers(job_id, [_without(row, target) for row in given], query))
+
+
+def _answers(job_id: str, rows: list[Any], query: Mapping[str, Any]) -> Steps[Record]:
+    return (yield from recorded(called("POST", "jobs", job_id, "predictions", query=query, body={"rows": rows}), "predictions"))
+
+
+def _without(row: Any, name: str | None) -> Any:
+    return {own: value for own, value in row.items() if own != name} if isinstance(row, Mapping) else row
+
+
+def _target(job_id: str) -> Steps[str | None]:
+    """Read what a job's dataset calls that which is predicted; None if the dataset is gone."""
+    try:
+        job = yield from job_read(job_id)
+        return str((yield from asked(called("GET", "datasets", job["dataset"])))["target_name"])
+    except NotFoundError:
+        return None
 
 
 def as_rows(rows: Any) -> list[Any]:
@@ -153,21 +202,33 @@ def received(call: Call) -> Steps[bytes | Path]:
     return answer.content if answer.saved_to is None else answer.saved_to
 
 
-def model_call(job_id: str, kind: str, fit: int | None, path: str | Path | None) -> Call:
-    """Ask for kept weights."""
-    return called("GET", "jobs", job_id, "model", query={"format": kind, "fit": fit}, save_to=None if path is None else Path(path))
+def model_call(job_id: str, kind: str | None, fit: int | None, path: str | Path | None) -> Call:
+    """Ask for kept weights, in the format that their file's name says, or else as safetensors.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    found = kind or _ending(path) or "safetensors"
+    if found not in MODEL_FORMATS:
+        raise ValueError(f"a model is a .safetensors, .onnx or .zip, not {found!r}: name its file so, or give the format")
+    return called("GET", "jobs", job_id, "model", query={"format": found, "fit": fit}, save_to=None if path is None else Path(path))
 
 
 def report_call(job_id: str, kind: str | None, path: str | Path | None) -> Call:
-    """Ask for a picture, of the kind that its file's name says.
+    """Ask for a picture, of the kind that its file's name says, or else as a png.
 
     Raises:
         ValueError: it is neither png nor svg.
     """
-    found = kind or ("" if path is None else Path(path).suffix.lstrip(".").lower()) or "png"
+    found = kind or _ending(path) or "png"
     if found not in {"png", "svg"}:
         raise ValueError(f"a report is a png or an svg, not {found!r}")
     return called("GET", "jobs", job_id, f"report.{found}", save_to=None if path is None else Path(path))
+
+
+def _ending(path: str | Path | None) -> str:
+    """Read what a file's name says that it is; a folder's says nothing."""
+    return "" if path is None or Path(path).is_dir() else Path(path).suffix.lstrip(".").lower()
 
 
 def uploaded(source: Any, schema: Mapping[str, Any], file_name: str | None) -> Steps[Record]:
@@ -179,7 +240,7 @@ def uploaded(source: Any, schema: Mapping[str, Any], file_name: str | None) -> S
         form={"schema": as_json(schema).decode()},
         timeout=_UPLOAD_SECONDS,
     )
-    return (yield from recorded(call))
+    return (yield from recorded(call, "id"))
 
 
 def _source(source: Any, file_name: str | None) -> File:
@@ -189,7 +250,11 @@ def _source(source: Any, file_name: str | None) -> File:
         return File(name=file_name or path.name, content=path)
     if hasattr(source, "to_csv"):
         return File(name=file_name or "frame.csv", content=source.to_csv(index=False).encode())
-    content = source if isinstance(source, bytes) else source.read()
-    if file_name is None:
+    own = getattr(source, "name", None)
+    name = file_name or (Path(own).name if isinstance(own, str) else None)
+    if not name:
         raise ValueError("bytes have no name: give file_name, whose ending tells what they are")
-    return File(name=file_name, content=content)
+    content = source if isinstance(source, bytes) else source.read()
+    if not isinstance(content, bytes):
+        raise ValueError(f'{name} is open as text: open it as bytes, by open("{name}", "rb")')  # noqa: TRY004  as of all that is wrong with a source
+    return File(name=name, content=content)

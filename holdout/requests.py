@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from holdout.errors import UnexpectedAnswerError
+
 Result = TypeVar("Result")
 Steps: TypeAlias = Generator[Any, Any, Result]
 """An operation: yields the steps below, returns its result."""
@@ -48,16 +50,39 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back. Header names are in lower case."""
+    """What came back, from the service at `origin`. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes = b""
     saved_to: Path | None = None
+    origin: str = "the address"
 
     def json(self) -> Any:
-        """Read the body."""
-        return json.loads(self.content)
+        """Read the body.
+
+        Raises:
+            UnexpectedAnswerError: it is no JSON.
+        """
+        try:
+            return json.loads(self.content)
+        except ValueError as error:
+            raise self.unexpected(f"{self.status} with {self.headers.get('content-type') or 'a body'} that is no JSON") from error
+
+    def fields(self, *names: str) -> dict[str, Any]:
+        """Read the body: a JSON object that has these fields.
+
+        Raises:
+            UnexpectedAnswerError: it is none.
+        """
+        found = self.json()
+        if not isinstance(found, dict) or not all(name in found for name in names):
+            raise self.unexpected(f"{self.status} with JSON that is none of its own")
+        return found
+
+    def unexpected(self, what: str) -> UnexpectedAnswerError:
+        """Make the exception for an answer that no service gives."""
+        return UnexpectedAnswerError(f"{self.origin} does not look like a Holdout service: it answered {what}")
 
     @property
     def request_id(self) -> str | None:

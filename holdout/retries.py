@@ -29,6 +29,13 @@ class Policy:
     max_retries: int = 2
     timeout: float | None = 60.0
 
+    def __post_init__(self) -> None:
+        """Refuse what is no number at once, not where it is first reckoned with."""
+        if not isinstance(self.max_retries, int):
+            raise TypeError(f"max_retries is a whole number, not {self.max_retries!r}")
+        if self.timeout is not None and not isinstance(self.timeout, int | float):
+            raise TypeError(f"timeout is a number of seconds, or None, not {self.timeout!r}")
+
 
 def backoff(attempt: int) -> float:
     """Give the pause after an attempt, from 0: doubled each time, with up to a fifth off so that not all come back at once."""

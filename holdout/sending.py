@@ -1,6 +1,7 @@
 """What both ways of sending share: how a request is handed to httpx2, what its exceptions mean, where a download goes."""
 
 import contextlib
+import errno
 import re
 import secrets
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from typing import Any, BinaryIO
 
 import httpx2
 
-from holdout.errors import APIConnectionError, APITimeoutError
-from holdout.requests import Call
+from holdout.errors import APIConnectionError, APITimeoutError, HoldoutError
+from holdout.requests import Answer, Call
 from holdout.retries import Policy
 
 _CONNECT_SECONDS = 5.0
 _SILENCE_SECONDS = 45.0
 """A stream of events says something every 15 s; one that is silent for so long is dead."""
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.ProxyError)
 
 
@@ -36,15 +38,33 @@ def options(call: Call, policy: Policy, files: contextlib.ExitStack | contextlib
     return found if call.body is None else found | {"content": call.body}
 
 
-def headers_of(response: httpx2.Response) -> dict[str, str]:
-    """Give headers by their names in lower case."""
-    return {name.lower(): value for name, value in response.headers.items()}
+def begun(response: httpx2.Response, call: Call) -> Answer:
+    """Give what is known of an answer before its body is read.
+
+    Raises:
+        UnexpectedAnswerError: no service gives such an answer: nothing of the API is a page or a redirect.
+    """
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    found = Answer(status=response.status_code, headers=headers, origin=_origin(response.url))
+    if not call.path.startswith("/v1/") or found.status >= 400 or found.status == 304:
+        return found
+    if found.status >= 300:
+        raise found.unexpected(f"{found.status}, which leads to {headers.get('location', '').partition('?')[0] or 'nowhere'}")
+    if (kind := headers.get("content-type", "").partition(";")[0].strip().lower()) in _PAGES:
+        raise found.unexpected(f"{found.status} with a page ({kind})")
+    return found
+
+
+def _origin(url: httpx2.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 @contextlib.contextmanager
-def explained(base_url: httpx2.URL) -> Iterator[None]:
+def explained(http: httpx2.Client | httpx2.AsyncClient) -> Iterator[None]:
     """Say which service did not answer; neither key nor body is told."""
-    where = f"{base_url.scheme}://{base_url.netloc.decode()}"
+    if http.is_closed:
+        raise HoldoutError("this client is closed: make another one")
+    where = _origin(http.base_url)
     try:
         yield
     except httpx2.TimeoutException as error:
@@ -64,8 +84,14 @@ def place(target: Path, response: httpx2.Response) -> Iterator[tuple[BinaryIO, P
     """Open a file that takes its name once it is whole. In a folder it gets the name that the service gives it."""
     path = target / _name(response) if target.is_dir() else target
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     try:
-        with part.open("xb") as file:
+        opened = part.open("xb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # the other name is nobody's concern
+    try:
+        with opened as file:
             yield file, path
         part.replace(path)
     finally:

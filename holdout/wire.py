@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import inspect
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,7 @@ import httpx2
 from holdout.errors import APIError
 from holdout.requests import Answer, Ask, Call, Give, Hear, Listen, Pause, Send, Steps, Tell
 from holdout.retries import Policy, exchanged
-from holdout.sending import explained, headers_of, options, place
+from holdout.sending import begun, explained, options, place
 
 Result = TypeVar("Result")
 
@@ -69,27 +70,29 @@ class Wire:
                 return function(argument)
             case Listen(call):
                 opened.close()
-                with explained(self.http.base_url):
+                with explained(self.http):
                     sent = options(call, self.policy, opened)
                     found = opened.enter_context(self.http.stream(call.method, call.path, **sent))
+                    answer = begun(found, call)
                     content = b"" if found.status_code == 200 else found.read()
                 heard[:] = [iter(httpx2.EventSource(found))]
-                return Answer(status=found.status_code, headers=headers_of(found), content=content)
+                return dataclasses.replace(answer, content=content)
             case Hear():
-                with explained(self.http.base_url):
+                with explained(self.http):
                     return next(heard[0], None)
         raise AssertionError(step)
 
     def _send(self, call: Call) -> Answer:
-        with explained(self.http.base_url), contextlib.ExitStack() as files:
+        with explained(self.http), contextlib.ExitStack() as files:
             sent = options(call, self.policy, files)
             with self.http.stream(call.method, call.path, **sent) as found:
+                answer = begun(found, call)
                 if call.save_to is None or found.status_code >= 300:
-                    return Answer(status=found.status_code, headers=headers_of(found), content=found.read())
+                    return dataclasses.replace(answer, content=found.read())
                 with place(call.save_to, found) as (file, path):
                     for chunk in found.iter_bytes():
                         file.write(chunk)
-                return Answer(status=found.status_code, headers=headers_of(found), saved_to=path)
+                return dataclasses.replace(answer, saved_to=path)
 
 
 class AsyncWire:
@@ -146,24 +149,26 @@ class AsyncWire:
                 return await told if inspect.isawaitable(told) else told
             case Listen(call):
                 await opened.aclose()
-                with explained(self.http.base_url):
+                with explained(self.http):
                     sent = options(call, self.policy, opened)
                     found = await opened.enter_async_context(self.http.stream(call.method, call.path, **sent))
+                    answer = begun(found, call)
                     content = b"" if found.status_code == 200 else await found.aread()
                 heard[:] = [aiter(httpx2.EventSource(found))]
-                return Answer(status=found.status_code, headers=headers_of(found), content=content)
+                return dataclasses.replace(answer, content=content)
             case Hear():
-                with explained(self.http.base_url):
+                with explained(self.http):
                     return await anext(heard[0], None)
         raise AssertionError(step)
 
     async def _send(self, call: Call) -> Answer:
-        with explained(self.http.base_url), contextlib.ExitStack() as files:
+        with explained(self.http), contextlib.ExitStack() as files:
             sent = options(call, self.policy, files)
             async with self.http.stream(call.method, call.path, **sent) as found:
+                answer = begun(found, call)
                 if call.save_to is None or found.status_code >= 300:
-                    return Answer(status=found.status_code, headers=headers_of(found), content=await found.aread())
+                    return dataclasses.replace(answer, content=await found.aread())
                 with place(call.save_to, found) as (file, path):
                     async for chunk in found.aiter_bytes():
                         file.write(chunk)
-                return Answer(status=found.status_code, headers=headers_of(found), saved_to=path)
+                return dataclasses.replace(answer, saved_to=path)

@@ -25,6 +25,7 @@ _STATUSES = {
     "finished": "FINISHED", "failed": "FAILED", "diverged": "FAILED", "cancelled": "KILLED", "pruned": "KILLED",
 }  # fmt: skip
 _ENDED = frozenset({"FINISHED", "FAILED", "KILLED"})
+_BOUNDS = frozenset({"low", "high", "std", "count"})
 _JOB, _FIT, _VERSION = "holdout.job", "holdout.fit", "holdout.version"
 # What MLflow takes at once, and of what length (mlflow.utils.validation).
 _METRICS_AT_ONCE, _OTHERS_AT_ONCE = 1000, 100
@@ -170,7 +171,23 @@ def _log_texts(client: MlflowClient, run_id: str, part: _Part) -> None:
 
 
 def _metrics(job: Json, part: _Part) -> list[Metric]:
-    """Give a curve's figures by epoch, and those of the best epoch as `best_...`."""
+    """Give a curve's figures by epoch, those of the best epoch as `best_...`, and of a job what it concluded as `result....`."""
+    concluded = [] if _FIT in part.tags or part.ended_at is None else _concluded(job["result"] or {}, round(part.ended_at * 1000))
+    return _of_curve(job, part) + concluded
+
+
+def _concluded(result: Json, at: int) -> list[Metric]:
+    """Give a result's figures without their intervals, and those of the fit whose model is left, where it is one."""
+    left = (result.get("model") or {}).get("fits") or ()
+    found = {name: value for name, value in flattened(result) if name.rpartition(".")[2] not in _BOUNDS}
+    for fit in result.get("fits") or ():
+        if [fit["number"]] == list(left):
+            found |= dict(flattened({split: fit[split] for split in ("train", "val", "test")}))
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    return [Metric(_named(f"result.{name.removesuffix('.value').removesuffix('.mean')}"), value, at, 0) for name, value in numbers.items()]
+
+
+def _of_curve(job: Json, part: _Part) -> list[Metric]:
     if part.curve is None or part.fit is None:
         return []
     epochs, times = part.curve["epoch"], [round(time * 1000) for time in moments(job, part.curve)]

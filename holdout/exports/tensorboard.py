@@ -17,6 +17,7 @@ from tensorboardX.summary import hparams
 from holdout.exports.told import Json, as_text, began_at, flattened, moments, points, settings_of
 
 _SUFFIX = ".holdout"
+_LABEL_BYTES = 200  # a file system takes 255 for a name
 _SPLITS = {"train": "train_", "val": "val_"}
 _SCORES = ("loss", "accuracy", "rmse", "r2")
 _OF_FITS = {"gap": "generalization_gap", "accuracy_gap": "accuracy_gap", "objective": "objective", "learning_rate": "learning_rate"}
@@ -89,5 +90,5 @@ def _plain(value: Any) -> str | float | bool:
 
 def _name_of(curve: Json) -> str:
     """Name a fit's folder by its number and label."""
-    label = re.sub(r"[^\w.=+-]+", "-", curve["label"], flags=re.ASCII).strip("-.")[:80]
+    label = re.sub(r"[^\w.=+-]+", "-", curve["label"]).strip("-.").encode()[:_LABEL_BYTES].decode(errors="ignore")
     return f"fit-{curve['number']}-{label}".rstrip("-")

@@ -3,10 +3,14 @@
 import contextlib
 import io
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from cli import main
 from cli.service import Service
@@ -56,6 +60,34 @@ def test_the_page_lists_every_method(heading: str, kind: type) -> None:
     listed = set(re.findall(r"`(\w+)", row.partition("|")[2].partition("|")[2]))
     there = {name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")}
     assert there - {"until_ended"} == listed - {"jobs", "client"}
+
+
+def _commands() -> list[list[str]]:
+    return [shlex.split(line, comments=True)[1:] for line in re.findall(r"^holdout .*", PAGE, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("words", _commands(), ids=" ".join)
+def test_every_command_of_the_page_is_read(words: list[str]) -> None:
+    command, name, rest, context = get_command(main.app), "holdout", words, None
+    while True:
+        context = command.make_context(name, list(rest), parent=context)
+        if not isinstance(command, TyperGroup):
+            return
+        found, command, rest = command.resolve_command(context, rest)
+        assert command is not None
+        name, rest = str(found), list(rest)
+
+
+def test_the_pages_trainings_run(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDOUT_URL", service.url)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.yaml").write_text("dataset: iris\ntraining: {max_epochs: 2}\n")
+    trainings = [words for words in _commands() if words[0] == "train"]
+    assert len(trainings) == 2
+    for words in trainings:
+        done = CliRunner().invoke(main.app, words)
+        assert done.exit_code == 0, done.output
+        assert "the validation loss is" in done.stdout
 
 
 def test_every_command_of_the_page_is_there_and_every_command_is_on_the_page() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -124,6 +125,17 @@ def test_what_cannot_be_exported_is_said_and_what_to_do(service: Service, tmp_pa
     assert not (tmp_path / "none").exists()
     silent = _export(service, "job_1", "--to", "csv", url="http://127.0.0.1:1")
     assert (silent.exit_code, "start a service by `holdout up`" in silent.stderr) == (1, True)
+
+
+def test_a_tracking_server_that_is_away_is_told_and_not_waited_for(
+    service: Service, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, "")  # so that what the command sets is undone
+        monkeypatch.delenv(name)
+    away = _export(service, job["id"], "--to", "mlflow", "--tracking-uri", "http://127.0.0.1:1")
+    assert (away.exit_code, away.stderr.startswith("error: MLflow at http://127.0.0.1:1 is away")) == (1, True)
+    assert (os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("1", "10")
 
 
 @pytest.mark.parametrize("extra", ["tensorboard", "mlflow"])

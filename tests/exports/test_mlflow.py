@@ -81,6 +81,18 @@ def test_settings_tags_files_and_the_dataset_are_there(client: MlflowClient, tmp
     assert (given.dataset.name, given.dataset.digest) == ("digits", ("ab" * 32)[:36])
 
 
+def test_the_jobs_run_has_what_the_job_concluded(client: MlflowClient) -> None:
+    figures = {"number": 1, "train": {"loss": 0.1}, "val": {"loss": 0.2}, "test": {"loss": 0.3}}
+    result = {
+        "sentence": "it learned",
+        "fits": [figures, {**figures, "number": 2, "val": {"loss": 9.0}}],
+        "model": {"fits": [1], "vote": None},
+        "summary": {"val_loss": {"mean": 4.6, "std": 1.0, "low": 1.0, "high": 9.0, "count": 2}},
+    }
+    run = client.get_run(log_to_mlflow(_told(("a", "b"), result=result), client, "concluded"))
+    assert run.data.metrics == {"result.train.loss": 0.1, "result.val.loss": 0.2, "result.test.loss": 0.3, "result.summary.val_loss": 4.6}
+
+
 def test_a_job_of_many_fits_is_a_run_above_theirs(client: MlflowClient) -> None:
     parent = log_to_mlflow(_told(("fold 1", "fold 2")), client, "many")
     runs = _runs(client, "many")

@@ -70,6 +70,13 @@ def test_each_fit_has_its_settings_for_the_page_of_hyperparameters(tmp_path: Pat
     assert found["fit-1-fold-1"]["training.gradient_clip_norm"] == "null"
 
 
+def test_a_fits_folder_has_its_label_in_any_script(tmp_path: Path) -> None:
+    write_tensorboard(*a_told_job(("한글 변형", "é" * 300)), tmp_path)
+    first, second = sorted(folder.name for folder in (tmp_path / "job_01").iterdir())
+    assert first == "fit-1-한글-변형"
+    assert second.startswith("fit-2-éé")
+
+
 def test_a_second_export_replaces_the_first_and_nothing_else(tmp_path: Path) -> None:
     told = a_told_job()
     write_tensorboard(*told, tmp_path)
