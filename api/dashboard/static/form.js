@@ -24,7 +24,7 @@ import { initial, look, memberOf, parse, print, range, resolve, segmentsOf } fro
 let count = 0;
 const title = (key) => words(key).replace(/^./, (letter) => letter.toUpperCase());
 /** A description as the form has it: what JSON calls null is not set, what is empty none. */
-const tidy = (text) => (text ?? "").replace(/\s+/g, " ").replace(/\bnull\b/g, "not set").replace(/(^|\s)(\[\]|\{\})(?=\s)/g, "$1none").trim();
+const tidy = (text) => (text ?? "").replace(/\s+/g, " ").replace(/(^|\. )null\b/g, "$1Not set").replace(/\bnull\b/g, "not set").replace(/(^|\s)(\[\]|\{\})(?=\s)/g, "$1none").trim();
 const none = () => undefined;
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
