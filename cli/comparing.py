@@ -28,7 +28,14 @@ def compare(
     different = differences([job["spec"] for job in found])
     if json:
         facts = [
-            {"id": job.id, "name": job.name, "status": job.status, "running_seconds": job["running_seconds"], **one}
+            {
+                "id": job.id,
+                "name": job.name,
+                "status": job.status,
+                "outcome": job["outcome"],
+                "running_seconds": job["running_seconds"],
+                **one,
+            }
             for job, one in zip(found, figures, strict=True)
         ]
         print_json({"jobs": facts, "differences": different})
@@ -77,22 +84,31 @@ def _figures(fits: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def _rows(jobs: Sequence[Job], figures: Sequence[dict[str, list[Any]]]) -> list[tuple[Any, ...]]:
-    means = [sum(known) / len(known) if (known := _known(one["best_val_loss"])) else float("inf") for one in figures]
+    losses = [_came_to(job, "val_loss", one["best_val_loss"]) for job, one in zip(jobs, figures, strict=True)]
+    gaps = [_came_to(job, "generalization_gap", one["gap_at_best"]) for job, one in zip(jobs, figures, strict=True)]
     is_ranked = len({job.dataset for job in jobs}) == 1  # losses on other rows are not lower or higher
-    best = [_spread(one["best_val_loss"]) for one in figures]
-    best = [
-        f"{text} @ {_epochs(one['best_epoch'])}{' (lowest)' if is_ranked and mean == min(means) else ''}" if text else ""
-        for text, one, mean in zip(best, figures, means, strict=True)
-    ]
-    return [
+    least = min(_known(losses), default=None)
+    rows: list[tuple[Any, ...]] = [
         ("id", *(job.id for job in jobs)),
         ("status", *(job.status for job in jobs)),
-        ("best validation loss", *best),
-        ("gap at best", *(_spread(one["gap_at_best"]) for one in figures)),
+        ("validation loss", *(f"{shown(one)}{' (lowest)' if is_ranked and one is not None and one == least else ''}" for one in losses)),
+        ("gap", *map(shown, gaps)),
+        ("best epoch", *(_span(one["best_epoch"]) for one in figures)),
         ("gap at last epoch", *(_spread(one["last_gap"]) for one in figures)),
         ("parameters", *(_span(one["num_parameters"]) for one in figures)),
         ("trained for", *(shown_seconds(job["running_seconds"]) for job in jobs)),
     ]
+    if any(len(one["best_val_loss"]) > 1 for one in figures):
+        rows.insert(4, ("validation loss of its fits, mean ± sd", *(_spread(one["best_val_loss"]) for one in figures)))
+    return rows
+
+
+def _came_to(job: Job, name: str, of_fits: Sequence[float | None]) -> float | None:
+    """Give what a job concluded with; of one that trains a single fit, how far that is."""
+    if job["outcome"] is not None:
+        found: float | None = job["outcome"][name]
+        return found
+    return of_fits[0] if len(of_fits) == 1 else None
 
 
 def _differing(different: dict[str, list[Any]]) -> list[tuple[Any, ...]]:
@@ -112,10 +128,6 @@ def _known(values: Sequence[Any]) -> list[float]:
 
 def _spread(values: Sequence[Any]) -> str:
     return shown_spread(_known(values))
-
-
-def _epochs(epochs: Sequence[int]) -> str:
-    return f"epoch {_span(epochs)}"
 
 
 def _span(values: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.remote import JobId, Json, Key, Url, print_json, service
-from cli.showing import print_table, shown_time
+from cli.showing import print_table, shown, shown_time
 from cli.training import show_job
 from holdout import Job
 
@@ -42,13 +42,15 @@ def show(
             job.name or f"{job.plan} on {job.dataset}",
             job.status,
             f"{job.progress:.0%}",
+            *(shown((job["outcome"] or {}).get(name)) for name in ("val_loss", "generalization_gap")),
             job.dataset,
             job.plan,
             shown_time(job["created_at"]),
         )
         for job in jobs
     ]
-    print_table(("id", "name", "status", "progress", "dataset", "plan", "created"), rows, spare=("plan", "created", "dataset", "progress"))
+    heads = ("id", "name", "status", "progress", "validation loss", "gap", "dataset", "plan", "created")
+    print_table(heads, rows, spare=("plan", "created", "gap", "dataset", "progress", "validation loss"))
 
 
 @app.command()
