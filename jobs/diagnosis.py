@@ -26,7 +26,7 @@ _WHY: Mapping[Verdict, str] = MappingProxyType(
         "diverged": "A step larger than the loss surface is smooth throws the weights further each time.",
         "underfitting": "The network cannot express the rule behind the rows, or has not been trained enough to: bias dominates.",
         "overfitting": "The network learns what is peculiar to its training rows: variance dominates.",
-        "still_improving": "Training ended before the validation loss did; its best epoch is at the end.",
+        "still_improving": "Training ended before the validation loss did; its best epoch is near the end.",
         "good_fit": "What was learned on the training rows holds on rows that were not seen.",
     }
 )
@@ -48,6 +48,7 @@ class Diagnosis:
     verdict: Verdict
     rule: str
     numbers: dict[str, float] = field(default_factory=dict)
+    stopped_early: bool = False
 
     @property
     def why(self) -> str:
@@ -56,8 +57,9 @@ class Diagnosis:
 
     @property
     def advice(self) -> str:
-        """Name the knob to turn."""
-        return _ADVICE[self.verdict]
+        """Name the knob to turn; not one that is turned already."""
+        advice = _ADVICE[self.verdict]
+        return advice if not self.stopped_early else advice.replace("Set early_stopping, raise", "Raise")
 
 
 def diagnose(
@@ -70,6 +72,7 @@ def diagnose(
     evaluation: Mapping[str, Any] | None,
     guess_accuracy: float | None,
     earlier: Mapping[str, float] | None = None,
+    stopped_early: bool = False,
 ) -> Diagnosis | None:
     """Judge a fit by its curve at the best and last epochs, then by its kept weights; None while it runs, or without validation rows.
 
@@ -90,7 +93,8 @@ def diagnose(
         return None
     found = _never_improved(best, last) if best_epoch == 0 < last_epoch else None
     found = _judged(found, _is_still_falling(best_epoch, last_epoch, earlier, last), best, last, evaluation, guess_accuracy)
-    return replace(found, numbers={**found.numbers, "epochs_past_best": last_epoch - best_epoch, **_relative(last, earlier, evaluation)})
+    numbers = {**found.numbers, "epochs_past_best": last_epoch - best_epoch, **_relative(last, earlier, evaluation)}
+    return replace(found, numbers=numbers, stopped_early=stopped_early)
 
 
 def window(last_epoch: int) -> int:
@@ -155,20 +159,19 @@ def _judged(
         return Diagnosis(verdict="overfitting", rule=rule, numbers=numbers)
     if never_improved is not None:
         return never_improved
+    metric = "R²" if guess_accuracy is None else "accuracy"
     wide = _wide_gap(evaluation, guess_accuracy)
     if wide is not None:
-        rule = f"the kept weights do worse on validation rows by more than {_WIDE_GAP:.0%} of the way from guessing to perfect, and chance does not explain it"
+        rule = f"the {metric} of the kept weights is worse on validation rows by more than {_WIDE_GAP:.0%} of the way from guessing to perfect, and chance does not explain it"
         return Diagnosis(verdict="overfitting", rule=rule, numbers={**numbers, **wide})
     if is_still_falling:
-        rule = (
-            f"the best epoch is at the end, and the validation loss was still falling by more than {_STILL_FALLING:.0%} over the last tenth"
-        )
+        rule = f"the best epoch is within the last tenth, over which the validation loss fell by more than {_STILL_FALLING:.0%}"
         return Diagnosis(verdict="still_improving", rule=rule, numbers=numbers)
-    return Diagnosis(
-        verdict="good_fit",
-        rule="it learned, its gap is narrow, and its validation loss did not rise by much after the best epoch",
-        numbers=numbers,
-    )
+    loss_gap = (evaluation or {}).get("generalization_gap")
+    rule = f"it learned, its gap of {metric} is narrow, and its validation loss did not rise by much after the best epoch"
+    if loss_gap is not None and loss_gap["low"] > 0:
+        rule += "; its loss is higher on validation rows, and chance does not explain that"
+    return Diagnosis(verdict="good_fit", rule=rule, numbers=numbers)
 
 
 def _learned(figures: Mapping[str, float], guess_accuracy: float | None) -> float:

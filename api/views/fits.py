@@ -143,6 +143,7 @@ def diagnosis_of(fit: FitState, guess_accuracy: float | None) -> Diagnosis | Non
         evaluation=fit.evaluation,
         guess_accuracy=guess_accuracy,
         earlier=fit.earlier,
+        stopped_early=fit.stop_reason == "early_stopping",
     )
 
 

@@ -42,6 +42,23 @@ def _verdict(
 LEARNED = _figures(0.05, 0.10, 0.99, 0.97)
 
 
+def test_advice_names_no_knob_that_is_turned_already() -> None:
+    overfitted = {"status": FitStatus.FINISHED, "best_epoch": 5, "last_epoch": 10, "best": LEARNED, "last": _figures(0.01, 0.12, 1.0, 0.96)}
+    free, stopped = (diagnose(**overfitted, evaluation=None, guess_accuracy=GUESS, stopped_early=early) for early in (False, True))  # type: ignore[arg-type]
+    assert free is not None
+    assert stopped is not None
+    assert free.advice.startswith("Set early_stopping, raise network.dropout")
+    assert stopped.advice.startswith("Raise network.dropout")
+
+
+def test_a_good_fit_whose_loss_is_higher_on_validation_rows_says_so() -> None:
+    gap = {"generalization_gap": {"value": 0.13, "low": 0.01, "high": 0.3}, "accuracy_gap": {"value": 0.02, "low": -0.01, "high": 0.05}}
+    found = _verdict(LEARNED, LEARNED, evaluation=gap)
+    assert found is not None
+    assert found.verdict == "good_fit"
+    assert found.rule.endswith("its loss is higher on validation rows, and chance does not explain that")
+
+
 @pytest.mark.parametrize(
     ("best", "last", "options", "verdict"),
     [

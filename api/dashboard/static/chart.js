@@ -3,11 +3,12 @@
 
 import { save } from "./api.js";
 import { h, say } from "./dom.js";
+import { drawMarks, FEW_MARKS } from "./drawing.js";
 import { number } from "./format.js";
 import { pictureOf } from "./picture.js";
 
 /**
- * @typedef {{ group: string, part: string, name: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], exact?: (number | null)[], sizes?: (number | null)[] }} Line
+ * @typedef {{ group: string, part: string, name: string, kin?: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], exact?: (number | null)[], sizes?: (number | null)[] }} Line
  * @typedef {{ low: (number | null)[], high: (number | null)[], color: string, group: string }} Band
  * @typedef {{ x: number, y?: number | null, kind: "best" | "stop" | "diverged", color: string }} Mark
  * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, shaded?: string, facts?: Record<string, string | number> }} Content
@@ -16,7 +17,8 @@ import { pictureOf } from "./picture.js";
 /** Colors of jobs and fits (Okabe & Ito 2008), for light and for dark grounds. */
 const HUES = [["#0072b2", "#56b4e9"], ["#d55e00", "#ff9a4d"], ["#00795a", "#34c99a"], ["#a8457f", "#e79bc6"], ["#8a6100", "#f0b429"], ["#2a6f97", "#9ad0f5"], ["#6f4e9c", "#bfa3e6"], ["#3d434b", "#d5d9df"]];
 const MANY = 12;
-const FEW_MARKS = 8;
+/** Width of a picture, in CSS pixels: as wide as a page of a paper, whatever the screen is. */
+const PICTURE = 1000;
 /** Hundreds of dashed lines take a browser half a second; training is faint among so many, and told apart by that. */
 const MOST_DASHED = 60;
 
@@ -64,6 +66,8 @@ export class Chart {
     this.content = null;
     /** @type {Content | null} */
     this.given = null;
+    /** @type {any} */
+    this.options = null;
     this.shape = "";
     this.focused = null;
     this.at = null;
@@ -164,70 +168,19 @@ export class Chart {
       focus: { alpha: 0.18 },
       cursor: { drag: { setScale: false, x: true, y: false }, focus: { prox: isFocusing ? 18 : -1 }, points: { one: content.lines.length > MANY }, bind: { dblclick: () => () => this.setZoom(null) } },
       hooks: {
-        draw: [(plot) => this.drawMarks(plot, colors)],
+        draw: [(plot) => {
+          drawMarks(plot, /** @type {Content} */ (this.content), colors);
+          this.element.dataset.drawn = String(Number(this.element.dataset.drawn) + 1);
+        }],
         setSelect: [(plot) => this.selected(plot)],
         setCursor: [(plot) => this.moved(plot)],
         setSeries: [(_plot, place) => this.focus(place)],
       },
     };
+    this.options = options;
     this.plot?.destroy();
     this.plot = new /** @type {any} */ (window).uPlot(options, data, this.box);
     if (this.zoom) this.plot.setScale("x", this.zoom);
-  }
-
-  /** Marks, lone points and the line at zero. */
-  drawMarks(plot, colors) {
-    const content = /** @type {Content} */ (this.content);
-    const ratio = devicePixelRatio || 1;
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top - 8 * ratio, bbox.width, bbox.height + 8 * ratio);
-    ctx.clip();
-    const vertical = (x, dash) => {
-      ctx.setLineDash(dash.map((one) => one * ratio));
-      ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bbox.top + bbox.height);
-      ctx.stroke();
-      ctx.setLineDash([]);
-    };
-    ctx.lineWidth = ratio;
-    if (content.zero) {
-      const y = plot.valToPos(0, "y", true);
-      ctx.strokeStyle = colors.ink;
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-    }
-    plot.series.forEach((one, place) => {
-      if (!place || !one.show || one.isEdge || plot.series.length > 2 * MANY) return;
-      const values = plot.data[place];
-      ctx.fillStyle = one.stroke();
-      if (one.sizes) {
-        values.forEach((value, i) => value !== null && disc(ctx, plot.valToPos(plot.data[0][i], "x", true), plot.valToPos(value, "y", true), one.sizes[i] * ratio, colors.bg));
-        return;
-      }
-      values.forEach((value, i) => {
-        if (value === null || value === undefined || (values[i - 1] ?? null) !== null || (values[i + 1] ?? null) !== null || values.length > 4000) return;
-        disc(ctx, plot.valToPos(plot.data[0][i], "x", true), plot.valToPos(value, "y", true), 3 * ratio);
-      });
-    });
-    const isFew = (content.marks ?? []).length <= FEW_MARKS;
-    for (const mark of content.marks ?? []) {
-      const x = plot.valToPos(mark.x, "x", true);
-      ctx.strokeStyle = mark.kind === "diverged" ? colors.bad : colors.faint;
-      if (isFew && mark.kind !== "best") vertical(x, mark.kind === "stop" ? [6, 4] : [2, 2]);
-      if (isFew && mark.kind === "best") vertical(x, [2, 4]);
-      if (mark.y === null || mark.y === undefined || (content.logY && mark.y <= 0)) continue;
-      const y = plot.valToPos(mark.y, "y", true);
-      ctx.fillStyle = mark.kind === "diverged" ? colors.bad : mark.color;
-      if (mark.kind === "diverged") triangle(ctx, x, y, 7 * ratio);
-      else disc(ctx, x, y, (isFew ? 5 : 2.5) * ratio, isFew ? colors.bg : null);
-    }
-    ctx.restore();
-    this.element.dataset.drawn = String(Number(this.element.dataset.drawn) + 1);
   }
 
   selected(plot) {
@@ -319,7 +272,8 @@ export class Chart {
       if (!groups.has(line.group)) groups.set(line.group, []);
       groups.get(line.group).push(line);
     }
-    const isMany = groups.size > MANY;
+    const families = this.families();
+    const isMany = groups.size > MANY || families.size > 0;
     const wanted = isMany ? [...groups].filter(([group]) => group === this.focused).slice(0, 1) : [...groups];
     const held = document.activeElement?.closest(".readout") === this.readout ? document.activeElement?.textContent : null;
     const rows = wanted.flatMap(([group, lines]) => {
@@ -331,6 +285,11 @@ export class Chart {
       return [h("tr", {}, h("th", { colspan: "2", scope: "colgroup" }, button())), ...shown.map((line) => row(line, line.part))];
     });
     const title = content.x.length ? (content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`) : "";
+    for (const [kin, { lines, groups: own, count }] of [...families].slice(0, MANY).reverse()) {
+      const name = families.size > 1 ? kin : "";
+      if (name) rows.unshift(h("tr", {}, h("th", { scope: "row", colspan: "2" }, lines.map(swatchOf), `${name}, ${own.size} fits`)));
+      else rows.unshift(...lines.map((line) => h("tr", {}, h("th", { scope: "row", colspan: "2" }, swatchOf(line), `${line.part} of ${count[line.part]} fits`))));
+    }
     const note = isMany && !wanted.length ? h("p.faint", {}, `${groups.size} curves: point at one`) : null;
     this.readout.replaceChildren(h("table", {}, h("caption", {}, title), h("tbody", {}, rows)), note ?? "");
     this.tellMarks();
@@ -365,12 +324,42 @@ export class Chart {
   }
 
   /** Save what is seen as a picture, on the card's ground. */
-  png() {
+  async png() {
     const content = /** @type {Content} */ (this.content);
     const colors = palette();
-    const lines = content.lines.filter((line) => !this.hidden.has(line.group));
-    const made = pictureOf(this.plot.ctx.canvas, { caption: content.caption, notes: this.marksSaid().length ? [this.marksSaid().join("; ")] : [], lines, ink: colors.ink, ground: colors.bg, ratio: devicePixelRatio || 1 });
+    const box = h("div.hidden");
+    document.body.append(box);
+    const { hooks, ...options } = this.options;
+    const drawn = new /** @type {any} */ (window).uPlot({ ...options, width: PICTURE, height: Math.round(this.height * 1.3), cursor: { show: false }, hooks: { draw: hooks.draw } }, this.plot.data, box);
+    if (this.zoom) drawn.setScale("x", this.zoom);
+    await new Promise((resolve) => setTimeout(resolve)); // it draws in a task of its own
+    const said = this.marksSaid();
+    const made = pictureOf(drawn.ctx.canvas, { caption: content.caption, notes: said.length ? [said.join("; ")] : [], lines: this.keys(), ink: colors.ink, ground: colors.bg, ratio: devicePixelRatio || 1 });
+    drawn.destroy();
+    box.remove();
     made.toBlob((blob) => blob && save(blob, `${this.name.replaceAll(/[^\p{L}\p{N}-]+/gu, "-")}.png`));
+  }
+
+  /** Lines by what they have their color of, a variant or a job: the first group of each. */
+  families() {
+    const found = new Map();
+    for (const line of this.content?.lines ?? []) {
+      if (line.kin === undefined || this.hidden.has(line.group)) continue;
+      const known = found.get(line.kin) ?? { group: line.group, lines: [], groups: new Set(), count: {} };
+      if (known.group === line.group) known.lines.push(line);
+      known.groups.add(line.group);
+      known.count[line.part] = (known.count[line.part] ?? 0) + 1;
+      found.set(line.kin, known);
+    }
+    return found;
+  }
+
+  /** What a picture's legend names: each line, or each kind of line where many look alike. */
+  keys() {
+    const families = this.families();
+    const word = (part) => ({ train: "training", val: "validation" })[part] ?? part;
+    if (families.size) return [...families].flatMap(([kin, { lines, count }]) => lines.map((line) => ({ ...line, name: `${families.size > 1 ? `${kin}, ` : ""}${word(line.part)}${count[line.part] > 1 ? ` of ${count[line.part]} fits` : ""}` })));
+    return (this.content?.lines ?? []).filter((line) => !this.hidden.has(line.group));
   }
 }
 
@@ -407,22 +396,4 @@ function limits(low, high, content) {
   const top = content.zero ? Math.max(0, high) : high;
   const room = (top - floor || Math.abs(top) || 1) * 0.06;
   return [content.fromZero && floor === 0 ? 0 : floor - room, top + room];
-}
-
-function disc(ctx, x, y, radius, edge = null) {
-  ctx.beginPath();
-  ctx.arc(x, y, radius, 0, 2 * Math.PI);
-  ctx.fill();
-  if (!edge) return;
-  ctx.strokeStyle = edge;
-  ctx.lineWidth = radius / 3;
-  ctx.stroke();
-}
-
-function triangle(ctx, x, y, size) {
-  ctx.beginPath();
-  ctx.moveTo(x, y - size);
-  ctx.lineTo(x + size, y + size);
-  ctx.lineTo(x - size, y + size);
-  ctx.fill();
 }

@@ -7,6 +7,8 @@ import { h, writeState } from "./dom.js";
 import { number } from "./format.js";
 import { smooth, spread } from "./smoothing.js";
 
+/** From so many fits on, those of one color are one entry of the legend. */
+const CROWD = 3;
 const FEW = 8;
 /** Points of all curves together: more than these are no finer on any screen. */
 const POINTS = 20_000;
@@ -154,6 +156,10 @@ export class CurvesCard {
     const isAlone = curves.length === 1;
     const isOfOne = variants.length === 1;
     const color = (one, part) => (isAlone || isOfOne ? hue(part === "val" ? 1 : 0) : hue(variants.indexOf(variant(one))));
+    // Fits that have one color are told apart by pointing at them; the legend names what the colors mean.
+    const count = (one) => curves.filter((other) => variant(other) === variant(one)).length;
+    const isCrowded = !mean && curves.length > CROWD && curves.some((one) => count(one) > 1);
+    const kin = (one) => (isCrowded ? variant(one) : undefined);
     const column = (part) => (isSingle ? metric : `${part}_${metric}`);
     const lines = [];
     const bands = [];
@@ -168,7 +174,7 @@ export class CurvesCard {
         const values = averaged ? averaged.mean : found[part][0];
         if (values.every((value) => value === null)) continue;
         if (averaged && part !== "train") bands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
-        lines.push({ group: name, part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), exact: values, raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
+        lines.push({ group: name, kin: of.length > 1 ? undefined : kin(of[0]), part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), exact: values, raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
       }
       if (isSingle) continue;
       const differences = of.map((one) => gapOf(on(one, column("train")), on(one, column("val")), metric));
@@ -177,7 +183,7 @@ export class CurvesCard {
       if (values.every((value) => value === null)) continue;
       const tone = isAlone || isOfOne ? hue(3) : color(of[0], "val");
       if (averaged) gapBands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
-      gaps.push({ group: name, part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing), exact: values });
+      gaps.push({ group: name, kin: of.length > 1 ? undefined : kin(of[0]), part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing), exact: values });
     }
     for (const line of lines) line.part = { training: "train", validation: "val" }[line.part] ?? line.part;
     const marks = isSingle ? [] : curves.flatMap((one) => marksOf(one, column("val"), column("train"), color(one, "val")));

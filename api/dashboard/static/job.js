@@ -151,8 +151,7 @@ function fail(error) {
 
 function drawRest() {
   const open = new Set([...document.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
-  const concluded = job.plan === "learning_curve" ? fits.at(-1)?.number : (job.result?.fit ?? job.result?.model?.fits?.[0]);
-  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === concluded) ?? fits[0];
+  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === concluding()) ?? fits[0];
   const unit = unitsOf();
   if (ENDED.has(job.status) && !part("plan").childElementCount) part("plan").replaceChildren(...[planView(job, unit)].filter(Boolean));
   part("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
@@ -165,6 +164,19 @@ function drawRest() {
   part("files").replaceChildren(...files(fit));
   part("spec").replaceChildren(...story());
   for (const one of document.querySelectorAll("details > summary")) if (open.has(one.textContent)) /** @type {HTMLDetailsElement} */ (one.parentElement).open = true;
+}
+
+/** Number of the fit that stands for what the plan concluded: the best variant's, the chosen candidate's, that of the most rows. */
+function concluding() {
+  const result = job.result ?? {};
+  const found = {
+    comparison: () => result.variants?.find((one) => one.rank === 1)?.fits[0],
+    search: () => result.refit?.fit ?? result.candidates?.find((one) => one.number === result.choice.chosen)?.fits[0],
+    nested_cv: () => result.folds?.find((one) => one.fit)?.fit,
+    bias_variance: () => fits.find((one) => JSON.stringify(one.place.value) === JSON.stringify(result.points?.[result.best]?.value))?.number,
+    learning_curve: () => fits.at(-1)?.number,
+  }[job.plan]?.();
+  return found ?? result.fit ?? result.model?.fits?.[0];
 }
 
 /** Figures of the epoch whose weights are kept: boosting keeps the last ones, most plans the best. */
@@ -191,14 +203,16 @@ function fitTable(current) {
 function facts(fit) {
   const spec = fit ? { ...applied(job.spec, fit.overrides), plan: {} } : job.spec;
   const rows = fit?.num_rows ?? {};
+  const isRefit = fits.length > 1 && fit && !rows.val;
   const found = [
     fits.length > 1 && fit ? ["Of", fit.label] : null,
     ["Data", h("a", { href: `${PAGES}datasets/${job.dataset}`, title: job.dataset }, titleOf(job.dataset))],
     ["Rows", ["train", "val", "test"].filter((name) => rows[name]).map((name) => `${number(rows[name])} ${name}`).join(", ") || "–"],
     ["Network", `${network(spec)}${fit ? `, ${number(fit.num_parameters)} parameters` : ""}`],
     ["Optimizer", `${optimizer(spec)}, ${words(spec.schedule.name)} schedule`],
-    ["Batch", `${spec.training.batch_size}, up to ${spec.training.max_epochs} epochs`],
-    ["Early stopping", spec.early_stopping ? `${words(spec.early_stopping.monitor)}, patience ${spec.early_stopping.patience}` : "none"],
+    ["Batch", String(spec.training.batch_size)],
+    ["Epochs", isRefit ? `${fit.last_epoch ?? "–"}, as many as were best` : `up to ${spec.training.max_epochs}`],
+    ["Early stopping", isRefit ? "none: a refit has no validation rows" : spec.early_stopping ? `${words(spec.early_stopping.monitor)}, patience ${spec.early_stopping.patience}` : "none"],
     ["Split", words(spec.split.name)],
     ["Plan", words(job.plan)],
     ["Seed", String(spec.seed)],

@@ -6,6 +6,7 @@ import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from 
 import { field, locate, make, readable } from "./form.js";
 import { duration, number, words } from "./format.js";
 import { lean, missing, pointers, readJson, same, segmentsOf, settled, valueAt, without } from "./schema.js";
+import { network } from "./summary.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
@@ -206,14 +207,15 @@ function go(control) {
 function shown(found) {
   const shape = (sizes) => sizes.map((one) => number(one)).join(" × ");
   const time = found.estimate ? `about ${duration(found.estimate.seconds)}${found.estimate.workers > 1 ? ` on ${found.estimate.workers} workers` : ""}` : "not known: no worker has measured itself yet";
-  const facts = [["Parameters", number(found.num_parameters)], ["Fits", number(found.num_fits)], ["Steps", number(found.steps_planned)], ["Time", time]];
+  const isVaried = network(found.spec).endsWith("varied");
+  const facts = [[isVaried ? "Parameters of the base" : "Parameters", number(found.num_parameters)], ["Fits", number(found.num_fits)], ["Steps", number(found.steps_planned)], ["Time", time]];
   const divided = found.divisions.slice(0, 12).map((one) => [one.label, ...["train", "val", "test"].map((part) => number(one.num_rows[part]))]);
   const layers = found.layers.map((one) => [one.name, words(one.kind), shape(one.output_shape), number(one.num_parameters)]);
   return [
     h("dl.facts", { id: "facts" }, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
     ...found.warnings.map((one) => h("p.notice", {}, one)),
     table(`Rows${found.divisions.length > 12 ? ` (12 of ${found.divisions.length} divisions)` : ""}`, ["Division", "Train", "Validation", "Test"], divided, { numeric: new Set([1, 2, 3]) }),
-    table("Layers", ["Layer", "Kind", "Output", "Parameters"], layers, { numeric: new Set([2, 3]) }),
+    table(isVaried ? "Layers of the base network, which the plan varies" : "Layers", ["Layer", "Kind", "Output", "Parameters"], layers, { numeric: new Set([2, 3]) }),
   ];
 }
 

@@ -41,7 +41,8 @@ export function network(spec) {
 export function optimizer(spec) {
   const how = variation(spec, "optimizer");
   if (how) return how === "whole" ? "varied" : `${spec.optimizer.name}, varied`;
-  return `${spec.optimizer.name} ${number(spec.optimizer.learning_rate)}`;
+  const rate = spec.optimizer.learning_rate;
+  return rate === undefined || rate === null ? spec.optimizer.name : `${spec.optimizer.name} ${number(rate)}`;
 }
 
 /** Loss and validation in the units of a job's task. */
