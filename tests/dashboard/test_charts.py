@@ -104,3 +104,16 @@ def test_a_mean_is_of_all_fits_where_their_curves_keep_different_epochs(open_pag
 
     assert found["mean"] == [2, 3, 4, 5, 8]  # what lies between is interpolated, what is beyond a fit's end is not made up
     assert found["high"][0] - found["mean"][0] == pytest.approx(8**0.5)
+
+
+def test_fits_of_one_color_are_one_entry_and_the_page_opens_on_the_best(open_page: Opener, client: Client) -> None:
+    variants = [{"label": name, "set": {"/optimizer": {"name": name}}} for name in ("sgd", "adam")]
+    spec = {"training": {"max_epochs": 4}, "split": {"name": "k_fold", "folds": 3}, "plan": {"name": "comparison", "variants": variants}}
+    found = client.until(client.submit("iris", **spec)["id"], "succeeded")
+    page = open_job(open_page, found["id"])
+    legend = page.locator(".readout").first
+    for name in ("sgd", "adam"):
+        expect(legend.get_by_text(f"{name}, 3 fits")).to_have_count(1)
+    expect(legend.get_by_text("6 curves: point at one")).to_be_visible()
+    best = found["result"]["best"]
+    expect(page.get_by_role("region", name="Diagnosis").locator("h2")).to_have_text(f"Diagnosis of {best}, fold 1")
