@@ -23,18 +23,19 @@ BOOSTING = {
     **SMALL,
     "network": {"name": "mlp", "hidden_units": [2]},
     "plan": {"name": "boosting", "members": 3},
-    "training": {"max_epochs": 12},
+    "training": {"max_epochs": 120},
 }
+"""Rounds that last long enough for a test to see them, on a fast machine, too."""
 HALVING = {
     **SMALL,
     "plan": {
         "name": "search",
         "method": "random",
         "candidates": 4,
-        "halving": {"factor": 2, "first_epochs": 4},
+        "halving": {"factor": 2, "first_epochs": 30},
         "space": {"/optimizer/learning_rate": {"low": 1e-4, "high": 0.1, "log": True}},
     },
-    "training": {"max_epochs": 16},
+    "training": {"max_epochs": 120},
 }
 
 

@@ -233,6 +233,7 @@ function twins(now) {
 
 async function submit(event) {
   event.preventDefault();
+  if (byId("submit").disabled) return; // it is on its way
   clearTimeout(timer);
   asked += 1;
   changed();
