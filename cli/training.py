@@ -101,7 +101,8 @@ def _print_preview(preview: Record) -> None:
     ]
     print_table(("fit", "label", *parts, "steps per epoch", "steps"), fits, title=f"fits: {preview.num_fits} at most, first round")
     if preview["estimate"] is not None:
-        typer.echo(f"\nabout {shown_seconds(preview.estimate.seconds)} with {preview.estimate.workers} workers")
+        workers = preview.estimate.workers
+        typer.echo(f"\nabout {shown_seconds(preview.estimate.seconds)} with {workers} worker{'' if workers == 1 else 's'}")
     for warning in preview.warnings:
         typer.echo(f"warning: {warning}")
 
