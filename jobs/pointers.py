@@ -14,6 +14,17 @@ def parts_of(pointer: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
+def words_of(pointer: str) -> str:
+    """Name what a pointer leads to for people: hidden units, L2 penalty, blocks 0 channels."""
+    parts = parts_of(pointer)
+    if parts and parts[-1] == "name":
+        parts.pop()
+    numbered = [part for part in parts[-3:] if part.isdecimal()]
+    last = parts[-3:] if numbered and not parts[-1].isdecimal() else parts[-2:] if numbered else parts[-1:]
+    words = " ".join(last).replace("_", " ")
+    return {"l1": "L1 penalty", "l2": "L2 penalty"}.get(words, words) or pointer
+
+
 def is_within(pointer: str, outer: str) -> bool:
     """Tell whether `pointer` is `outer` or leads further down."""
     return pointer == outer or pointer.startswith(f"{outer}/")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from api.pictures.settings import listed, short, shown, written
+from api.pictures.figures import said
+from api.pictures.settings import listed, shown, written
 from api.pictures.style import (
     FAINT,
     INK,
@@ -25,6 +26,7 @@ from api.pictures.style import (
     scale,
 )
 from jobs.plans.bias_variance.result import AnswerBand, BiasVariancePoint, BiasVarianceResult, SquaredTerms
+from jobs.pointers import words_of
 
 _SQUARED = (
     ("error", "error", INK, "-", "o"),
@@ -50,7 +52,7 @@ def bias_variance_page(heading: Heading, result: BiasVarianceResult, units: Unit
         figure = page(heading, height=4.2)
         left, *rest = figure.subplots(1, 1 + len(banded), squeeze=False)[0]
         _bars(left, result, units)
-        _bands(rest, banded, units)
+        _bands(rest, banded, result, units)
         legend_below(figure, *rest)
         return figure
     figure = page(heading, height=4.4 + (2.9 if banded else 0))
@@ -59,7 +61,7 @@ def bias_variance_page(heading: Heading, result: BiasVarianceResult, units: Unit
     _curve(top, result, units)
     top.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=6, frameon=False, fontsize=SMALL, columnspacing=1.4)
     below = [figure.add_subplot(grid[1, i]) for i in range(len(banded))]
-    _bands(below, banded, units)
+    _bands(below, banded, result, units)
     legend_below(figure, *below)
     return figure
 
@@ -75,7 +77,7 @@ def _label(result: BiasVarianceResult, units: Units) -> str:
 def _curve(axes: Axes, result: BiasVarianceResult, units: Units) -> None:
     """Draw every term against the axis; where bias and noise are told apart, their sum is left out."""
     values = [point.value for point in result.points]
-    setting = listed(result.axis or "", plain(short(result.axis or ""), 40), values)
+    setting = listed(result.axis or "", plain(words_of(result.axis or ""), 40), values)
     places = [float(i) for i in range(len(values))] if setting.words is not None else [setting.place(value) for value in values]
     order = sorted(range(len(places)), key=places.__getitem__)
     drawn: list[float] = []
@@ -92,7 +94,7 @@ def _curve(axes: Axes, result: BiasVarianceResult, units: Units) -> None:
             [places[i] for i in order], found, color=color, linestyle=style, linewidth=width, marker=marker, markersize=5, label=words
         )
     best = result.points[result.best]
-    axes.axvline(places[result.best], color=FAINT, linewidth=0.9, linestyle=":", label=f"least error: {plain(best.label, 30)}")
+    axes.axvline(places[result.best], color=FAINT, linewidth=0.9, linestyle=":", label=f"least error: {shown(written(best.value), 30)}")
     is_squared = isinstance(result.points[0].terms, SquaredTerms)
     if not (is_squared and scale(axes, drawn)) and min(drawn, default=0.0) >= 0:
         axes.set_ylim(bottom=0)
@@ -114,7 +116,7 @@ def _bars(axes: Axes, result: BiasVarianceResult, units: Units) -> None:
     values = numbers(value for _, _, value in found)
     axes.barh(range(len(found)), values, color=[color for _, color, _ in found], height=0.55)
     for i, value in enumerate(values):
-        axes.annotate(f"{value:.4g}", (max(value, 0), i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=SMALL)
+        axes.annotate(said(value, 4), (max(value, 0), i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=SMALL)
     categories(axes, "y", [words for words, _, _ in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.margins(x=0.15)
@@ -122,7 +124,7 @@ def _bars(axes: Axes, result: BiasVarianceResult, units: Units) -> None:
     name(axes, f"{result.resamples} resamples, {result.evaluation_rows} validation rows")
 
 
-def _bands(panels: Sequence[Axes], points: Sequence[BiasVariancePoint], units: Units) -> None:
+def _bands(panels: Sequence[Axes], points: Sequence[BiasVariancePoint], result: BiasVarianceResult, units: Units) -> None:
     """Draw mean answers with one standard deviation over resamples, on axes alike."""
     if not points:
         return
@@ -134,7 +136,11 @@ def _bands(panels: Sequence[Axes], points: Sequence[BiasVariancePoint], units: U
         _band(axes, band)
         axes.set_ylim(low - room, high + room)
         dress(axes, "feature", f"target{f' ({plain(units.unit, 20)})' if units.unit else ''}" if i == 0 else "")
-        name(axes, plain(point.label, 40) or "answers over the feature")
+        name(axes, _setting(result, point) or "answers over the feature")
+
+
+def _setting(result: BiasVarianceResult, point: BiasVariancePoint) -> str:
+    return "" if result.axis is None else f"{plain(words_of(result.axis), 30)} {shown(written(point.value), 30)}"
 
 
 def _band(axes: Axes, band: AnswerBand) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from api.pictures.figures import said
 from api.pictures.lines import SPLITS, WORDS, aligned, frame, thin
 from api.pictures.style import DASHES, FAINT, INK, TRAIN, VAL, Heading, Units, dress, legend_below, name, numbers, page
 from store.epochs import FitCurve
@@ -81,12 +82,12 @@ def _slice(axes: Axes, sharpness: Mapping[str, Any], label: str) -> None:
             style = "-" if split == "train" else DASHES
             axes.plot(line["distance"], numbers(line[f"{split}_loss"]), color=color, linewidth=1.8, linestyle=style)
     axes.axvline(0, color=FAINT, linewidth=0.8, linestyle=":")
-    name(axes, f"largest eigenvalue {_said(sharpness['largest_eigenvalue'])}, ε-sharpness {_said(sharpness['epsilon_sharpness'])}")
+    name(axes, f"largest eigenvalue {_known(sharpness['largest_eigenvalue'])}, ε-sharpness {_known(sharpness['epsilon_sharpness'])}")
     dress(axes, "distance from the kept weights, filter-normalised", label)
 
 
-def _said(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.3g}"
+def _known(value: float | None) -> str:
+    return "not finite" if value is None else said(value)
 
 
 def _best_name(curve: FitCurve, fits: int) -> str:

@@ -1,6 +1,8 @@
 """From a job to the picture of it."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -8,6 +10,7 @@ from api.dependencies import Resources
 from api.pictures.report import Report, picture
 from api.pictures.style import Format, Heading, Units
 from jobs.plans.conclusions import PlanResult, read_result
+from jobs.pointers import is_within
 from jobs.spec import JobSpec
 from store.epochs import curves
 from store.jobs import JobState, get_job
@@ -42,8 +45,20 @@ def _result(job: JobState) -> PlanResult | None:
         return None
 
 
+def _technique(spec: Mapping[str, Any], part: str) -> str:
+    """Name the network or the optimizer, as far as the plan does not vary it."""
+    plan = spec["plan"]
+    pointers = [pointer for one in plan.get("variants") or () for pointer in one["set"]]
+    for space in (plan.get("space"), (plan.get("search") or {}).get("space"), plan.get("axis")):
+        pointers += space or {}
+    if f"/{part}" in pointers or f"/{part}/name" in pointers:
+        return f"{part} varied"
+    name = str(spec[part]["name"])
+    return f"{name}, varied" if any(is_within(pointer, f"/{part}") for pointer in pointers) else name
+
+
 def _heading(job: JobState) -> Heading:
-    parts = [job.dataset, job.spec["network"]["name"], job.spec["optimizer"]["name"]]
+    parts = [job.dataset, _technique(job.spec, "network"), _technique(job.spec, "optimizer")]
     if job.plan != "fit":
         parts.insert(0, job.plan.replace("_", " "))
     if job.num_fits > 1:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from api.pictures.figures import cut, cut_note
 from api.pictures.lines import SPLITS, WORDS
 from api.pictures.settings import logarithmic_from
 from api.pictures.style import VAL, Heading, Units, dress, is_wide, known, legend_below, name, numbers, page, scale
@@ -21,13 +22,23 @@ def learning_curve_page(heading: Heading, result: LearningCurveResult, units: Un
     for axes, kind in zip(panels, ("loss", units.metric), strict=True):
         _panel(axes, points, fits, kind, units)
     several = len(result.divisions) > 1
+    notes = [
+        cut_note(
+            [(one.low, one.high) for point in points for key, one in point.summary.items() if key in {f"train_{kind}", f"val_{kind}"}], kind
+        )
+        for kind in ("loss", units.metric)
+    ]
     name(
         panels[0],
-        "bands: 95 % intervals of the mean over divisions; dots: each" if several else "whiskers: 95 % interval over validation rows",
+        f"bands: 95 % t intervals of the mean over {len(result.divisions)} divisions{notes[0]}; dots: each"
+        if several
+        else "whiskers: 95 % interval over validation rows",
     )
     missing = len(result.points) - len(points)
-    if missing:
-        name(panels[1], f"{missing} of {len(result.points)} parts did not finish")
+    said = [f"bands{notes[1].replace(', ', ': ')}"] if notes[1] else []
+    said += [f"{missing} of {len(result.points)} parts did not finish"] if missing else []
+    if said:
+        name(panels[1], "; ".join(said))
     legend_below(figure, panels[0])
     return figure
 
@@ -41,7 +52,8 @@ def _panel(axes: Axes, points: Sequence[LearningCurvePoint], fits: dict[int, Fit
         means[split] = numbers(None if one is None else one.mean for one in found)
         drawn += known(means[split])
         axes.plot(rows, means[split], color=color, linestyle=style, linewidth=2.2, marker="o", markersize=5, label=WORDS[split], zorder=3)
-        low, high = (numbers(None if one is None else getattr(one, end) for one in found) for end in ("low", "high"))
+        bands = [(None, None) if one is None else cut(one.low, one.high, kind) for one in found]
+        low, high = (numbers(band[end] for band in bands) for end in (0, 1))
         if known(low):
             axes.fill_between(rows, low, high, color=color, alpha=0.15, linewidth=0)
             each = [

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from api.pictures.figures import cut, cut_note
 from api.pictures.style import (
     FAINT,
     INK,
@@ -14,6 +15,7 @@ from api.pictures.style import (
     categories,
     dress,
     legend_below,
+    name,
     numbers,
     page,
     plain,
@@ -30,7 +32,7 @@ def nested_page(heading: Heading, result: NestedCvResult, units: Units) -> Figur
     _scores(left, result, units)
     _optimism(right, result)
     labels = [plain(f"{one.label}: {one.label_of_choice}", 44) for one in result.folds]
-    categories(left, "y", [*labels, "mean, 95 % interval"], most=42)
+    categories(left, "y", [*labels, "mean"], most=42)
     left.set_ylim(len(result.folds) + 0.6, -0.6)
     for axes in (left, right):
         axes.axhline(len(result.folds) - 0.5, color=FAINT, linewidth=0.6)
@@ -52,18 +54,22 @@ def _scores(axes: Axes, result: NestedCvResult, units: Units) -> None:
         color=TRAIN,
         markerfacecolor="white",
         linestyle="none",
-        label="inner score: what the search believed",
+        label="inner score: of the choice, within the search",
     )
     axes.plot(outer, places, marker="D", markersize=6, color=VAL, linestyle="none", label="outer score: on rows that it had not seen")
     last = len(inner)
+    figure = result.metric.removeprefix("val_")
     for found, color, marker, face in ((result.inner_score, TRAIN, "o", "white"), (result.outer_score, VAL, "D", VAL)):
         at = last - 0.12 if color == TRAIN else last + 0.12
-        whisker(axes, (found.mean, at), found.low, found.high, color, upright=False)
+        whisker(axes, (found.mean, at), *cut(found.low, found.high, figure), color, upright=False)
         axes.plot(numbers([found.mean]), [at], marker=marker, markersize=7, color=color, markerfacecolor=face, linestyle="none", zorder=3)
-    bounds = [value for found in (result.inner_score, result.outer_score) for value in (found.low, found.high) if value is not None]
+    ends = [(found.low, found.high) for found in (result.inner_score, result.outer_score)]
+    bounds = [value for both in ends for value in cut(*both, figure) if value is not None]
     if result.metric in {"val_loss", "val_rmse"}:
         scale(axes, [*inner, *outer, *bounds], "x")
-    dress(axes, units.label(result.metric.removeprefix("val_"), "validation").replace("\n", " "), "")
+    if bounds:
+        name(axes, f"mean: 95 % t interval over {len(inner)} outer folds{cut_note(ends, figure)}")
+    dress(axes, units.label(figure, "validation").replace("\n", " "), "")
 
 
 def _optimism(axes: Axes, result: NestedCvResult) -> None:
@@ -75,5 +81,5 @@ def _optimism(axes: Axes, result: NestedCvResult) -> None:
     found = result.optimism
     whisker(axes, (found.mean, len(values)), found.low, found.high, INK, upright=False)
     axes.plot(numbers([found.mean]), [len(values)], marker="s", markersize=7, color=INK, linestyle="none")
-    dress(axes, "optimism of the inner score\nright of 0: it was too good", "")
+    dress(axes, "optimism of the inner score\nright of 0: too optimistic", "")
     axes.tick_params(axis="y", labelleft=False)

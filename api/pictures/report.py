@@ -14,6 +14,7 @@ from api.pictures.curves import curves_page
 from api.pictures.folds import folds_page
 from api.pictures.learning_curve import learning_curve_page
 from api.pictures.nested_cv import nested_page
+from api.pictures.room import settle
 from api.pictures.search import search_page
 from api.pictures.style import Format, Heading, Units, written
 from jobs.plans.bagging.result import BaggingResult
@@ -48,6 +49,12 @@ def picture(report: Report, kind: Format) -> bytes:
 
 def page_of(report: Report) -> Figure:
     """Draw a job on a page that is not yet written."""
+    figure = _page_of(report)
+    settle(figure)
+    return figure
+
+
+def _page_of(report: Report) -> Figure:
     heading, result, curves, units = report.heading, report.result, report.curves, report.units
     match result:
         case None:

@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from api.pictures.figures import cut, cut_note, said
 from api.pictures.lines import aligned, faintness, frame, thin
 from api.pictures.settings import Setting, setting_of
 from api.pictures.style import FAINT, INK, TRAIN, VAL, Heading, Units, dress, is_wide, legend_below, name, numbers, page, scale
 from data.dataset import Array
+from jobs.plans.results import metric_words
 from jobs.plans.search.result import CandidateResult, SearchResult
 from jobs.plans.search.spec import SearchSpec
 from store.epochs import FitCurve
@@ -99,12 +101,7 @@ def _slice(axes: Axes, setting: Setting, scored: Sequence[_Scored], result: Sear
                 linestyle="none",
                 label=label,
             )
-    finished = [one for one in scored if one.is_finished]
-    if len(finished) <= _MAX_WHISKERS:
-        for i, one in enumerate(scored):
-            score = one.candidate.score
-            if score is not None and score.low is not None and score.high is not None and one.is_finished:
-                axes.plot([spread[i]] * 2, numbers([score.low, score.high]), color=TRAIN, alpha=0.4, linewidth=1.2, zorder=1)
+    _whiskers(axes, scored, spread, result.metric.removeprefix("val_"))
     for i, one in enumerate(scored):
         if one.candidate.number == chosen:
             axes.plot(
@@ -124,6 +121,18 @@ def _slice(axes: Axes, setting: Setting, scored: Sequence[_Scored], result: Sear
     dress(axes, setting.label, units.label(result.metric.removeprefix("val_"), "validation") if is_labelled else "")
     axes.tick_params(axis="y", labelleft=is_labelled)
     _metric_axis(axes, [one.score for one in scored], result)
+
+
+def _whiskers(axes: Axes, scored: Sequence[_Scored], places: Array, figure: str) -> None:
+    """Draw intervals of means over divisions, where candidates are few, and say what they are."""
+    finished = [(place, one.candidate.score) for place, one in zip(places, scored, strict=True) if one.is_finished and one.candidate.score]
+    known = [(place, one) for place, one in finished if one.low is not None]
+    if len(finished) > _MAX_WHISKERS or not known:
+        return
+    ends = [(one.low, one.high) for _, one in known]
+    label = f"95 % t interval of the mean over {known[0][1].count} divisions{cut_note(ends, figure)}"
+    drawn = [numbers(cut(*both, figure)) for both in ends]
+    axes.vlines([place for place, _ in known], *zip(*drawn, strict=True), color=TRAIN, alpha=0.4, linewidth=1.2, zorder=1, label=label)
 
 
 def _metric_axis(axes: Axes, scores: Sequence[float], result: SearchResult) -> None:
@@ -173,20 +182,18 @@ def _parallel(axes: Axes, settings: Sequence[Setting], scored: Sequence[_Scored]
     axes.axvline(places[-1], color=INK, linewidth=0.8, zorder=0)
     if len(scored):
         for height, value in ((0.0, scores.min()), (1.0, scores.max()))[: 2 if scores.max() > scores.min() else 1]:
-            axes.text(
-                places[-1] + 0.03, height if scores.max() > scores.min() else 0.5, f"{value:.3g}", fontsize=8, va="center", bbox=_PAPER
-            )
+            axes.text(places[-1] + 0.03, height if scores.max() > scores.min() else 0.5, said(value), fontsize=8, va="center", bbox=_PAPER)
     axes.set_xlim(-0.1, len(settings) + 0.4)
     axes.set_ylim(-0.08, 1.08)
-    axes.set_xticks(places, [*[setting.label for setting in settings], f"{result.metric}{' (log)' if is_log else ''}"])
+    axes.set_xticks(places, [*[setting.label for setting in settings], f"{metric_words(result.metric)}{' (log)' if is_log else ''}"])
     axes.tick_params(axis="x", length=0, labelsize=9)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     failed = sum(one.status == "failed" for one in result.candidates)
-    said = ["each line a candidate, dark is better" + (", dotted was stopped early" if any(not one.is_finished for one in scored) else "")]
-    said += [f"{failed} failed"] if failed else []
-    said += [f"{len(settings)} of {asked} settings"] if asked > len(settings) else []
-    name(axes, "; ".join(said))
+    told = ["each line a candidate, dark is better" + (", dotted was stopped early" if any(not one.is_finished for one in scored) else "")]
+    told += [f"{failed} failed"] if failed else []
+    told += [f"{len(settings)} of {asked} settings"] if asked > len(settings) else []
+    name(axes, "; ".join(told))
 
 
 _PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}

@@ -8,9 +8,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from api.pictures.figures import said
 from api.pictures.style import categories, is_wide, logarithmic, plain
 from jobs.plans.search.spec import AxisSpec, RangeSpec
-from jobs.pointers import parts_of
+from jobs.pointers import words_of
 
 _MAX_LABEL = 14
 _MAX_UPRIGHT = 24
@@ -60,7 +61,7 @@ class Setting:
                 for i, word in enumerate(self.words)
                 if i % step == 0
             ]
-        return [(self.height(value), f"{value:g}") for value in self.ticks or dict.fromkeys((self.low, self.high))]
+        return [(self.height(value), said(value, 6)) for value in self.ticks or dict.fromkeys((self.low, self.high))]
 
     def dress(self, axes: Axes) -> None:
         """Set up the x axis of a panel."""
@@ -73,7 +74,7 @@ class Setting:
         if self.is_log:
             logarithmic_from(axes, self.low, self.high)
         if self.ticks:
-            axes.set_xticks(self.ticks, [f"{value:g}" for value in self.ticks])
+            axes.set_xticks(self.ticks, [said(value, 6) for value in self.ticks])
             axes.minorticks_off()
 
 
@@ -86,7 +87,7 @@ def logarithmic_from(axes: Axes, low: float, high: float) -> None:
 
 def setting_of(pointer: str, axis: AxisSpec, values: Sequence[Any]) -> Setting:
     """Make the axis of a setting from what was asked for and the values that were tried."""
-    label = plain(short(pointer), 24)
+    label = plain(words_of(pointer), 24)
     if isinstance(axis, RangeSpec):
         return Setting(pointer, label, axis.low, axis.high, axis.log)
     return listed(pointer, label, [*axis.values, *values])
@@ -101,12 +102,6 @@ def listed(pointer: str, label: str, values: Sequence[Any]) -> Setting:
         )
     words = tuple(dict.fromkeys(written(value) for value in values))
     return Setting(pointer, label, 0.0, len(words) - 1.0, words=words)
-
-
-def short(pointer: str) -> str:
-    """Name a setting by the end of its pointer."""
-    parts = parts_of(pointer)
-    return "/".join(parts[-2:]) if parts and (parts[-1].isdecimal() or parts[-1] == "name") else parts[-1] if parts else pointer
 
 
 def shown(word: str, most: int, among: Sequence[str] = ()) -> str:

@@ -6,14 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from api.pictures.fitting import printable, wrapped
+from api.pictures.figures import PlainLogTicks, PlainTicks
+from api.pictures.fitting import printable, width_of, wrapped
+
+mpl.rcParams.update(
+    {
+        "font.sans-serif": ["DejaVu Sans", "Bitstream Vera Sans", "Verdana", "Arial", "Helvetica"],  # the first three are equally wide
+        "svg.fonttype": "none",  # text that is found, read aloud and edited
+        "svg.hashsalt": "holdout",
+        "axes.formatter.useoffset": False,
+    }
+)
 
 Format = Literal["png", "svg"]
 
@@ -21,19 +32,21 @@ TRAIN = "#0b6e99"
 VAL = "#d9480f"
 INK = "#212529"
 FAINT = "#868e96"
-HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6f4e9c", "#212529")
-"""Told apart by people who see fewer colors (Okabe & Ito 2008, with violet for the yellow that paper swallows)."""
+HUES = ("#0072b2", "#d55e00", "#00795a", "#a8457f", "#8a6100", "#2a6f97", "#6f4e9c", "#3d434b")
+"""The dashboard's on white (api/dashboard/static/chart.js); told apart by people who see fewer colors (after Okabe & Ito 2008)."""
 MARKERS = "osD^vPX*"
 """One for each hue: nothing is told by color alone."""
 DASHES = (0, (4, 1.5))
 WIDTH = 11.0
-"""Inches; 1320 pixels as PNG."""
+"""Inches; 2112 pixels as PNG."""
 
-_DPI = 120
+_DPI = 192
 _SPREAD = 30
 """An axis is logarithmic where its largest value is more than this times the smallest."""
 _EDGE = 0.1
 """Inches beside a heading."""
+_KEY = 0.65
+"""Inches of a legend's line and the room beside it."""
 _MAX_TITLE_LINES = 2
 _MAX_LINES = 4
 _FLOOR = 1e-6
@@ -155,6 +168,7 @@ def scale(axes: Axes, values: Iterable[float], which: Literal["x", "y"] = "y") -
     elif max(found) > _VERY_WIDE * floor:
         getattr(axes, f"set_{which}scale")("symlog", linthresh=floor)
         getattr(axes, f"set_{which}lim")(-0.35 * floor, 2 * max(found))
+        (axes.xaxis if which == "x" else axes.yaxis).set_major_formatter(PlainLogTicks(is_wide=True))
     else:
         return False
     return True
@@ -164,6 +178,9 @@ def dress(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Label axes, and draw them lightly."""
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
+    for axis in (axes.xaxis, axes.yaxis):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(PlainTicks())
     axes.grid(visible=True, alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -190,16 +207,8 @@ def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
     decades = math.log10(high / low) if low > 0 else 9
     if decades <= 4:
         axis.set_major_locator(LogLocator(subs=(1,) if decades > 3 else (1, 2, 5) if decades > 1 else (1, 1.5, 2, 3, 5, 7)))
-        axis.set_major_formatter(_PlainNumbers())
-        axis.set_minor_formatter(NullFormatter())
-
-
-class _PlainNumbers(LogFormatter):
-    """Writes 0.05 and 200 as such."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002  matplotlib's signature
-        """Write one number."""
-        return f"{x:g}"
+    axis.set_major_formatter(PlainLogTicks(is_wide=decades > 4))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def categories(axes: Axes, which: Literal["x", "y"], labels: Sequence[str], most: int = 24, *, rotate: bool = False) -> None:
@@ -223,12 +232,12 @@ def whisker(axes: Axes, at: tuple[float, float], low: float | None, high: float 
 
 
 def legend_below(figure: Figure, *axes: Axes, most: int = 6) -> None:
-    """Write one legend of several panels below all of them."""
+    """Write one legend of several panels below all of them, in as many columns as have room."""
     found: dict[str, Artist] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
-        figure.legend(
-            list(found.values()), list(found), loc="outside lower center", ncols=min(len(found), most), frameon=False, fontsize=SMALL
-        )
+        widest = max(width_of(label.replace(r"\$", "$"), SMALL) for label in found) + _KEY
+        columns = max(1, min(len(found), most, int((figure.get_figwidth() - 2 * _EDGE) / widest)))
+        figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns, frameon=False, fontsize=SMALL)

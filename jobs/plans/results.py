@@ -184,11 +184,34 @@ def is_classification(dataset: Dataset) -> bool:
     return dataset.info.task == "classification"
 
 
+METRIC_WORDS = {"loss": "loss", "accuracy": "accuracy", "rmse": "RMSE", "r2": "R²"}
+
+
+def metric_words(name: str) -> str:
+    """Name a figure for people: the validation R² for `val_r2`, the RMSE for `rmse`."""
+    return f"validation {METRIC_WORDS[name.removeprefix('val_')]}" if name.startswith("val_") else METRIC_WORDS[name]
+
+
 def shown(value: float | Interval | Spread) -> str:
-    """Write a figure for a sentence: to 3 significant digits or the nearest whole, with its interval where it has one."""
+    """Write a figure for a sentence: to 3 significant digits or the nearest whole, with its interval where it has one.
+
+    A value has no more decimals than its bounds.
+    """
     if isinstance(value, Interval):
-        return f"{shown(value.value)} [{shown(value.low)}, {shown(value.high)}]"
+        return f"{shown(_as_exact(value.value, value.low, value.high))} [{shown(value.low)}, {shown(value.high)}]"
     if isinstance(value, Spread):
-        bounds = "" if value.low is None or value.high is None else f" [{shown(value.low)}, {shown(value.high)}]"
-        return f"{shown(value.mean)}{bounds}"
+        if value.low is None or value.high is None:
+            return shown(value.mean)
+        return shown(Interval(value=value.mean, low=value.low, high=value.high))
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+def shown_mean(value: Interval | Spread, count: int, of: str = "folds") -> str:
+    """Write a mean over divisions, and say of which kind its interval is: on few divisions a t interval is wide."""
+    return f"{shown(value)} (95 % t interval of the mean over {count} {of})" if count > 1 else shown(value)
+
+
+def _as_exact(value: float, low: float, high: float) -> float:
+    """Round a value to the decimals that its bounds have."""
+    decimals = [2 - math.floor(math.log10(abs(bound))) for bound in (low, high) if bound]
+    return round(value, max(0, *decimals)) + 0.0 if decimals else value

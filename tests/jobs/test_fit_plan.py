@@ -12,7 +12,7 @@ from jobs.materialize import materialize
 from jobs.plans.fit.plan import median_epoch
 from jobs.plans.fit.problems import problems
 from jobs.plans.fits import FitResult, PlannedFit
-from jobs.plans.results import shown
+from jobs.plans.results import Interval, shown, shown_mean
 from jobs.spec import JobSpec
 from jobs.states import FailureKind, FitStatus
 from tests.factories import a_dataset
@@ -252,3 +252,23 @@ def test_folds_of_equal_content_give_equal_curves() -> None:
 )
 def test_a_sentence_says_figures_to_what_they_are_worth(value: float, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (0.003844, -0.0255, 0.0459, "0.0038 [-0.0255, 0.0459]"),
+        (0.0145, 0.00303, 0.0339, "0.0145 [0.00303, 0.0339]"),
+        (2912.02, 2.5, 6000.0, "2912 [2.5, 6000]"),
+        (-1e-9, -0.5, 0.5, "0 [-0.5, 0.5]"),
+        (0.12345, 0.0, 0.0, "0.123 [0, 0]"),
+    ],
+)
+def test_a_value_has_no_more_decimals_than_its_interval(value: float, low: float, high: float, text: str) -> None:
+    assert shown(Interval(value=value, low=low, high=high)) == text
+
+
+def test_a_sentence_says_of_which_kind_the_interval_of_a_mean_is() -> None:
+    over = Interval(value=0.1, low=-0.05, high=0.25)
+    assert shown_mean(over, 3) == "0.1 [-0.05, 0.25] (95 % t interval of the mean over 3 folds)"
+    assert shown_mean(over, 1) == "0.1 [-0.05, 0.25]"

@@ -54,7 +54,7 @@ def test_the_optimism_of_a_loss_is_outer_minus_inner() -> None:
     losses = {(A, True): 0.2, (B, True): 0.3, (A, False): 0.5, (B, False): 0.1}
     result = run(_spec(), ROWS, scripted(lambda fit: losses[_rate(fit), _is_inner(fit)])).result
     assert result["optimism"]["mean"] == pytest.approx(0.3)
-    assert "believed to be 0.3 better" in result["sentence"]
+    assert "on average the inner score was 0.3 too optimistic" in result["sentence"]
 
 
 @pytest.mark.parametrize(

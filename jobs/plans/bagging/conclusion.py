@@ -12,7 +12,7 @@ from jobs.plans.bagging.spec import BaggingPlanSpec
 from jobs.plans.ensembles import figures, gain, intervals, main_figure, mean_figures, votes_of
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import Figures, Interval, ModelOf, fit_figures, is_classification, row_figures
+from jobs.plans.results import Figures, Interval, ModelOf, fit_figures, is_classification, metric_words, row_figures
 from jobs.plans.votes import ballots
 
 Vote = Literal["soft", "hard", "mean"]
@@ -179,16 +179,16 @@ def _sentence(
     spec: BaggingPlanSpec,
 ) -> str:
     name = "accuracy" if is_classes else "rmse"
-    said = []
+    words, said = metric_words(name), []
     if ensemble is not None and mean_member is not None:
         rows = "validation" if part == "val" else "test"
         said.append(
-            f"has {name} {ensemble[name].value:.4g} on the {rows} rows, the mean member {main_figure(mean_member, is_classes=is_classes):.4g}"
+            f"has {words} {ensemble[name].value:.4g} on the {rows} rows, the mean member {main_figure(mean_member, is_classes=is_classes):.4g}"
         )
     if score.figures is not None:
         where = "out of the bag" if spec.bootstrap else "on the training rows that members did not draw"
         said.append(
-            f"{where} its {name} is {score.figures[name].value:.4g}" if said else f"has {name} {score.figures[name].value:.4g} {where}"
+            f"{where} its {words} is {score.figures[name].value:.4g}" if said else f"has {words} {score.figures[name].value:.4g} {where}"
         )
     told = "; ".join(said) or "was not measured: no rows were held out, and every member drew every row"
     return f"The vote of {count} of {spec.members} members {told}."

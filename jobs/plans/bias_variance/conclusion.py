@@ -1,5 +1,6 @@
 """From answers of resampled fits to the terms of their error."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from jobs.plans.ensembles import outputs_of
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.maker import FitMaker
 from jobs.plans.results import fit_figures, is_classification, spread
+from jobs.pointers import words_of
 
 _BAND_ROWS = 200
 
@@ -94,7 +96,7 @@ def _sentence(points: Sequence[BiasVariancePoint], best: int, pointer: str | Non
     name = "mean squared error" if isinstance(terms, SquaredTerms) else "mean 0-1 loss"
     if pointer is None:
         return f"The {name} is {told}."
-    return f"Of {len(points)} values of {pointer}, {point.label} has the least {name}, {told}{_shape(points, best)}."
+    return f"Of {len(points)} values of {words_of(pointer)}, {json.dumps(point.value)} has the least {name}, {told}{_shape(points, best)}."
 
 
 def _shape(points: Sequence[BiasVariancePoint], best: int) -> str:

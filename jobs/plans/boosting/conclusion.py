@@ -12,7 +12,7 @@ from jobs.plans.boosting.rules import Verdict
 from jobs.plans.ensembles import figures, intervals, main_figure, outputs_of
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import Figures, Interval, ModelOf, fit_figures, is_classification
+from jobs.plans.results import Figures, Interval, ModelOf, fit_figures, is_classification, metric_words
 from jobs.plans.votes import Vote, ballots, combined
 
 _WHY = {
@@ -130,7 +130,7 @@ def _parts(outputs: Array, division: Division) -> dict[str, Array]:
 def _sentence(kept: int, rounds: Sequence[BoostingRound], ended: Ended, *, is_classes: bool) -> str:
     voting = [one for one in rounds if one.train is not None]
     first, last = voting[0], voting[-1]
-    name = "accuracy" if is_classes else "rmse"
+    name = metric_words("accuracy" if is_classes else "rmse")
 
     def moved(before: Figures | None, after: Figures | None) -> str:
         if before is None or after is None:

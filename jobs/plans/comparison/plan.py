@@ -14,7 +14,7 @@ from jobs.plans.comparison.spec import ComparisonPlanSpec, VariantSpec
 from jobs.plans.divided import Ended, asking, difference, summaries, summary
 from jobs.plans.fits import Conclusion, Plan, Round, failed
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import ModelOf, Spread, fit_figures, loss_interval, shown, why_unfinished
+from jobs.plans.results import ModelOf, Spread, fit_figures, loss_interval, shown_mean, why_unfinished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ def plan(spec: ComparisonPlanSpec, maker: FitMaker) -> Plan:
     shapes += [_unranked(one) for one in variants if not one.summary]
     best = ranked[0]
     result = ComparisonResult(
-        sentence=_sentence(shapes),
+        sentence=_sentence(shapes, count),
         fits=[fit_figures(*one) for one in ended],
         model=ModelOf(fits=[best.ended[0][0].number]) if count == 1 else None,
         plan="comparison",
@@ -103,10 +103,10 @@ def _unranked(variant: _Variant) -> VariantResult:
     )
 
 
-def _sentence(variants: Sequence[VariantResult]) -> str:
+def _sentence(variants: Sequence[VariantResult], divisions: int) -> str:
     best, others = variants[0], variants[1:]
     assert best.val_loss is not None
-    said = [f"{best.label} is best: validation loss {shown(best.val_loss)}"]
+    said = [f"{best.label} is best: validation loss {shown_mean(best.val_loss, divisions, 'divisions')}"]
     alike = [one.label for one in others if one.is_distinguishable is False]
     worse = [one.label for one in others if one.is_distinguishable]
     unranked = [one.label for one in others if one.rank is None]

@@ -102,7 +102,7 @@ def _folds_said(folds: Sequence[FitFigures], summary: Mapping[str, Spread], foun
     assert worst.val is not None
     metric = "" if found.accuracy is None else f" and the accuracy {shown(found.accuracy)}"
     return (
-        f"over {len(folds)} folds the mean validation loss is {shown(summary['val_loss'])}; "
+        f"over {len(folds)} folds the mean validation loss is {shown(summary['val_loss'])} (95 % t interval of the mean); "
         f"pooled over {counted(found.rows, 'row')} held out the loss is {shown(found.loss)}{metric}; "
         f"{worst.label} is the worst with a loss of {shown(worst.val['loss'])}"
     )

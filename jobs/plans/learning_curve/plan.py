@@ -15,7 +15,7 @@ from jobs.plans.learning_curve.result import LearningCurvePoint, LearningCurveRe
 from jobs.plans.learning_curve.spec import LearningCurvePlanSpec
 from jobs.plans.learning_curve.subsets import subset
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import Interval, fit_figures, loss_interval, shown, why_unfinished
+from jobs.plans.results import Interval, fit_figures, loss_interval, shown, shown_mean, why_unfinished
 
 
 def plan(spec: LearningCurvePlanSpec, maker: FitMaker) -> Plan:
@@ -78,18 +78,19 @@ def _point(maker: FitMaker, fraction: float, ended: Sequence[Ended]) -> Learning
 def _sentence(points: Sequence[LearningCurvePoint], change: Interval | None) -> str:
     last = points[-1]
     assert last.val_loss is not None
+    loss = shown_mean(last.val_loss, len(last.fits), "divisions")
     if len(points) == 1:
-        return f"only {last.fraction:g} of the training rows could be fitted: validation loss {shown(last.val_loss)}"
+        return f"only {last.fraction:g} of the training rows could be fitted: validation loss {loss}"
     before = points[-2]
     between = f"from {before.mean_rows:.0f} to {last.mean_rows:.0f} training rows the validation loss"
     if change is None:
         value = last.summary["val_loss"].mean - before.summary["val_loss"].mean
-        return f"it cannot be told whether more rows would help: {between} changes by {shown(value)}, on a single validation row, to {shown(last.val_loss)}"
+        return f"it cannot be told whether more rows would help: {between} changes by {shown(value)}, on a single validation row, to {loss}"
     if change.high < 0:
-        return f"more rows would help: {between} still falls, by {shown(_turned(change))}, to {shown(last.val_loss)}"
+        return f"more rows would help: {between} still falls, by {shown(_turned(change))}, to {loss}"
     if change.low > 0:
-        return f"more rows did not help: {between} rises by {shown(change)}, to {shown(last.val_loss)}"
-    return f"it cannot be told whether more rows would help: {between} changes by {shown(change)}, which is not distinguishable from no change, to {shown(last.val_loss)}"
+        return f"more rows did not help: {between} rises by {shown(change)}, to {loss}"
+    return f"it cannot be told whether more rows would help: {between} changes by {shown(change)}, which is not distinguishable from no change, to {loss}"
 
 
 def _turned(change: Interval) -> Interval:

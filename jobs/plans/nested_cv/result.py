@@ -11,7 +11,7 @@ from data.splits.build import Division
 from jobs.plans.divided import PooledFigures, pooled
 from jobs.plans.fits import FitResult, PlannedFit
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import Interval, Part, Result, Spread, fit_figures, shown, spread
+from jobs.plans.results import Interval, Part, Result, Spread, fit_figures, metric_words, shown, shown_mean, spread
 from jobs.plans.search.choice import Choice
 from jobs.plans.search.result import CandidateResult, ChoiceResult, candidate_result, choice_result, figures_of, intervals_of
 from jobs.plans.search.space import key_of
@@ -121,10 +121,10 @@ def _pooled(maker: FitMaker, nested: Sequence[Nested]) -> PooledFigures | None:
 
 
 def _sentence(metric: Monitor, outer: Spread, optimism: Spread, chosen: Sequence[TimesChosen]) -> str:
-    over = f" over {outer.count} outer folds" if outer.count > 1 else ""
-    believed = "better" if optimism.mean >= 0 else "worse"
+    on_average = "on average " if outer.count > 1 else ""
+    off = f"{shown(abs(optimism.mean))} too {'optimistic' if optimism.mean > 0 else 'pessimistic'}" if optimism.mean else "the same"
     times = f" {chosen[0].count} of {outer.count} times" if outer.count > 1 else ""
     return (
-        f"on rows that it has not seen the search reaches a {metric} of {shown(outer)}{over}; inside, it believed to be "
-        f"{abs(optimism.mean):.3g} {believed}; {chosen[0].label} is chosen{times}"
+        f"on rows that it has not seen the search reaches a {metric_words(metric)} of {shown_mean(outer, outer.count, 'outer folds')}; "
+        f"{on_average}the inner score was {off}; {chosen[0].label} is chosen{times}"
     )

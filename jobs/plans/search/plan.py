@@ -7,7 +7,7 @@ from data.splits.build import Division
 from jobs.plans.fit.plan import all_but_test
 from jobs.plans.fits import Conclusion, FitResult, Plan, PlannedFit, Round, failed
 from jobs.plans.maker import FitMaker
-from jobs.plans.results import ModelOf, shown
+from jobs.plans.results import ModelOf, metric_words, shown, shown_mean
 from jobs.plans.search.choice import Choice, choose
 from jobs.plans.search.halving import Later, Searched
 from jobs.plans.search.result import (
@@ -77,14 +77,13 @@ def _sentence(
 ) -> str:
     one = candidate_result(choice.chosen, spec.metric)
     assert one.score is not None
-    score = shown(one.score if num_divisions > 1 else one.score.mean)
-    over = f", the mean over {num_divisions} divisions" if num_divisions > 1 else ""
+    score = shown_mean(one.score, num_divisions, "divisions")
     why = (
         f", by the rule of one standard error among {counted(len(choice.within), 'candidate')} within it"
         if spec.choose == "one_standard_error"
         else ""
     )
-    said = f"of {counted(len(found.tried), 'candidate')} {one.label} is chosen with a {spec.metric} of {score}{over}{why}"
+    said = f"of {counted(len(found.tried), 'candidate')} {one.label} is chosen with a {metric_words(spec.metric)} of {score}{why}"
     if refit is None:
         return said
     if status != "finished":

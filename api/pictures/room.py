@@ -1,0 +1,68 @@
+"""Labels of axes that would be printed over one another are thinned out."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from matplotlib.axis import Axis, Tick
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FuncFormatter
+from matplotlib.transforms import Bbox
+
+_ROUNDS = 4
+_GAP = 3.0
+"""Points between two labels."""
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out for good, with labels that do not meet."""
+    for _ in range(_ROUNDS):
+        figure.draw_without_rendering()
+        crowded = [
+            axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _is_crowded(axis, figure.dpi, is_x=axis is axes.xaxis)
+        ]
+        if not crowded:
+            break
+        for axis in crowded:
+            _thin(axis)
+    figure.set_layout_engine("none")
+
+
+def labelled(axis: Axis) -> list[Tick]:
+    """Find the ticks in view that have a label."""
+    low, high = sorted(axis.get_view_interval())
+    room = 1e-9 * (high - low)
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    return sorted(
+        (one for one in ticks if one.label1.get_visible() and one.label1.get_text() and low - room <= one.get_loc() <= high + room),
+        key=lambda one: one.get_loc(),
+    )
+
+
+def boxes(ticks: Sequence[Tick]) -> list[Bbox]:
+    """Measure labels in pixels."""
+    return [one.label1.get_window_extent() for one in ticks]
+
+
+def _is_crowded(axis: Axis, dpi: float, *, is_x: bool) -> bool:
+    ticks = labelled(axis)
+    found, gap = boxes(ticks), _GAP * dpi / 72
+    angle = math.radians(ticks[0].label1.get_rotation() % 180) if ticks else 0.0
+    if angle and is_x:  # slanted lines meet where they are closer than a line is high
+        height = float(ticks[0].label1.get_fontsize()) * dpi / 72
+        return any((right.x1 - left.x1) * math.sin(angle) < height for left, right in pairwise(found))
+    if is_x:
+        return any(right.x0 - left.x1 < gap for left, right in pairwise(found))
+    found.sort(key=lambda one: one.y0)
+    return any(upper.y0 < lower.y1 for lower, upper in pairwise(found))
+
+
+def _thin(axis: Axis) -> None:
+    """Keep every other label, 0 among them."""
+    ticks = labelled(axis)
+    places = [float(one.get_loc()) for one in ticks]
+    kept = slice(places.index(0.0) % 2 if 0.0 in places else 0, None, 2)
+    is_fixed = isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+    texts = [one.label1.get_text() for one in ticks][kept]
+    axis.set_ticks(places[kept], texts if is_fixed else None)
+    axis.set_ticks([], minor=True)
