@@ -31,7 +31,7 @@ from data.dataset import Array
 from jobs.plans.comparison.result import ComparisonResult, VariantResult
 from store.epochs import FitCurve
 
-_MAX_KEY = 44
+_MAX_KEY = 64
 _LABEL_WIDTH, _LABEL_SIZE = 2.2, 10.0
 """Inches that labels of the ranking have, and the size of their letters."""
 _FEW = 8
@@ -81,7 +81,7 @@ def _curves(axes: Axes, result: ComparisonResult, curves: Sequence[FitCurve], un
     frame(axes, "loss", units, values, np.arange(longest + 1))
     for i, variant in sorted(zip(places, result.variants, strict=True), key=lambda one: one[0])[:_MANY]:
         color, marker = _look(i)
-        axes.plot([], [], color=color, linewidth=2.0, marker=marker, markersize=5, label=plain(variant.label, _MAX_KEY))
+        axes.plot([], [], color=color, linewidth=2.0, marker=marker, markersize=5, label=_key(variant.label))
     if len(places) > _MANY:
         axes.plot([], [], color=FAINT, linewidth=2.0, marker="|", label=f"{len(places) - _MANY} more variants")
     axes.plot([], [], color=FAINT, linewidth=2.0, linestyle=DASHES, label="validation, mean over divisions" if several else "validation")
@@ -120,6 +120,11 @@ def _label(one: VariantResult, count: int) -> str:
     alike = " ≈" if one.is_distinguishable is False else ""
     lines = wrapped(f"{rank} {one.label}", _LABEL_WIDTH, _LABEL_SIZE, most=3 if count <= _FEW else 1 if count > 2 * _FEW else 2)
     return "\n".join(plain(line, len(line)) for line in lines) + alike
+
+
+def _key(label: str) -> str:
+    """Name a variant in the legend, which would leave out what begins with an underscore."""
+    return f"{' ' if label.startswith('_') else ''}{plain(label, _MAX_KEY)}"
 
 
 def _places(result: ComparisonResult) -> list[int]:

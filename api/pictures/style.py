@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import matplotlib as mpl
@@ -238,6 +239,15 @@ def legend_below(figure: Figure, *axes: Axes, most: int = 6) -> None:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
-        widest = max(width_of(label.replace(r"\$", "$"), SMALL) for label in found) + _KEY
-        columns = max(1, min(len(found), most, int((figure.get_figwidth() - 2 * _EDGE) / widest)))
+        columns = _columns([width_of(label.replace(r"\$", "$"), SMALL) + _KEY for label in found], figure.get_figwidth() - 2 * _EDGE, most)
         figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns, frameon=False, fontsize=SMALL)
+
+
+def _columns(widths: Sequence[float], room: float, most: int) -> int:
+    """Count the columns in which entries, one column after the other, have room."""
+    for count in range(min(len(widths), most), 1, -1):
+        long, short = divmod(len(widths), count)
+        ends = [(long + 1) * i if i <= short else long * i + short for i in range(count + 1)]
+        if sum(max(widths[start:end]) for start, end in pairwise(ends)) <= room:
+            return count
+    return 1

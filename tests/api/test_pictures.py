@@ -1,11 +1,9 @@
 """Pictures of every plan, drawn of real conclusions, and of values that no picture may break on."""
 
 import datetime as dt
-import re
 import xml.dom.minidom
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,6 @@ from api.pictures.lines import aligned, mean_and_spread
 from api.pictures.report import Report, page_of, picture
 from api.pictures.settings import setting_of
 from api.pictures.style import Heading, Units, plain
-from data.dataset import Dataset
 from jobs.plans.bagging.result import BaggingResult
 from jobs.plans.conclusions import PlanResult, as_json, read_result
 from jobs.plans.search.spec import ListedSpec, RangeSpec
@@ -28,101 +25,16 @@ from store.engine import Database
 from store.epochs import FitCurve
 from store.tables import EpochRow, FitRow, JobRow, ShardRow
 from tests.api.conftest import StrictClient
-from tests.factories import a_dataset, a_diverged_job, a_job, a_succeeded_job
-from tests.plans import real, resolved, run
-from training.records import EpochRecord
+from tests.factories import a_diverged_job, a_job, a_succeeded_job
+from tests.reports import CLASSES, NUMBERS, PLANS, reported
 
-CLASSES = Units(is_classes=True)
-NUMBERS = Units(is_classes=False, unit="points_$x^2$")
 TITLE = "a\x01b\n<script>&$x^2$ $ \\frac_1 " + "w" * 200
-RANGE = {"low": 1e-3, "high": 1.0, "log": True}
-GRID = {"/optimizer/learning_rate": {"values": [0.01, 0.1]}, "/network/hidden_units": {"values": [[2], [3, 2]]}}
-PLANS: dict[str, dict[str, Any]] = {
-    "fit": {"plan": {"name": "fit"}},
-    "folds": {"plan": {"name": "fit", "refit": True}, "split": {"name": "k_fold", "folds": 3}},
-    "comparison": {
-        "plan": {
-            "name": "comparison",
-            "variants": [
-                {"label": "_a $b_1$ & <c>", "set": {}},
-                {"label": "lr", "set": {"/optimizer/learning_rate": 0.1}},
-                {"label": "explodes", "set": {"/optimizer": {"name": "sgd", "learning_rate": 1e30}}},
-            ],
-        },
-        "split": {"name": "k_fold", "folds": 2},
-    },
-    "search": {"plan": {"name": "search", "space": GRID, "choose": "one_standard_error"}, "split": {"name": "k_fold", "folds": 2}},
-    "one setting": {"plan": {"name": "search", "method": "random", "candidates": 3, "space": {"/optimizer/learning_rate": RANGE}}},
-    "halving": {
-        "plan": {
-            "name": "search",
-            "method": "random",
-            "candidates": 4,
-            "halving": {"factor": 2, "first_epochs": 1},
-            "space": {"/optimizer": {"values": [{"name": "sgd"}, {"name": "adam"}]}, "/optimizer/learning_rate": RANGE},
-        }
-    },
-    "nested_cv": {
-        "plan": {
-            "name": "nested_cv",
-            "inner_split": {"name": "k_fold", "folds": 2},
-            "search": {"space": {"/optimizer/learning_rate": {"values": [0.01, 0.1]}}},
-        },
-        "split": {"name": "k_fold", "folds": 2},
-    },
-    "bagging": {"plan": {"name": "bagging", "members": 3}},
-    "bagging without validation rows": {
-        "plan": {"name": "bagging", "members": 2},
-        "split": {"name": "holdout", "val_fraction": 0.0, "test_fraction": 0.25},
-    },
-    "boosting": {"plan": {"name": "boosting", "members": 3}},
-    "bias_variance": {"plan": {"name": "bias_variance", "resamples": 2}},
-    "axis of complexity": {
-        "plan": {"name": "bias_variance", "resamples": 2, "axis": {"/network/hidden_units": {"values": [[1], [2], [3]]}}}
-    },
-    "learning_curve": {"plan": {"name": "learning_curve", "fractions": [0.5, 1.0]}, "split": {"name": "k_fold", "folds": 2}},
-    "learning curve of one division": {"plan": {"name": "learning_curve", "fractions": [0.5, 1.0]}},
-}
-
-
-def _dataset(task: str) -> Dataset:
-    x = np.linspace(-1, 1, 40)[:, None]
-    y = (np.arange(40) * 7 % 40 < 20).astype(np.int64) if task == "classes" else np.sin(3 * x[:, 0])
-    return a_dataset(x, y)
-
-
-def _curves(records: dict[int, list[EpochRecord]]) -> list[FitCurve]:
-    found = []
-    for number, epochs in sorted(records.items()):
-        columns: dict[str, list[float | None]] = {"train_loss": [one.train_loss for one in epochs]}
-        if epochs[0].val_loss is not None:
-            columns["val_loss"] = [one.val_loss for one in epochs]
-        for name in ("accuracy", "rmse", "r2"):
-            if name in epochs[0].train_metrics:
-                columns[f"train_{name}"] = [one.train_metrics[name] for one in epochs]
-            if name in (epochs[0].val_metrics or {}):
-                columns[f"val_{name}"] = [(one.val_metrics or {})[name] for one in epochs]
-        epoch = [one.epoch for one in epochs]
-        found.append(
-            FitCurve(number=number, label=f"fit {number}", best_epoch=epoch[-1], last_epoch=epoch[-1], epoch=epoch, columns=columns)
-        )
-    return found
-
-
-@cache
-def _reported(name: str, task: str) -> tuple[JobSpec, dict[str, Any], list[FitCurve]]:
-    """Run a plan for real; give its spec, its conclusion and its curves."""
-    dataset = _dataset(task)
-    records: dict[int, list[EpochRecord]] = {}
-    fields = {"network": {"name": "mlp", "hidden_units": [3]}, "training": {"max_epochs": 3}, "evaluation": {"resamples": 100}}
-    spec = resolved(dataset, **{**fields, **PLANS[name]}).spec
-    return spec, run(spec, dataset, real(dataset, records)).result, _curves(records)
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 @pytest.mark.parametrize("name", PLANS)
 def test_every_plan_is_typed_and_drawn(name: str, task: str) -> None:
-    spec, stored, curves = _reported(name, task)
+    spec, stored, curves = reported(name, task)
     result = read_result(stored)
     assert result.model_dump(mode="json") == stored
     units = CLASSES if task == "classes" else NUMBERS
@@ -134,7 +46,7 @@ def test_every_plan_is_typed_and_drawn(name: str, task: str) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_long_name_stays_within_the_picture_of_every_plan(name: str) -> None:
-    spec, stored, curves = _reported(name, "classes")
+    spec, stored, curves = reported(name, "classes")
     for title in ("w" * 170, "i" * 170, "a name of many words " * 8, "\u00dcW$x^2$ " * 24):
         heading = Heading(title=title, subtitle=title, sentence=title * 3, trouble=title)
         figure = page_of(Report(heading=heading, plan=spec.plan, result=read_result(stored), curves=curves, units=CLASSES))
@@ -156,7 +68,8 @@ def test_a_line_is_cut_by_its_width_and_says_so() -> None:
 
 
 def _texts(drawing: bytes) -> set[str]:
-    return set(re.findall(r"<!-- (.*?) -->", drawing.decode()))
+    document = xml.dom.minidom.parseString(drawing)
+    return {one.firstChild.data for one in document.getElementsByTagName("text") if one.firstChild is not None}
 
 
 def _report(
@@ -167,7 +80,7 @@ def _report(
 
 
 def test_labels_of_others_are_shown_as_they_are_and_never_as_formulas() -> None:
-    spec, stored, curves = _reported("comparison", "classes")
+    spec, stored, curves = reported("comparison", "classes")
     drawing = picture(_report(read_result(stored), curves, spec), "svg")
     assert any("_a $b_1$ &amp; &lt;c&gt;" in text or "_a $b_1$ & <c>" in text for text in _texts(drawing))
     assert any(text.startswith("fit 5 (explodes, fold 1) diverged") for text in _texts(drawing))
@@ -176,7 +89,7 @@ def test_labels_of_others_are_shown_as_they_are_and_never_as_formulas() -> None:
 
 
 def test_the_worst_fold_and_the_median_best_epoch_are_named() -> None:
-    spec, stored, curves = _reported("folds", "numbers")
+    spec, stored, curves = reported("folds", "numbers")
     best = [replace(curve, best_epoch=epoch) for curve, epoch in zip(curves, (1, 2, 3, 3), strict=True)]
     texts = _texts(picture(_report(read_result(stored), best, spec, NUMBERS), "svg"))
     assert {"median best epoch 2", f"fit {stored['worst_fit']}, validation: the worst fold"} <= texts
@@ -226,13 +139,13 @@ def test_no_figure_and_no_name_spoils_a_picture(curve: FitCurve, title: str) -> 
 
 @pytest.mark.parametrize("name", ["folds", "comparison", "search"])
 def test_curves_of_any_shape_stand_beside_a_conclusion(name: str) -> None:
-    spec, stored, curves = _reported(name, "numbers")
+    spec, stored, curves = reported(name, "numbers")
     strange = [replace(STRANGE[i % len(STRANGE)], number=curve.number) for i, curve in enumerate(curves)]
     assert picture(_report(read_result(stored), strange, spec, NUMBERS), "png")
 
 
 def test_a_sharpness_that_is_not_finite_is_drawn_as_such() -> None:
-    spec, stored, curves = _reported("fit", "classes")
+    spec, stored, curves = reported("fit", "classes")
     line = {"distance": [-1.0, 0.0, 1.0], "train_loss": [None, 1.0, None]}
     flat = {**stored, "sharpness": {"largest_eigenvalue": None, "epsilon_sharpness": 0.5, "slice": line}}
     assert any("largest eigenvalue not finite" in text for text in _texts(picture(_report(read_result(flat), curves, spec), "svg")))
@@ -265,12 +178,12 @@ def _stretched(result: dict[str, Any], count: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("count", [1, 1000])
 def test_any_number_of_candidates_is_drawn(count: int) -> None:
-    spec, stored, curves = _reported("search", "classes")
+    spec, stored, curves = reported("search", "classes")
     assert picture(_report(read_result(_stretched(stored, count)), curves, spec), "png")
 
 
 def test_members_that_vote_keep_their_numbers_on_the_axis() -> None:
-    _, stored, _ = _reported("bagging", "numbers")
+    _, stored, _ = reported("bagging", "numbers")
     kept = [one for one in stored["standings"] if one["fit"] != 2]
     result = read_result({**stored, "standings": kept, "curve": stored["curve"][:2], "left_out": [2]})
     assert isinstance(result, BaggingResult)
@@ -282,15 +195,15 @@ def test_members_that_vote_keep_their_numbers_on_the_axis() -> None:
 
 def test_results_without_spreads_are_drawn() -> None:
     """One fold, one member, one round, nothing finished but one."""
-    _, stored, _ = _reported("nested_cv", "classes")
+    _, stored, _ = reported("nested_cv", "classes")
     alone = {
         name: {**stored[name], "std": None, "low": None, "high": None, "count": 1} for name in ("outer_score", "inner_score", "optimism")
     }
     assert picture(_report(read_result({**stored, **alone, "folds": stored["folds"][:1]}), []), "png")
-    _, stored, _ = _reported("boosting", "classes")
+    _, stored, _ = reported("boosting", "classes")
     first = {**stored["rounds"][0], "alpha": None, "error": None, "member_val": None, "val": None, "train": None}
     assert picture(_report(read_result({**stored, "rounds": [first], "val": None}), []), "png")
-    _, stored, _ = _reported("learning_curve", "classes")
+    _, stored, _ = reported("learning_curve", "classes")
     unfinished = [{**one, "summary": {}, "val_loss": None, "why": "diverged"} for one in stored["points"]]
     assert picture(_report(read_result({**stored, "points": [unfinished[0], *stored["points"][1:]]}), []), "png")
     assert picture(_report(read_result({**stored, "points": unfinished}), []), "png")
@@ -324,7 +237,7 @@ def _stored(db: Database, spec: JobSpec, result: dict[str, Any], curves: Sequenc
 
 @pytest.mark.parametrize("name", ["folds", "halving"])
 def test_a_stored_conclusion_is_read_and_drawn_over_http(lite_client: StrictClient, sqlite_db: Database, name: str) -> None:
-    job_id = _stored(sqlite_db, *_reported(name, "classes"))
+    job_id = _stored(sqlite_db, *reported(name, "classes"))
     answer = lite_client.get(f"/v1/jobs/{job_id}/result")
     assert answer.status_code == 200
     assert answer.content == as_json(read_result(lite_client.get(f"/v1/jobs/{job_id}").json()["result"]))
@@ -342,7 +255,7 @@ def test_a_result_stored_before_there_were_folds_is_served_with_what_it_lacks(cl
 
 
 def test_a_result_of_an_unknown_shape_is_served_as_it_is_and_its_curves_are_drawn(lite_client: StrictClient, sqlite_db: Database) -> None:
-    spec, stored, curves = _reported("folds", "classes")
+    spec, stored, curves = reported("folds", "classes")
     job_id = _stored(sqlite_db, spec, {**stored, "of_tomorrow": 1}, curves)
     assert lite_client.get(f"/v1/jobs/{job_id}/result").json()["of_tomorrow"] == 1
     assert lite_client.get(f"/v1/jobs/{job_id}/report.png").content.startswith(b"\x89PNG")

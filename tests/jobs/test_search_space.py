@@ -11,6 +11,7 @@ from jobs.plans.maker import with_overrides
 from jobs.plans.search.proposals import Proposals
 from jobs.plans.search.space import candidates_of, corners, drawn
 from jobs.plans.search.spec import SearchSpec
+from jobs.pointers import words_of
 from jobs.resolve import resolve
 from jobs.spec import JobSpec
 
@@ -114,3 +115,19 @@ def test_a_value_that_several_candidates_share_stays_as_it_was_listed() -> None:
     spec = resolve(JobSpec.model_validate({"dataset": "iris", "seed": 0})).spec
     made = with_overrides(spec, {"/optimizer": listed, "/optimizer/learning_rate": 0.5})
     assert (made.optimizer.learning_rate, listed) == (0.5, {"name": "sgd"})
+
+
+@pytest.mark.parametrize(
+    ("pointer", "words"),
+    [
+        ("/network/hidden_units", "hidden units"),
+        ("/optimizer", "optimizer"),
+        ("/optimizer/name", "optimizer"),
+        ("/regularization/l2", "L2 penalty"),
+        ("/network/blocks/0/channels", "blocks 0 channels"),
+        ("/network/hidden_units/1", "hidden units 1"),
+        ("", ""),
+    ],
+)
+def test_a_pointer_is_told_in_words(pointer: str, words: str) -> None:
+    assert words_of(pointer) == words
