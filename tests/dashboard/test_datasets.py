@@ -1,6 +1,7 @@
 """The pages of datasets: what there is, an upload with its faults, what was found in it, and its end."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,7 @@ def test_words_that_are_whole_numbers_keep_their_order(open_page: Opener, client
     found = page.get_by_role("region", name="What was found in each column")
     expect(found.get_by_role("row", name="20 ")).to_contain_text("9 (30), x (14), 7 (8), 2 (5)")
     heads = page.get_by_role("region", name="As they came in the file").locator("thead th")
-    expect(heads).to_have_text(["Row", "20", "10", target])
+    expect(heads).to_have_text(["Row", "20", "10", re.compile(target[:10])])
 
 
 @pytest.mark.parametrize("phone", [False, True])

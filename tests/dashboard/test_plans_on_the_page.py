@@ -142,7 +142,7 @@ def test_no_column_is_lost_on_paper(open_page: Opener, client: Client) -> None:
     for path in (
         f"jobs/{compared['id']}",
         f"jobs/{searched['id']}",
-        f"compare?jobs={','.join([compared['id'], searched['id']] * 1)}&all=1",
+        f"compare?jobs={compared['id']},{searched['id']}&all=1",
     ):
         page.goto(f"/ui/{path}")
         expect(page.locator("tbody td.number").first).to_be_visible()
