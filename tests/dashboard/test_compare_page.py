@@ -1,8 +1,11 @@
 """The page of jobs beside one another."""
 
+import json
 from collections.abc import Callable
+from typing import Any
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.conftest import Opener
 from tests.system import Client
@@ -52,5 +55,93 @@ def test_a_varied_network_and_what_the_best_one_came_to_are_told(open_page: Open
     expect(rows.filter(has_text="network").locator("td").first).to_have_text("MLP, varied")
     expect(rows.filter(has_text="parameters").locator("td").first).to_have_text("19 to 131")
     loss = client.job(compared["id"])["outcome"]["val_loss"]
-    shown = rows.filter(has_text="validation loss").locator("td").first.inner_text().removesuffix(" (best)")
+    shown = rows.filter(has_text="validation loss").locator("td").first.inner_text().split(" ")[0]
     assert abs(float(shown) - loss) < 1e-3
+
+
+FOLDS = {"name": "k_fold", "folds": 3, "test_fraction": 0.2}
+RATE = "/optimizer/learning_rate"
+SEARCH = {"name": "search", "method": "grid", "space": {RATE: {"values": [0.001, 0.03]}}}
+
+
+def _done(client: Client, **spec: Any) -> dict[str, Any]:
+    return client.until(client.submit("iris", **{"training": {"max_epochs": 3}, **spec})["id"], "succeeded")
+
+
+def _cells(page: Page, name: str) -> Locator:
+    return page.locator("#comparison tbody tr", has=page.get_by_role("rowheader", name=name, exact=True)).locator("td")
+
+
+def _value(cell: Locator) -> float:
+    return float(cell.inner_text().split(" ")[0])
+
+
+def test_the_figures_of_a_column_are_of_the_same_fits(open_page: Opener, client: Client) -> None:
+    folds = _done(client, name="folds", split=FOLDS, plan={"name": "fit", "refit": True})
+    searched = _done(client, name="searched", split=FOLDS, plan=SEARCH)
+    variants = [{"label": str(rate), "set": {RATE: rate}} for rate in (0.001, 0.03)]
+    compared = _done(client, name="compared", split=FOLDS, plan={"name": "comparison", "variants": variants})
+    page = open_page(f"/ui/compare?jobs={folds['id']},{searched['id']},{compared['id']}")
+    best = next(one for one in compared["result"]["variants"] if one["rank"] == 1)
+    chosen = next(one for one in searched["result"]["candidates"] if one["number"] == searched["result"]["choice"]["chosen"])
+    fits = [one for one in searched["result"]["fits"] if one["number"] in chosen["fits"]]
+    summary = folds["result"]["summary"]
+    for code, name in (("train_loss", "training loss"), ("train_accuracy", "training accuracy"), ("val_accuracy", "validation accuracy")):
+        part, _, figure = code.partition("_")
+        expected = [summary[code]["mean"], sum(one[part][figure] for one in fits) / len(fits), best["summary"][code]["mean"]]
+        for cell, value in zip(_cells(page, name).all(), expected, strict=True):
+            assert abs(_value(cell) - value) < 1e-3
+    expect(_cells(page, "training loss").first).to_contain_text("[")
+    for name, figure in (("test loss, measured once", "loss"), ("test accuracy", "accuracy")):
+        assert abs(_value(_cells(page, name).nth(1)) - searched["result"]["refit"]["test"][figure]["value"]) < 1e-3
+    expect(_cells(page, "figures are of")).to_have_text(
+        [
+            "mean over 3 folds; test: the refit",
+            f"candidate {chosen['number']}, mean over 3 folds; test: its refit",
+            f"variant {best['label']}, mean over 3 folds",
+        ]
+    )
+    expect(_cells(page, "diagnosis")).to_have_text(["several fits"] * 3)
+
+
+def test_a_search_is_drawn_by_the_fits_of_its_choice_and_what_is_not_drawn_is_said(open_page: Opener, client: Client) -> None:
+    searched = _done(client, name="searched", plan=SEARCH)
+    single = _done(client, name="single")
+    page = open_page(f"/ui/compare?jobs={searched['id']},{single['id']}")
+    expect(page.locator("figure").first).to_have_attribute("data-series", "4")  # training and validation of either
+    expect(page.locator("#start")).to_contain_text("Drawn are 1 of 3 fits of searched: those that the figures below are of.")
+    chosen = client.get(f"/v1/jobs/{searched['id']}/fits/{searched['result']['choice']['chosen']}")
+    expect(_cells(page, "best epoch / last").first).to_have_text(f"{chosen['best_epoch']} / {chosen['last_epoch']}")
+
+
+@pytest.mark.parametrize(
+    ("other", "count"),
+    [
+        ({"optimizer": {"name": "sgd", "learning_rate": 0.001}}, 1),
+        ({"seed": 1}, 0),
+        ({"split": {"name": "holdout", "val_fraction": 0.4}}, 0),
+        ({"name": "equal"}, 0),
+    ],
+)
+def test_best_is_who_is_better_on_the_same_rows(open_page: Opener, client: Client, other: dict[str, Any], count: int) -> None:
+    ids = [_done(client, **spec)["id"] for spec in ({}, other)]
+    page = open_page(f"/ui/compare?jobs={','.join(ids)}")
+    expect(_cells(page, "validation loss")).to_have_count(2)
+    expect(_cells(page, "validation loss").filter(has_text="(best)")).to_have_count(count)
+
+
+def test_what_a_plan_varies_has_no_value_of_a_spec_that_no_fit_used(open_page: Opener, client: Client) -> None:
+    searched, single = _done(client, plan=SEARCH), _done(client)
+    page = open_page(f"/ui/compare?jobs={searched['id']},{single['id']}")
+    expect(_cells(page, RATE).first).to_have_text("varied")
+    expect(_cells(page, "/plan/space/~1optimizer~1learning_rate/values").first).to_have_text("[0.001,0.03]")
+
+
+def test_jobs_without_a_name_are_offered_by_the_title_of_their_dataset(open_page: Opener, client: Client) -> None:
+    rows = "\n".join(f"{i},{i % 2}" for i in range(40))
+    schema = json.dumps({"target": "offered", "name": "rows to be offered", "task": "classification"})
+    files = {"file": ("t.csv", f"x,offered\n{rows}\n".encode())}
+    dataset = client.request("POST", "/v1/datasets", files=files, data={"schema": schema}).json()
+    client.submit(dataset["id"], training={"max_epochs": 1})
+    page = open_page("/ui/compare")
+    expect(page.locator("#add option", has_text="fit on rows to be offered")).to_have_count(1)

@@ -1,6 +1,7 @@
 """The pages of datasets: what there is, an upload with its faults, what was found in it, and its end."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,19 @@ def test_shares_are_of_all_rows_and_figures_of_a_column_are_written_alike(open_p
     found = page.get_by_role("region", name="What was found in each column")
     expect(found.get_by_role("row", name="big")).to_contain_text("018,3331,100,000140,821")
     expect(found.get_by_role("row", name="small")).to_contain_text("-9.00e-4-2.61e-4-2.50e-4".replace("-", "\N{MINUS SIGN}"))
+
+
+def test_words_that_are_whole_numbers_keep_their_order(open_page: Opener, client: Client, csv: Path) -> None:
+    target = _target(csv)
+    words = ["9"] * 30 + ["x"] * 14 + ["7"] * 8 + ["2"] * 5 + ["1"] * 3
+    csv.write_text(f"20,10,{target}\n" + "\n".join(f"{word},{i},{'ab'[i % 2]}" for i, word in enumerate(words)) + "\n")
+    schema = json.dumps({"target": target, "name": target, "columns": {"20": "category"}})
+    dataset = client.request("POST", "/v1/datasets", files={"file": ("t.csv", csv.read_bytes())}, data={"schema": schema}).json()
+    page = open_page(f"/ui/datasets/{dataset['id']}")
+    found = page.get_by_role("region", name="What was found in each column")
+    expect(found.get_by_role("row", name="20 ")).to_contain_text("9 (30), x (14), 7 (8), 2 (5)")
+    heads = page.get_by_role("region", name="As they came in the file").locator("thead th")
+    expect(heads).to_have_text(["Row", "20", "10", re.compile(target[:10])])
 
 
 @pytest.mark.parametrize("phone", [False, True])

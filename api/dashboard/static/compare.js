@@ -2,12 +2,15 @@
 // Jobs beside one another: overlaid curves, what differs between their specs, and what came of each.
 
 import { ApiError, get } from "./api.js";
+import { concluded } from "./concluded.js";
 import { CurveData, CurvesCard } from "./curves.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, writeState } from "./dom.js";
 import { duration, icon, interval, middle, number, words } from "./format.js";
-import { learnTitles, nameOf, network, optimizer, titleOf as dataOf, units } from "./summary.js";
+import { applied, learnTitles, nameOf, network, optimizer, titleOf as dataOf, units, variedBy } from "./summary.js";
 
 const MOST = 20;
+/** Fits of one job that are drawn at most. */
+const DRAWN = 30;
 const EVERY = 2000;
 const ACTIVE = new Set(["queued", "running", "paused"]);
 
@@ -49,18 +52,40 @@ function drawn() {
   return all.filter((one) => lossOf(one) === lossOf(all[0]));
 }
 
-/** Which curves stand for a job: those of its fits, or of what it concluded with where it has many. */
+/** Which curves stand for a job: those of the fits that it concluded with, of all until it has. */
 function shown({ job, fits }) {
-  if (fits.length <= 1) return fits;
-  const [only] = job.result?.model?.fits?.length === 1 ? job.result.model.fits : [null];
-  const folds = fits.filter((fit) => fit.place?.fold !== undefined && fit.place?.candidate === undefined);
-  return folds.length ? folds : only === null ? fits.slice(0, 12) : fits.filter((fit) => fit.number === only);
+  const numbers = concluded(job)?.numbers ?? [];
+  const found = fits.filter((fit) => numbers.includes(fit.number));
+  return (found.length ? found : fits).slice(0, DRAWN);
+}
+
+/** How many fits are drawn of jobs of which that is not all, in words. */
+function undrawn() {
+  const some = drawn().flatMap((one) => {
+    const [count, all] = [shown(one).length, one.fits.length];
+    return count < all ? `${concluded(one.job) && count < DRAWN ? "" : "the first "}${count} of ${all} fits of ${middle(titleOf(one.job), 60)}` : [];
+  });
+  return some.length ? h("p.faint", {}, `Drawn are ${some.join(", ")}: those that the figures below are of.`) : null;
 }
 
 /** Every leaf of a spec by its pointer. */
 function leaves(value, path = "", found = new Map()) {
   if (value === null || typeof value !== "object" || Array.isArray(value)) found.set(path, JSON.stringify(value));
-  else for (const [name, one] of Object.entries(value)) leaves(one, `${path}/${name}`, found);
+  else for (const [name, one] of Object.entries(value)) leaves(one, `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`, found);
+  return found;
+}
+
+/** The leaves of a job's spec; what its plan varies is as its fits had it, and "varied" where they had several values. */
+function settled({ job, fits }) {
+  const found = leaves(job.spec);
+  const pointers = variedBy(job.spec.plan);
+  const sets = [...new Set(fits.map((fit) => JSON.stringify(fit.overrides)))];
+  const specs = sets.map((one) => leaves(applied(job.spec, JSON.parse(one))));
+  for (const leaf of new Set([found, ...specs].flatMap((spec) => [...spec.keys()]))) {
+    if (!pointers.some((pointer) => leaf === pointer || leaf.startsWith(`${pointer}/`))) continue;
+    const values = new Set(specs.map((spec) => spec.get(leaf) ?? "–"));
+    found.set(leaf, values.size === 1 ? [...values][0] : "varied");
+  }
   return found;
 }
 
@@ -73,28 +98,32 @@ function parameters({ fits }) {
 
 function table() {
   const all = jobs();
-  const specs = all.map(({ job }) => leaves(job.spec));
+  const specs = all.map(settled);
   const pointers = [...new Set(specs.flatMap((spec) => [...spec.keys()]))].filter((pointer) => pointer !== "/name" && !pointer.startsWith("/metadata"));
   const given = (spec, pointer) => (spec.get(pointer) === "null" ? "–" : (spec.get(pointer) ?? "–")); // null has no fields, and its pointer is that of what has
   const differing = pointers.filter((pointer) => new Set(specs.map((spec) => given(spec, pointer))).size > 1);
   const listed = showsAll ? pointers : differing;
-  const row = (name, cells, best = -1) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((one, i) => h("td.number", {}, one, i === best ? h("span.good", {}, " (best)") : null)));
-  const figure = (split, name) => all.map(({ job }) => job.result?.[split]?.[name]?.value ?? (split === "val" && name === "loss" ? job.outcome?.val_loss : null) ?? job.result?.summary?.[`${split}_${name}`]?.mean ?? null);
-  const least = (values, sign = 1) => {
-    const real = values.filter((value) => value !== null);
-    return real.length > 1 ? values.indexOf(sign * Math.min(...real.map((value) => sign * value))) : -1;
+  const row = (name, cells, best = /** @type {number[]} */ ([])) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((one, i) => h("td.number", {}, one, best.includes(i) ? h("span.good", {}, " (best)") : null)));
+  const ends = all.map(({ job }) => concluded(job));
+  const rowSets = all.map(({ job }) => JSON.stringify([job.dataset, job.spec.split, job.spec.seed]));
+  /** Who is best, where all that have the figure were measured on the same rows; nobody is best of equals. */
+  const best = (values, sign) => {
+    const having = values.flatMap((value, i) => (value === null ? [] : [i]));
+    const most = Math.max(...having.map((i) => sign * values[i]));
+    const found = having.filter((i) => sign * values[i] === most);
+    return new Set(having.map((i) => rowSets[i])).size === 1 && found.length < having.length ? found : [];
   };
-  const isOneDataset = new Set(all.map(({ job }) => job.dataset)).size === 1;
   const rows = [row("data", all.map(({ job }) => middle(dataOf(job.dataset), 28))), row("network", all.map(({ job }) => network(job.spec))), row("optimizer", all.map(({ job }) => optimizer(job.spec))), row("status", all.map(({ job }) => `${icon(job.status)} ${job.status}`))];
-  for (const [split, name, label, sign] of /** @type {[string, string, string, number][]} */ ([["val", "loss", "validation loss", 1], ["val", "accuracy", "validation accuracy", -1], ["val", "r2", "validation R²", -1], ["train", "loss", "training loss", 1], ["test", "loss", "test loss, measured once", 1], ["test", "accuracy", "test accuracy", -1]])) {
-    const values = figure(split, name);
-    if (values.every((value) => value === null)) continue;
-    const cells = all.map(({ job }, i) => (job.result?.[split]?.[name] ? interval(job.result[split][name]) : number(values[i])));
-    rows.push(row(label, cells, isOneDataset && split !== "train" ? least(values, sign) : -1));
+  if (all.some(({ fits }) => fits.length > 1)) rows.push(row("figures are of", ends.map((end) => end?.of ?? "–")));
+  for (const [code, label, sign] of /** @type {[string, string, number][]} */ ([["val_loss", "validation loss", -1], ["val_accuracy", "validation accuracy", 1], ["val_r2", "validation R²", 1], ["train_loss", "training loss", 0], ["train_accuracy", "training accuracy", 0], ["train_r2", "training R²", 0], ["test_loss", "test loss, measured once", -1], ["test_accuracy", "test accuracy", 1], ["test_r2", "test R²", 1], ["generalization_gap", "generalization gap", 0]])) {
+    const found = ends.map((end) => end?.figures[code] ?? null);
+    const values = found.map((one) => one?.value ?? null);
+    if (values.some((value) => value !== null)) rows.push(row(label, found.map(interval), sign ? best(values, sign) : []));
   }
-  const gaps = all.map(({ job }) => (job.result?.generalization_gap ? interval(job.result.generalization_gap) : number(job.outcome?.generalization_gap)));
-  rows.push(row("generalization gap", gaps));
-  const only = (of) => all.map(({ fits }) => (fits.length === 1 ? of(fits[0]) : "–"));
+  const only = (of) => all.map(({ fits }, i) => {
+    const own = fits.length === 1 ? fits : fits.filter((fit) => ends[i]?.numbers.includes(fit.number));
+    return own.length === 1 ? of(own[0]) : fits.length ? "several fits" : "–";
+  });
   rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(parameters)), row("trained for", all.map(({ job }) => duration(job.running_seconds))));
   const head = all.map(({ job }) => h("th.number", { scope: "col" }, h("a", { href: `${PAGES}jobs/${job.id}`, title: nameOf(job) }, middle(titleOf(job), 32)), " ", h("button.plain.no-print", { type: "button", "aria-label": `Take ${titleOf(job)} away`, onclick: () => take(job.id) }, "×")));
   const body = listed.map((pointer) => row(h("code", {}, pointer), specs.map((spec) => given(spec, pointer))));
@@ -130,7 +159,7 @@ function leftOut() {
 function draw() {
   const all = jobs();
   byId("table").replaceChildren(all.length ? table() : h("p.empty", {}, "Choose jobs in ", h("a", { href: `${ROOT}/` }, "the list"), ", or add one below."));
-  byId("start").replaceChildren(...[start(), leftOut()].filter(Boolean));
+  byId("start").replaceChildren(...[start(), leftOut(), undrawn()].filter(Boolean));
 }
 
 function take(id) {
@@ -150,6 +179,7 @@ async function add(select) {
 
 async function choices() {
   const found = (await get("/v1/jobs?limit=50&fields=id,name,plan,dataset")).items.filter((job) => !ids.includes(job.id));
+  await learnTitles(found.map((job) => job.dataset));
   const select = h("select", { id: "add", onchange: (event) => add(event.target) }, h("option", { value: "" }, "choose…"), found.map((job) => h("option", { value: job.id }, `${middle(nameOf(job), 60)} (${job.id.slice(-5)})`)));
   byId("adding").replaceChildren(h("label", { for: "add" }, "Add a job "), select);
 }

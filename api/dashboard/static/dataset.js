@@ -38,7 +38,7 @@ function balance(one) {
 function columns(one) {
   const profiled = one.upload?.profile?.columns;
   if (profiled?.length) {
-    const often = (column) => (column.most_frequent ? Object.entries(column.most_frequent).slice(0, 4).map(([word, count]) => `${middle(word)} (${number(count)})`).join(", ") : "");
+    const often = (column) => (column.most_frequent /* an object's words that are whole numbers come first, whatever order was sent */ ? Object.entries(column.most_frequent).sort(([, a], [, b]) => b - a).slice(0, 4).map(([word, count]) => `${middle(word)} (${number(count)})`).join(", ") : "");
     const rows = profiled.map((column) => [column.name, words(column.role), column.kind, number(column.num_missing), number(column.num_distinct), ...alike([column.low, column.mean, column.high, column.deviation]), often(column), column.notes.join("; ")]);
     return card("Columns", table("What was found in each column", ["Column", "Role", "Kind", "Missing", "Distinct", "Lowest", "Mean", "Highest", "Deviation", "Most frequent", "Notes"], rows, { numeric: new Set([3, 4, 5, 6, 7, 8]) }));
   }
@@ -49,7 +49,7 @@ function columns(one) {
 function preview(one) {
   const rows = one.upload?.profile?.preview ?? [];
   if (!rows.length) return null;
-  const names = Object.keys(rows[0]);
+  const names = one.upload.profile.columns.map((column) => column.name).filter((name) => name in rows[0]); // the keys of `rows` are not in order where they are whole numbers
   return card("First rows", table("As they came in the file", ["Row", ...names.map((name) => short(name))], rows.map((row, i) => [String(i + 1), ...names.map((name) => (row[name] === null ? h("span.faint", {}, "missing") : short(row[name], 80)))])));
 }
 

@@ -21,9 +21,12 @@ export function applied(spec, overrides) {
   return found;
 }
 
+/** Pointers of what a plan varies. */
+export const variedBy = (plan) => [...(plan.variants ?? []).flatMap((one) => Object.keys(one.set ?? {})), ...Object.keys(plan.space ?? {}), ...Object.keys(plan.search?.space ?? {}), ...Object.keys(plan.axis ?? {})];
+
 /** How a plan varies a part of the spec: "whole", "within", or not at all (""). */
 function variation({ plan }, part) {
-  const pointers = [...(plan.variants ?? []).flatMap((one) => Object.keys(one.set ?? {})), ...Object.keys(plan.space ?? {}), ...Object.keys(plan.search?.space ?? {}), ...Object.keys(plan.axis ?? {})];
+  const pointers = variedBy(plan);
   if (pointers.includes(`/${part}`) || pointers.includes(`/${part}/name`)) return "whole";
   return pointers.some((pointer) => pointer.startsWith(`/${part}/`)) ? "within" : "";
 }
@@ -60,11 +63,13 @@ export const titleOf = (id) => titles.get(id) ?? id;
 /** The id of a dataset by its title, if that is known here, or what was typed. */
 export const idOf = (text) => [...titles].find(([, title]) => title === text)?.[0] ?? text;
 
+/** @type {Map<string, Promise<any>>} */
+const asked = new Map();
+
 /** Learn the titles of uploads among these. One that is deleted keeps its id. */
-export async function learnTitles(ids) {
-  const unknown = [...new Set(ids)].filter((id) => id.startsWith("ds_") && !titles.has(id));
-  for (const id of unknown) titles.set(id, id);
-  await Promise.all(unknown.map((id) => get(`/v1/datasets/${id}`).then((one) => titles.set(id, one.title)).catch(() => {})));
-}
+export const learnTitles = (ids) => Promise.all(ids.filter((id) => id.startsWith("ds_")).map((id) => {
+  if (!asked.has(id)) asked.set(id, get(`/v1/datasets/${id}`).then((one) => titles.set(id, one.title)).catch(() => {}));
+  return asked.get(id);
+}));
 
 export const nameOf = (job) => job.name ?? `${words(job.plan)} on ${titleOf(job.dataset)}`;
