@@ -16,8 +16,8 @@ export class ApiError extends Error {
   }
 }
 
-/** @returns {string} */
-function key() {
+/** What the reader has given as the key; empty if nothing. @returns {string} */
+export function key() {
   try {
     return sessionStorage.getItem(KEY) ?? memory;
   } catch {
@@ -44,6 +44,9 @@ export function forgetKey() {
     // it was never kept
   }
 }
+
+/** Ask for a key, as the service does. */
+export const refuse = () => refused();
 
 /** What to do when the service asks for a key. */
 export function onRefused(whatToDo) {
@@ -87,33 +90,6 @@ export async function post(path, body, headers = {}) {
 }
 
 export const remove = (path) => send(path, { method: "DELETE" });
-
-/**
- * Send a form with files, told how much of it has gone (0 to 1); fetch would not tell.
- * @returns {Promise<any>}
- */
-export function upload(path, form, progress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", address(path));
-    request.setRequestHeader("Accept", "application/json");
-    if (hasKey()) request.setRequestHeader("Authorization", `Bearer ${key()}`);
-    request.upload.addEventListener("progress", (event) => event.lengthComputable && progress(event.loaded / event.total));
-    request.addEventListener("error", () => reject(new ApiError(0, { title: "No connection", detail: "The upload was cut off; nothing was stored." })));
-    request.addEventListener("load", () => {
-      let answer = { title: `Status ${request.status}`, detail: request.statusText };
-      try {
-        answer = JSON.parse(request.responseText);
-      } catch {
-        // not from the API, then: the status has to do
-      }
-      if (request.status < 300) return resolve(answer);
-      if (request.status === 401) refused();
-      reject(new ApiError(request.status, answer));
-    });
-    request.send(form);
-  });
-}
 
 /** Something read again and again: `read()` gives null while it is as it was. */
 export class Polled {

@@ -5,7 +5,6 @@ import { save } from "./api.js";
 import { h, say } from "./dom.js";
 import { drawMarks, FEW_MARKS } from "./drawing.js";
 import { number } from "./format.js";
-import { pictureOf } from "./picture.js";
 
 /**
  * @typedef {{ group: string, part: string, name: string, kin?: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], exact?: (number | null)[], sizes?: (number | null)[] }} Line
@@ -334,6 +333,7 @@ export class Chart {
     if (this.zoom) drawn.setScale("x", this.zoom);
     await new Promise((resolve) => setTimeout(resolve)); // it draws in a task of its own
     const said = this.marksSaid();
+    const { pictureOf } = await import("./picture.js"); // only who wants one waits for it
     const made = pictureOf(drawn.ctx.canvas, { caption: content.caption, notes: said.length ? [said.join("; ")] : [], lines: this.keys(), ink: colors.ink, ground: colors.bg, ratio: devicePixelRatio || 1 });
     drawn.destroy();
     box.remove();

@@ -1,11 +1,12 @@
 // @ts-check
 // What there is to learn from, and a way to bring more.
 
-import { ApiError, get, upload } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { headerOf } from "./csv.js";
 import { byId, h, PAGES, problemCard, say, show } from "./dom.js";
 import { number, percent } from "./format.js";
 import { deleting } from "./deleting.js";
+import { upload } from "./upload.js";
 
 function row(one) {
   const numbers = [["Rows", number(one.num_rows)], ["Features", one.input_shape.map((size) => number(size)).join(" × ")], ["Classes", one.num_classes === null ? "–" : number(one.num_classes)]];
