@@ -117,3 +117,18 @@ def test_fits_of_one_color_are_one_entry_and_the_page_opens_on_the_best(open_pag
     expect(legend.get_by_text("6 curves: point at one")).to_be_visible()
     best = found["result"]["best"]
     expect(page.get_by_role("region", name="Diagnosis").locator("h2")).to_have_text(f"Diagnosis of {best}, fold 1")
+
+
+def test_candidates_that_share_a_setting_are_told_apart(open_page: Opener, client: Client) -> None:
+    space = {"/optimizer/learning_rate": {"values": [0.1, 0.01]}, "/network/hidden_units": {"values": [[4], [6]]}}
+    spec = {
+        "training": {"max_epochs": 2},
+        "split": {"name": "k_fold", "folds": 2},
+        "plan": {"name": "search", "method": "grid", "space": space},
+    }
+    found = client.until(client.submit("iris", **spec)["id"], "succeeded")
+    page = open_job(open_page, found["id"])
+    legend = page.locator(".readout").first
+    expect(legend.get_by_text(re.compile(r"^learning_rate=0\.1+, hidden_units=\[[46]\], 2 fits$"))).to_have_count(2)
+    chosen = next(one for one in found["result"]["candidates"] if one["number"] == found["result"]["choice"]["chosen"])
+    expect(page.get_by_role("region", name="Diagnosis").locator("h2")).to_have_text(f"Diagnosis of {chosen['label']}, fold 1")

@@ -3,7 +3,7 @@
 
 import { save } from "./api.js";
 import { h, say } from "./dom.js";
-import { drawMarks, FEW_MARKS } from "./drawing.js";
+import { drawMarks, FEW_MARKS, valueAt } from "./drawing.js";
 import { number } from "./format.js";
 
 /**
@@ -286,7 +286,7 @@ export class Chart {
     const title = content.x.length ? (content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`) : "";
     for (const [kin, { lines, groups: own, count }] of [...families].slice(0, MANY).reverse()) {
       const name = families.size > 1 ? kin : "";
-      if (name) rows.unshift(h("tr", {}, h("th", { scope: "row", colspan: "2" }, lines.map(swatchOf), `${name}, ${own.size} fits`)));
+      if (name) rows.unshift(h("tr", {}, h("th", { scope: "row", colspan: "2" }, lines.map(swatchOf), own.size > 1 ? `${name}, ${own.size} fits` : name)));
       else rows.unshift(...lines.map((line) => h("tr", {}, h("th", { scope: "row", colspan: "2" }, swatchOf(line), `${line.part} of ${count[line.part]} fits`))));
     }
     const note = isMany && !wanted.length ? h("p.faint", {}, `${groups.size} curves: point at one`) : null;
@@ -311,15 +311,11 @@ export class Chart {
     return said;
   }
 
-  fillNumbers() {
-    const content = this.content;
-    if (!content || !this.numbers.open) return;
-    const lines = content.lines.filter((line) => !this.hidden.has(line.group)).slice(0, 16);
-    const step = Math.max(1, Math.ceil(content.x.length / 500));
-    const rows = content.x.map((x, i) => [x, i]).filter(([, i]) => i % step === 0 || i === content.x.length - 1);
-    const body = rows.map(([x, i]) => h("tr", {}, h("th", { scope: "row" }, content.ticks?.[i] ?? number(x)), lines.map((line) => h("td.number", {}, number(valueAt(line, i))))));
-    const table = h("table", {}, h("caption.hidden", {}, content.caption), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, content.xLabel), lines.map((line) => h("th.number", { scope: "col" }, line.name)))), h("tbody", {}, body));
-    this.numbers.replaceChildren(h("summary", {}, "Numbers as a table"), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Numbers of the chart" }, table));
+  async fillNumbers() {
+    const { numbersOf } = await import("./numbers.js"); // only who opens them waits for it
+    if (!this.content || !this.numbers.open) return;
+    this.numbers.querySelector(".scroll")?.remove(); // the summary stays, and the focus on it
+    this.numbers.append(numbersOf(this.content, this.hidden));
   }
 
   /** Save what is seen as a picture, on the card's ground. */
@@ -363,9 +359,6 @@ export class Chart {
   }
 }
 
-/** What a line says at a point: the value as it was measured, however it is drawn. */
-const valueAt = (line, at) => (line.exact ?? line.values)[at] ?? null;
-
 /** A content for an axis of logarithms: what has no place on it, epoch 0, is left out. */
 function positive(content) {
   const from = content.x.findIndex((x) => x > 0);
@@ -381,11 +374,16 @@ function swatchOf(line) {
   return swatch;
 }
 
-/** A lone point has an axis, too. */
+/** A lone point has an axis, too, and no disc is cut at an edge. */
 function spanned(low, high, content) {
   const [only, ...others] = content.x;
   if (only === undefined) return [1, 2];
-  if (others.length) return [low, high];
+  const last = others.at(-1);
+  if (last !== undefined) {
+    if (low > only || high < last || !content.lines.some((line) => line.sizes)) return [low, high];
+    const room = content.logX ? (last / only) ** 0.03 : (last - only) * 0.03;
+    return content.logX ? [only / room, last * room] : [only - room, last + room];
+  }
   return content.logX ? [only / 2, only * 2] : [only - 1, only + 1];
 }
 

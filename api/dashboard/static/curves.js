@@ -202,8 +202,11 @@ export class CurvesCard {
 /** What fits belong together: variants of a comparison, candidates of a search, jobs beside one another. */
 function variant({ fit, source }) {
   const one = fit.place?.variant ?? fit.place?.candidate ?? fit.place?.value ?? fit.place?.fraction ?? "";
-  return `${source.prefix}${source.prefix && one !== "" ? ", " : ""}${one === "" ? "" : typeof one === "number" ? fit.label.split(",")[0] : one}` || "all fits";
+  return `${source.prefix}${source.prefix && one !== "" ? ", " : ""}${one === "" ? "" : typeof one === "number" ? settingOf(fit.label) : one}` || "all fits";
 }
+
+/** What of a label is not the place among the rows: `fold 1, learning_rate=0.1, inner fold 2` is of learning_rate=0.1. */
+const settingOf = (label) => label.split(", ").filter((part) => !/^(inner )?(fold|resample|repeat)\b/.test(part)).join(", ");
 
 function named(one, curves) {
   const { fit, source } = one;

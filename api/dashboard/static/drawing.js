@@ -5,6 +5,9 @@
 export const FEW_MARKS = 8;
 const MOST_LONE = 24;
 
+/** What a line says at a point: the value as it was measured, however it is drawn. */
+export const valueAt = (line, at) => (line.exact ?? line.values)[at] ?? null;
+
 /**
  * @param {any} plot uPlot's
  * @param {import("./chart.js").Content} content

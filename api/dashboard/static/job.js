@@ -171,7 +171,7 @@ function concluding() {
   const result = job.result ?? {};
   const found = {
     comparison: () => result.variants?.find((one) => one.rank === 1)?.fits[0],
-    search: () => result.refit?.fit ?? result.candidates?.find((one) => one.number === result.choice.chosen)?.fits[0],
+    search: () => result.candidates?.find((one) => one.number === result.choice.chosen)?.fits[0],
     nested_cv: () => result.folds?.find((one) => one.fit)?.fit,
     bias_variance: () => fits.find((one) => JSON.stringify(one.place.value) === JSON.stringify(result.points?.[result.best]?.value))?.number,
     learning_curve: () => fits.at(-1)?.number,

@@ -19,9 +19,6 @@ const setting = (value) => (typeof value === "object" ? JSON.stringify(value) : 
 /** A chart of values at points of an axis, with an interval where there is one; dots where nothing lies between the points. */
 function axisChart(name, xLabel, yLabel, points, series, caption, { logX = false, ticks = null, dots = false } = {}) {
   const chart = new Chart({ name, height: 320 });
-  const [low, high] = [points[0], points.at(-1)];
-  const room = logX ? (high / low) ** 0.03 : (high - low) * 0.03; // no dot is cut at an edge
-  if (dots && low < high) chart.zoom = logX ? { min: low / room, max: high * room } : { min: low - room, max: high + room };
   const lines = series.map((one, i) => ({ group: one.name, part: one.name, name: one.name, color: hue(i), dashed: !dots && one.dashed, values: one.values, sizes: dots ? one.values.map(() => 5) : undefined }));
   const bands = series.flatMap((one, i) => (one.low ? [{ group: one.name, color: hue(i), low: one.low, high: one.high }] : []));
   setTimeout(() => chart.set({ x: points, xLabel, yLabel, lines, bands, shaded: bands.length ? "95 % interval of the mean" : "", logX, points: true, ticks, caption }));
