@@ -82,6 +82,7 @@ def test_the_figures_of_a_column_are_of_the_same_fits(open_page: Opener, client:
     variants = [{"label": str(rate), "set": {RATE: rate}} for rate in (0.001, 0.03)]
     compared = _done(client, name="compared", split=FOLDS, plan={"name": "comparison", "variants": variants})
     page = open_page(f"/ui/compare?jobs={folds['id']},{searched['id']},{compared['id']}")
+    expect(page.locator("#comparison thead a")).to_have_count(3)
     best = next(one for one in compared["result"]["variants"] if one["rank"] == 1)
     chosen = next(one for one in searched["result"]["candidates"] if one["number"] == searched["result"]["choice"]["chosen"])
     fits = [one for one in searched["result"]["fits"] if one["number"] in chosen["fits"]]
