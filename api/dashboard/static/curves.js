@@ -55,7 +55,7 @@ export class CurveData {
 }
 
 /** What figures fits have beside the loss. */
-export function metricsOf(fits) {
+function metricsOf(fits) {
   const figures = new Set(fits.flatMap((fit) => Object.keys(fit.last ?? fit.best ?? {})));
   return ["loss", "accuracy", "rmse", "r2"].filter((name) => name === "loss" || figures.has(`train_${name}`)).concat(["objective", "learning_rate"]);
 }

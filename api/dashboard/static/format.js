@@ -3,7 +3,7 @@
 
 const ICONS = { queued: "◌", running: "▶", paused: "❙❙", succeeded: "✓", failed: "✗", cancelled: "⊘", pending: "◌", finished: "✓", diverged: "↯", pruned: "✂" };
 
-export const MINUS = "−";
+const MINUS = "−";
 const WHOLE = new Intl.NumberFormat("en-US");
 const BROKEN = new Intl.NumberFormat("en-US", { maximumFractionDigits: 8, minimumFractionDigits: 0 });
 

@@ -50,7 +50,7 @@ function unitsOf() {
   return units(figures);
 }
 
-/** Fits whose curves are drawn: all of few, else evenly chosen ones, or those that the reader picked. */
+/** Fits whose curves are drawn: all, or those that the address picks. */
 function overlaid() {
   const picked = new Set((new URLSearchParams(location.search).get("fits") ?? "").split(",").map(Number).filter(Boolean));
   return picked.size ? fits.filter((fit) => picked.has(fit.number)) : fits;

@@ -4,7 +4,7 @@
 import { get } from "./api.js";
 import { number, words } from "./format.js";
 
-const PARTS = { train: "training", val: "validation", rmse: "RMSE", r2: "R²", outer: "outer", inner: "inner" };
+const PARTS = { train: "training", val: "validation", rmse: "RMSE", r2: "R²" };
 
 /** A figure's code in words: `val_r2` is `validation R²`. */
 export const figure = (code) => code.split("_").map((part) => PARTS[part] ?? part).join(" ");
@@ -66,9 +66,9 @@ export const idOf = (text) => [...titles].find(([, title]) => title === text)?.[
 /** @type {Map<string, Promise<any>>} */
 const asked = new Map();
 
-/** Learn the titles of uploads among these. One that is deleted keeps its id. */
+/** Learn the titles of uploads among these. One that is deleted keeps its id; what the service could not answer is asked again. */
 export const learnTitles = (ids) => Promise.all(ids.filter((id) => id.startsWith("ds_")).map((id) => {
-  if (!asked.has(id)) asked.set(id, get(`/v1/datasets/${id}`).then((one) => titles.set(id, one.title)).catch(() => {}));
+  if (!asked.has(id)) asked.set(id, get(`/v1/datasets/${id}`).then((one) => titles.set(id, one.title)).catch((error) => error.status !== 404 && asked.delete(id)));
   return asked.get(id);
 }));
 
