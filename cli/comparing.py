@@ -10,6 +10,14 @@ from cli.showing import print_table, shown, shown_seconds, shown_spread
 from holdout import Client, Job, Record
 
 _LONGEST = 60
+_FURTHER = (
+    ("validation accuracy", "val_accuracy"),
+    ("validation R²", "val_r2"),
+    ("test loss", "test_loss"),
+    ("test accuracy", "test_accuracy"),
+    ("test R²", "test_r2"),
+)
+"""Figures beside the losses, where a job has them."""
 
 
 def compare(
@@ -19,7 +27,7 @@ def compare(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Show jobs side by side: best validation loss with its epoch, gap, and only those fields of their specs that differ."""
+    """Show jobs side by side: what each concluded with, and only those fields of their specs that differ."""
     if len(jobs) < 2:
         fail("one job has nothing to be compared with", do="name two or more", code=USAGE)
     with service(url, key) as client:
@@ -88,19 +96,30 @@ def _rows(jobs: Sequence[Job], figures: Sequence[dict[str, list[Any]]]) -> list[
     gaps = [_came_to(job, "generalization_gap", one["gap_at_best"]) for job, one in zip(jobs, figures, strict=True)]
     is_ranked = len({job.dataset for job in jobs}) == 1  # losses on other rows are not lower or higher
     least = min(_known(losses), default=None)
+    has_several = any(len(one["best_val_loss"]) > 1 for one in figures)
     rows: list[tuple[Any, ...]] = [
         ("id", *(job.id for job in jobs)),
         ("status", *(job.status for job in jobs)),
+        ("figures are of", *((job["outcome"] or {}).get("of") for job in jobs)) if has_several else (),
         ("validation loss", *(f"{shown(one)}{' (lowest)' if is_ranked and one is not None and one == least else ''}" for one in losses)),
         ("gap", *map(shown, gaps)),
+        *(row for label, name in _FURTHER if any((row := (label, *(_concluded(job, name) for job in jobs)))[1:])),
+        ("validation loss of its fits, mean ± sd", *(_spread(one["best_val_loss"]) for one in figures)) if has_several else (),
         ("best epoch", *(_span(one["best_epoch"]) for one in figures)),
         ("gap at last epoch", *(_spread(one["last_gap"]) for one in figures)),
         ("parameters", *(_span(one["num_parameters"]) for one in figures)),
         ("trained for", *(shown_seconds(job["running_seconds"]) for job in jobs)),
     ]
-    if any(len(one["best_val_loss"]) > 1 for one in figures):
-        rows.insert(4, ("validation loss of its fits, mean ± sd", *(_spread(one["best_val_loss"]) for one in figures)))
-    return rows
+    return [row for row in rows if row]
+
+
+def _concluded(job: Job, name: str) -> str:
+    """Write a figure that a job concluded with, with its interval where it has one."""
+    figure = ((job["outcome"] or {}).get("figures") or {}).get(name)
+    if figure is None:
+        return ""
+    bounds = "" if figure["low"] is None else f" [{shown(figure['low'])}, {shown(figure['high'])}]"
+    return f"{shown(figure['value'])}{bounds}"
 
 
 def _came_to(job: Job, name: str, of_fits: Sequence[float | None]) -> float | None:

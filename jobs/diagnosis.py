@@ -30,11 +30,12 @@ _WHY: Mapping[Verdict, str] = MappingProxyType(
         "good_fit": "What was learned on the training rows holds on rows that were not seen.",
     }
 )
+_REGULARIZE = "raise network.dropout or regularization.l2, add regularization.augmentations, or train on more rows."
 _ADVICE: Mapping[Verdict, str] = MappingProxyType(
     {
         "diverged": "Lower optimizer.learning_rate (try a tenth), or set training.gradient_clip_norm or schedule.warmup_epochs.",
         "underfitting": "Enlarge network.hidden_units (or add blocks), raise optimizer.learning_rate or training.max_epochs, or weaken regularization.",
-        "overfitting": "Set early_stopping, raise network.dropout or regularization.l2, add regularization.augmentations, or train on more rows.",
+        "overfitting": f"Set early_stopping, {_REGULARIZE}",
         "still_improving": "Raise training.max_epochs, or optimizer.learning_rate.",
         "good_fit": "Keep it; split.test_fraction gives a last figure on rows that drove no choice.",
     }
@@ -58,8 +59,7 @@ class Diagnosis:
     @property
     def advice(self) -> str:
         """Name the knob to turn; not one that is turned already."""
-        advice = _ADVICE[self.verdict]
-        return advice if not self.stopped_early else advice.replace("Set early_stopping, raise", "Raise")
+        return _REGULARIZE[0].upper() + _REGULARIZE[1:] if self.verdict == "overfitting" and self.stopped_early else _ADVICE[self.verdict]
 
 
 def diagnose(

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from api.views.base import Instant, View
+from jobs.plans.conclusions import read_result
 from jobs.plans.outcome import outcome_of
 from jobs.states import JobStatus
 from store.jobs import JobState
@@ -49,13 +50,32 @@ class FailureView(View):
         )
 
 
-class OutcomeView(View):
-    """What a job came to, whatever its plan; the result has the intervals."""
+class FigureView(View):
+    """A figure, with the bounds of its 95 % interval: of its rows (bootstrap), or of the mean over several fits (t); null where it has none."""
 
-    val_loss: float | None = Field(
-        description="Validation loss of what the job concluded with: the fit, the mean over folds, the best variant, the chosen candidate (inner score), the outer score, the vote, the most rows. null where a plan has no such number."
-    )
+    value: float
+    low: float | None
+    high: float | None
+
+
+class OutcomeView(View):
+    """What a job concluded with, whatever its plan: the fit, the folds, the best variant, the chosen candidate, the vote, the most rows."""
+
+    fits: list[int] = Field(description="Numbers of the fits that the figures are of: several are averaged, or vote.")
+    of: str = Field(description="Which those are, in words.", examples=["variant adam, mean over 5 folds"])
+    val_loss: float | None = Field(description="Validation loss; of nested cross-validation on the outer rows. null: a hard vote has none.")
     generalization_gap: float | None = Field(description="Of the same. Positive: worse on rows that were not trained on.")
+    figures: dict[str, FigureView] = Field(
+        description="All figures of them by name, as curves name them: train_loss, val_accuracy, generalization_gap, ... A test figure is of what was left to use, measured once."
+    )
+
+    @classmethod
+    def of_result(cls, result: Mapping[str, Any]) -> Self:
+        """Read it from a plan's result as it is stored."""
+        found = outcome_of(read_result(result))
+        figures = {name: FigureView(value=one.value, low=one.low, high=one.high) for name, one in found.figures.items()}
+        loss, gap = (figures[name].value if name in figures else None for name in ("val_loss", "generalization_gap"))
+        return cls(fits=found.fits, of=found.of, val_loss=loss, generalization_gap=gap, figures=figures)
 
 
 class JobView(View):
@@ -87,7 +107,7 @@ class JobView(View):
     paused_seconds: float = Field(description="How long it was paused, and waited for a worker after that, up to when it last went on.")
     transitions: list[TransitionView]
     result: dict[str, Any] | None = Field(description="The plan's conclusion, once succeeded.")
-    outcome: OutcomeView | None = Field(description="What it came to in two numbers, once succeeded.")
+    outcome: OutcomeView | None = Field(description="What it concluded with, once succeeded.")
     failure: FailureView | None
     environment: dict[str, Any] | None = Field(description="Software and device that trained it.")
     links: dict[str, str]
@@ -122,7 +142,7 @@ class JobView(View):
             paused_seconds=job.paused_seconds,
             transitions=[TransitionView.model_validate(one) for one in job.transitions],
             result=job.result,
-            outcome=None if (outcome := outcome_of(job.result)) is None else OutcomeView.model_validate(outcome),
+            outcome=None if job.result is None else OutcomeView.of_result(job.result),
             failure=None if job.failure is None else FailureView.of(job.failure),
             environment=job.environment,
             links={name: f"/v1/jobs/{job.id}{path}" for name, path in _LINKS.items()},

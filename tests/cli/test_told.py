@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,28 @@ def test_fields_that_are_absent_or_null_do_not_differ() -> None:
 def test_losses_of_different_datasets_have_no_lowest(holdout: Any, job: str) -> None:
     other = json.loads(holdout("train", "--dataset", "digits", *SMALL, "--json").stdout)["id"]
     assert "(lowest)" not in holdout("compare", job, other).stdout
+
+
+def test_jobs_beside_one_another_say_which_fits_their_figures_are_of(holdout: Any, job: str) -> None:
+    folds = json.loads(
+        holdout(
+            "train",
+            "--dataset",
+            "iris",
+            *SMALL,
+            "--set",
+            "split={name: k_fold, folds: 2}",
+            "--set",
+            "plan={name: fit, refit: true}",
+            "--json",
+        ).stdout
+    )["id"]
+    compared = holdout("compare", job, folds).stdout
+    assert re.search(r"figures are of +its fit +mean over 2 folds", compared)
+    outcome = json.loads(holdout("compare", job, folds, "--json").stdout)["jobs"][1]["outcome"]
+    assert len(outcome["fits"]) == 2
+    accuracy = outcome["figures"]["val_accuracy"]
+    assert re.search(rf"validation accuracy .*{accuracy['value']:.4g} \[{accuracy['low']:.4g}, {accuracy['high']:.4g}\]", compared)
 
 
 def test_a_constant_and_a_single_epoch_are_drawn_where_they_are() -> None:

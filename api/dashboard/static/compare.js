@@ -2,7 +2,6 @@
 // Jobs beside one another: overlaid curves, what differs between their specs, and what came of each.
 
 import { ApiError, get } from "./api.js";
-import { concluded } from "./concluded.js";
 import { CurveData, CurvesCard } from "./curves.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, writeState } from "./dom.js";
 import { duration, icon, interval, middle, number, words } from "./format.js";
@@ -54,7 +53,7 @@ function drawn() {
 
 /** Which curves stand for a job: those of the fits that it concluded with, of all until it has. */
 function shown({ job, fits }) {
-  const numbers = concluded(job)?.numbers ?? [];
+  const numbers = job.outcome?.fits ?? [];
   const found = fits.filter((fit) => numbers.includes(fit.number));
   return (found.length ? found : fits).slice(0, DRAWN);
 }
@@ -63,7 +62,7 @@ function shown({ job, fits }) {
 function undrawn() {
   const some = drawn().flatMap((one) => {
     const [count, all] = [shown(one).length, one.fits.length];
-    return count < all ? `${concluded(one.job) && count < DRAWN ? "" : "the first "}${count} of ${all} fits of ${middle(titleOf(one.job), 60)}` : [];
+    return count < all ? `${one.job.outcome && count < DRAWN ? "" : "the first "}${count} of ${all} fits of ${middle(titleOf(one.job), 60)}` : [];
   });
   return some.length ? h("p.faint", {}, `Drawn are ${some.join(", ")}: those that the figures below are of.`) : null;
 }
@@ -104,7 +103,7 @@ function table() {
   const differing = pointers.filter((pointer) => new Set(specs.map((spec) => given(spec, pointer))).size > 1);
   const listed = showsAll ? pointers : differing;
   const row = (name, cells, best = /** @type {number[]} */ ([])) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((one, i) => h("td.number", {}, one, best.includes(i) ? h("span.good", {}, " (best)") : null)));
-  const ends = all.map(({ job }) => concluded(job));
+  const ends = all.map(({ job }) => job.outcome);
   const rowSets = all.map(({ job }) => JSON.stringify([job.dataset, job.spec.split, job.spec.seed]));
   /** Who is best, where all that have the figure were measured on the same rows; nobody is best of equals. */
   const best = (values, sign) => {
@@ -121,7 +120,7 @@ function table() {
     if (values.some((value) => value !== null)) rows.push(row(label, found.map(interval), sign ? best(values, sign) : []));
   }
   const only = (of) => all.map(({ fits }, i) => {
-    const own = fits.length === 1 ? fits : fits.filter((fit) => ends[i]?.numbers.includes(fit.number));
+    const own = fits.length === 1 ? fits : fits.filter((fit) => ends[i]?.fits.includes(fit.number));
     return own.length === 1 ? of(own[0]) : fits.length ? "several fits" : "–";
   });
   rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(parameters)), row("trained for", all.map(({ job }) => duration(job.running_seconds))));

@@ -151,7 +151,7 @@ function fail(error) {
 
 function drawRest() {
   const open = new Set([...document.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
-  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === concluding()) ?? fits[0];
+  const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === (job.result?.fit ?? job.outcome?.fits[0])) ?? fits[0];
   const unit = unitsOf();
   if (ENDED.has(job.status) && !part("plan").childElementCount) part("plan").replaceChildren(...[planView(job, unit)].filter(Boolean));
   part("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
@@ -164,19 +164,6 @@ function drawRest() {
   part("files").replaceChildren(...files(fit));
   part("spec").replaceChildren(...story());
   for (const one of document.querySelectorAll("details > summary")) if (open.has(one.textContent)) /** @type {HTMLDetailsElement} */ (one.parentElement).open = true;
-}
-
-/** Number of the fit that stands for what the plan concluded: the best variant's, the chosen candidate's, that of the most rows. */
-function concluding() {
-  const result = job.result ?? {};
-  const found = {
-    comparison: () => result.variants?.find((one) => one.rank === 1)?.fits[0],
-    search: () => result.candidates?.find((one) => one.number === result.choice.chosen)?.fits[0],
-    nested_cv: () => result.folds?.find((one) => one.fit)?.fit,
-    bias_variance: () => fits.find((one) => JSON.stringify(one.place.value) === JSON.stringify(result.points?.[result.best]?.value))?.number,
-    learning_curve: () => fits.at(-1)?.number,
-  }[job.plan]?.();
-  return found ?? result.fit ?? result.model?.fits?.[0];
 }
 
 /** Figures of the epoch whose weights are kept: boosting keeps the last ones, most plans the best. */
