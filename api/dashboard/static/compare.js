@@ -88,6 +88,9 @@ function settled({ job, fits }) {
   return found;
 }
 
+/** A pointer that breaks between its words. */
+const breakable = (pointer) => pointer.split(/(?<=[/_])/).flatMap((word) => [word, h("wbr")]);
+
 /** Parameters of a job's networks: a number, or from which to which where its plan varies them. */
 function parameters({ fits }) {
   const sizes = fits.map((fit) => fit.num_parameters).filter((size) => size !== null);
@@ -125,7 +128,7 @@ function table() {
   });
   rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(parameters)), row("trained for", all.map(({ job }) => duration(job.running_seconds))));
   const head = all.map(({ job }) => h("th.number", { scope: "col" }, h("a", { href: `${PAGES}jobs/${job.id}`, title: nameOf(job) }, middle(titleOf(job), 32)), " ", h("button.plain.no-print", { type: "button", "aria-label": `Take ${titleOf(job)} away`, onclick: () => take(job.id) }, "×")));
-  const body = listed.map((pointer) => row(h("code", {}, pointer), specs.map((spec) => given(spec, pointer))));
+  const body = listed.map((pointer) => row(h("code", {}, breakable(pointer)), specs.map((spec) => given(spec, pointer))));
   const divider = h("tr", {}, h("th", { colspan: all.length + 1, scope: "rowgroup" }, h("div.row", {}, showsAll ? "Every field of the specs" : `What differs in the specs: ${differing.length || "nothing"}`, h("button.no-print", { type: "button", id: "all-fields", onclick: () => {
     showsAll = !showsAll;
     writeState({ all: showsAll });
