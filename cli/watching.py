@@ -57,6 +57,7 @@ def print_outcome(client: Client, job: Job) -> None:
     result = job["result"] or {}
     if result.get("sentence"):
         typer.echo(f"{job.get('name') or job.id}: {result['sentence']}")
+    fits = client.jobs.fits(job.id)
     rows = [
         (
             fit.number,
@@ -66,9 +67,11 @@ def print_outcome(client: Client, job: Job) -> None:
             shown_gap(fit["generalization_gap"]),
             None if fit["diagnosis"] is None else fit.diagnosis.verdict,
         )
-        for fit in client.jobs.fits(job.id)
+        for fit in fits
     ]
     print_table(("fit", "label", "status", "best validation loss", "gap, 95 % interval", "diagnosis"), rows)
+    if len(fits) == 1 and fits[0]["diagnosis"]:
+        typer.echo(f"to try: {fits[0].diagnosis.advice}", err=True)
     typer.echo(f"trained in {shown_seconds(job['running_seconds'])}; holdout curves {job.id} shows its curves", err=True)
 
 

@@ -50,12 +50,12 @@ def technique_problems(spec: JobSpec, dataset: DatasetInfo) -> Iterator[Problem]
     yield from _class_problems(spec, dataset)
     yield from _mixing_problems(spec, dataset)
     for i, augmentation in enumerate(spec.regularization.augmentations):
-        reason = misfit(augmentation, _shape(spec, dataset))
+        reason = misfit(augmentation, augmented_shape(spec, dataset))
         if reason is not None:
             yield Problem(f"/regularization/augmentations/{i}", "does_not_apply", reason)
 
 
-def _shape(spec: JobSpec, dataset: DatasetInfo) -> tuple[int, ...]:
+def augmented_shape(spec: JobSpec, dataset: DatasetInfo) -> tuple[int, ...]:
     """Give the shape of the rows that are augmented."""
     size = spec.preprocessing.resize
     return dataset.input_shape if size is None or dataset.kind != "image" else (dataset.input_shape[0], *size)

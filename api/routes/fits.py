@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from api.dependencies import Db, Everything, JobId, Resources
 from api.errors import ProblemError, responses
 from api.strict import StrictRoute
-from api.views.fits import FitList, FitView, guess_accuracy
+from api.views.fits import FitList, FitView
+from data.dataset import DatasetInfo
 from jobs.plans.conclusions import PlanResult, as_json, read_result
+from jobs.spec import JobSpec
 from store.fits import get_fit, list_fits
 from store.jobs import get_job
 
@@ -24,14 +26,14 @@ FitNumber = Annotated[int, Path(ge=1, le=1_000_000, openapi_examples={"first": E
 @router.get("/fits", summary="List the fits of a job", responses=responses(404, 422))
 def read_all(job_id: JobId, resources: Everything) -> FitList:
     """List fits with their best and last figures, gap, diagnosis and final evaluation."""
-    guess = _guess(resources, job_id)
-    return FitList(items=[FitView.of(fit, guess) for fit in list_fits(resources.db, job_id)])
+    spec, dataset = _asked(resources, job_id)
+    return FitList(items=[FitView.of(fit, spec, dataset) for fit in list_fits(resources.db, job_id)])
 
 
 @router.get("/fits/{number}", summary="Read a fit", responses=responses(404, 422))
 def read(job_id: JobId, number: FitNumber, resources: Everything) -> FitView:
     """Read one fit."""
-    return FitView.of(get_fit(resources.db, job_id, number), _guess(resources, job_id))
+    return FitView.of(get_fit(resources.db, job_id, number), *_asked(resources, job_id))
 
 
 @router.get("/result", summary="Read the conclusion of a job", response_model=PlanResult, responses=responses(404, 409, 422))
@@ -51,5 +53,7 @@ def read_conclusion(job_id: JobId, db: Db) -> Response:
         return JSONResponse(job.result)
 
 
-def _guess(resources: Resources, job_id: str) -> float | None:
-    return guess_accuracy(resources.datasets.info(get_job(resources.db, job_id).dataset))
+def _asked(resources: Resources, job_id: str) -> tuple[JobSpec, DatasetInfo]:
+    """Give what a job was asked for, and of what data."""
+    job = get_job(resources.db, job_id)
+    return JobSpec.model_validate(job.spec), resources.datasets.info(job.dataset)

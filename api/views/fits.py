@@ -8,8 +8,18 @@ from api.views.base import View
 from api.views.jobs import FailureView
 from data.dataset import DatasetInfo
 from jobs.diagnosis import Diagnosis, diagnose
+from jobs.plans.maker import with_overrides
+from jobs.remedies import remedies
+from jobs.spec import JobSpec
 from jobs.states import FitStatus
 from store.fits import FitState
+
+
+class RemedyView(View):
+    """A change that may help. It can be a variant of the plan `comparison` as it is."""
+
+    label: str = Field(examples=["dropout 0.3"])
+    set: dict[str, Any] = Field(description="JSON pointer into the fit's spec to what to set there.", examples=[{"/network/dropout": 0.3}])
 
 
 class DiagnosisView(View):
@@ -19,12 +29,22 @@ class DiagnosisView(View):
     rule: str = Field(description="How it was detected, with the threshold.")
     why: str
     advice: str = Field(description="What to change, naming the field.")
+    remedies: list[RemedyView] = Field(
+        description="What to try, each a change of one thing: posted as variants of a comparison, they tell which of them it is that helps. Empty after a good fit."
+    )
     numbers: dict[str, float]
 
     @classmethod
-    def of(cls, diagnosis: Diagnosis) -> Self:
-        """Shape a diagnosis."""
-        return cls(verdict=diagnosis.verdict, rule=diagnosis.rule, why=diagnosis.why, advice=diagnosis.advice, numbers=diagnosis.numbers)
+    def of(cls, diagnosis: Diagnosis, spec: JobSpec, dataset: DatasetInfo) -> Self:
+        """Shape the diagnosis of a fit of `spec`."""
+        return cls(
+            verdict=diagnosis.verdict,
+            rule=diagnosis.rule,
+            why=diagnosis.why,
+            advice=diagnosis.advice,
+            remedies=[RemedyView(label=one.label, set=one.set) for one in remedies(diagnosis, spec, dataset)],
+            numbers=diagnosis.numbers,
+        )
 
 
 class FitView(View):
@@ -58,9 +78,10 @@ class FitView(View):
     has_model: bool
 
     @classmethod
-    def of(cls, fit: FitState, guess_accuracy: float | None) -> Self:
-        """Shape a fit."""
-        diagnosis = diagnosis_of(fit, guess_accuracy)
+    def of(cls, fit: FitState, spec: JobSpec, dataset: DatasetInfo) -> Self:
+        """Shape a fit of a job of `spec`."""
+        found = diagnosis_of(fit, guess_accuracy(dataset))
+        own = spec if found is None or found.verdict == "good_fit" else with_overrides(spec, fit.overrides)
         return cls(
             number=fit.number,
             label=fit.label,
@@ -82,7 +103,7 @@ class FitView(View):
             last=fit.last,
             generalization_gap=None if fit.evaluation is None else fit.evaluation.get("generalization_gap"),
             evaluation=fit.evaluation,
-            diagnosis=None if diagnosis is None else DiagnosisView.of(diagnosis),
+            diagnosis=None if found is None else DiagnosisView.of(found, own, dataset),
             has_model=fit.weights_url is not None,
         )
 

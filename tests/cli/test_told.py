@@ -161,6 +161,12 @@ def test_losses_of_different_datasets_have_no_lowest(holdout: Any, job: str) -> 
     assert "(lowest)" not in holdout("compare", job, other).stdout
 
 
+def test_of_a_single_fit_its_end_says_what_to_try(holdout: Any) -> None:
+    one = holdout("train", "--dataset", "iris", *SMALL)
+    assert re.search(r"^to try: \w+", one.stderr, re.MULTILINE)
+    assert "to try" not in holdout("train", "--dataset", "iris", *SMALL, "--set", "split={name: k_fold, folds: 2}").stderr
+
+
 def test_jobs_beside_one_another_say_which_fits_their_figures_are_of(holdout: Any, job: str) -> None:
     folds = json.loads(
         holdout(

@@ -38,7 +38,7 @@ def _run(blocks: list[str], service: Service, folder: Path, monkeypatch: pytest.
 
 def test_the_page_runs_as_a_notebook_does(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = _blocks(PAGE)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     printed = _run(blocks, service, tmp_path, monkeypatch)
     assert "succeeded 100%" in printed
     assert "learning_rate" in printed

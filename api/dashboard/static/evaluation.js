@@ -2,7 +2,7 @@
 // What a fit's kept weights are worth: scores with intervals, confusion matrix, reliability diagram, diagnosis in words.
 
 import { Chart, hue } from "./chart.js";
-import { h, table } from "./dom.js";
+import { h, PAGES, table } from "./dom.js";
 import { interval, number, percent, words } from "./format.js";
 import { figure } from "./summary.js";
 
@@ -74,15 +74,21 @@ export function reliability(evaluation) {
   return chart.element;
 }
 
+/** Plans whose fits are trained as any job of their spec would be: on all of its training rows, each counting alike. */
+const PLAIN = new Set(["fit", "comparison", "search"]);
+
 /** The verdict with the rule and the numbers behind it. */
-export function diagnosis(fit, isOfMany) {
-  const found = fit.diagnosis;
+export function diagnosis(job, fit) {
+  const found = fit?.diagnosis;
   if (!found) return null;
+  const { remedies } = found;
+  const compared = remedies.length && PLAIN.has(job.plan) ? h("p.no-print", {}, h("a.button", { href: `${PAGES}new?from=${job.id}&fit=${fit.number}` }, "Compare what helps"), h("span.faint", {}, ` ${remedies.map((one) => one.label).join(", ")}`)) : null;
   return h("section.card", { "aria-label": "Diagnosis" },
-    h("h2", {}, isOfMany ? `Diagnosis of ${fit.label}` : "Diagnosis"),
+    h("h2", {}, job.num_fits > 1 ? `Diagnosis of ${fit.label}` : "Diagnosis"),
     h(`p.verdict.${found.verdict}`, {}, words(found.verdict)),
     h("p", {}, `${found.rule[0].toUpperCase()}${found.rule.slice(1)}${/[.!]$/.test(found.rule) ? "" : "."}`),
     h("p", {}, found.why),
     h("p", {}, h("strong", {}, "What to try: "), found.advice),
+    compared,
     h("details", {}, h("summary", {}, "Numbers behind it"), h("dl.facts", {}, Object.entries(found.numbers).map(([name, value]) => [h("dt", {}, figure(name)), h("dd", {}, number(value))]))));
 }

@@ -155,7 +155,7 @@ function drawRest() {
   const unit = unitsOf();
   if (ENDED.has(job.status) && !part("plan").childElementCount) part("plan").replaceChildren(...[planView(job, unit)].filter(Boolean));
   part("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
-  part("diagnosis").replaceChildren(...(fit ? [diagnosis(fit, fits.length > 1)] : []).filter(Boolean));
+  part("diagnosis").replaceChildren(diagnosis(job, fit) ?? "");
   const evaluation = fit?.evaluation;
   part("scores").replaceChildren(...(evaluation ? [h("section.card", { "aria-label": "Scores" }, h("h2", {}, fits.length > 1 ? `Scores of ${fit.label}` : "Scores"), scores(evaluation))] : []));
   const classes = evaluation ? [confusion(evaluation), reliability(evaluation), perClass(evaluation)].filter(Boolean) : [];

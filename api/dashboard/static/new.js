@@ -4,9 +4,9 @@
 import { ApiError, get, hasKey, post } from "./api.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
 import { field, locate, make, readable } from "./form.js";
-import { duration, number, words } from "./format.js";
+import { duration, middle, number, words } from "./format.js";
 import { lean, missing, pointers, readJson, same, segmentsOf, settled, valueAt, without } from "./schema.js";
-import { network } from "./summary.js";
+import { applied, nameOf, network } from "./summary.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
@@ -281,12 +281,21 @@ async function again(id) {
   }
 }
 
-/** What the address asks for: a spec, a job's spec, a dataset. */
+/** A job that compares what the diagnosis of one of a job's fits suggests with that fit as it is, on the same rows, weights and batches. */
+async function trial(id, number) {
+  const path = `/v1/jobs/${encodeURIComponent(id)}`;
+  const [job, fit] = await Promise.all([get(path), get(`${path}/fits/${encodeURIComponent(number)}`)]);
+  const name = `what helps ${middle(nameOf(job), 100)}`;
+  return { ...applied(job.spec, fit.overrides), name, plan: { name: "comparison", variants: [{ label: "as it is", set: {} }, ...(fit.diagnosis?.remedies ?? [])] } };
+}
+
+/** What the address asks for: a spec, a job's spec, what may help one of its fits, a dataset. */
 async function wanted() {
   const query = new URLSearchParams(location.search);
   if (location.hash.startsWith("#spec=")) return readJson(decodeURIComponent(location.hash.slice("#spec=".length)));
   const job = query.get("from");
-  if (job) return again(job);
+  const fit = query.get("fit");
+  if (job) return fit ? trial(job, fit) : again(job);
   return query.has("dataset") ? { dataset: query.get("dataset") } : {};
 }
 
