@@ -45,7 +45,7 @@ def test_what_a_diagnosis_suggests_is_compared_with_what_was_by_two_clicks(
     page.get_by_role("button", name="Submit").click()
     page.wait_for_url("**/ui/jobs/job_*")
     made = client.until(page.url.rsplit("/", 1)[-1], "succeeded", "failed")
-    assert [one["label"] for one in made["spec"]["plan"]["variants"]] == ["as it is", *labels]
+    assert [one["label"] for one in made["spec"]["plan"]["variants"]] == ["unchanged", *labels]
     kept = ("network", "optimizer", "training", "split", "seed", "dataset", "metadata")
     assert {name: made["spec"][name] for name in kept} == {name: job["spec"][name] for name in kept}
 

@@ -50,7 +50,7 @@ def test_every_remedy_is_a_variant_that_a_comparison_takes_beside_what_was(name:
     if not found:
         assert verdict == "good_fit" or name == "slow"
         return
-    variants = [{"label": "as it is", "set": {}}, *({"label": one.label, "set": one.set} for one in found)]
+    variants = [{"label": "unchanged", "set": {}}, *({"label": one.label, "set": one.set} for one in found)]
     _resolved(**SPECS[name], plan={"name": "comparison", "variants": variants})  # refuses what does not apply, and twins
 
 

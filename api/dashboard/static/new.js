@@ -286,7 +286,7 @@ async function trial(id, number) {
   const path = `/v1/jobs/${encodeURIComponent(id)}`;
   const [job, fit] = await Promise.all([get(path), get(`${path}/fits/${encodeURIComponent(number)}`)]);
   const name = `what helps ${middle(nameOf(job), 100)}`;
-  return { ...applied(job.spec, fit.overrides), name, plan: { name: "comparison", variants: [{ label: "as it is", set: {} }, ...(fit.diagnosis?.remedies ?? [])] } };
+  return { ...applied(job.spec, fit.overrides), name, plan: { name: "comparison", variants: [{ label: "unchanged", set: {} }, ...(fit.diagnosis?.remedies ?? [])] } };
 }
 
 /** What the address asks for: a spec, a job's spec, what may help one of its fits, a dataset. */
