@@ -1,4 +1,4 @@
-"""Labels of axes that would be printed over one another are thinned out."""
+"""Labels of ticks that would be printed over one another are thinned out, and names of axes that are too long take another line."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 from matplotlib.transforms import Bbox
 
+from api.pictures.fitting import width_of, wrapped
+
 _ROUNDS = 4
+_LINES = 4
+"""Most lines that a line of a name is broken into."""
 _GAP = 3.0
 """Points between two labels."""
 
 
 def settle(figure: Figure) -> None:
-    """Lay a figure out for good, with labels that do not meet."""
+    """Lay a figure out for good, with labels that do not meet and end within it."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        _break(axes.xaxis, figure, is_x=True)
+        _break(axes.yaxis, figure, is_x=False)
     for _ in range(_ROUNDS):
         figure.draw_without_rendering()
         crowded = [
@@ -26,6 +34,25 @@ def settle(figure: Figure) -> None:
         for axis in crowded:
             _thin(axis)
     figure.set_layout_engine("none")
+
+
+def _break(axis: Axis, figure: Figure, *, is_x: bool) -> None:
+    """Break the lines of an axis's name that would begin or end outside of the figure."""
+    box = axis.label.get_window_extent()
+    low, high, end = (box.x0, box.x1, figure.bbox.x1) if is_x else (box.y0, box.y1, figure.bbox.y1)
+    if low >= 0 and high <= end:
+        return
+    middle = (low + high) / 2
+    room = 2 * min(middle, end - middle) / figure.dpi
+    size = float(axis.label.get_fontsize())
+    apart = [part for line in axis.label.get_text().split("\n") for part in (_before_unit(line) if width_of(line, size) > room else [line])]
+    lines = [part for line in apart for part in wrapped(line, room, size, most=_LINES)]
+    axis.label.set_text("\n".join(lines))
+
+
+def _before_unit(line: str) -> list[str]:
+    """Break before the unit, which stands in brackets."""
+    return line.replace(" (", "\n(", 1).split("\n")
 
 
 def labelled(axis: Axis) -> list[Tick]:

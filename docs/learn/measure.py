@@ -1,6 +1,6 @@
 """Run every job of the quick start and of the pages of this folder on a service; write what came of it into the pages, and pictures beside them.
 
-holdout up & python docs/learn/measure.py http://127.0.0.1:8000 [PAGE ...]
+holdout up & python -m docs.learn.measure http://127.0.0.1:8000 [PAGE ...]
 
 After a body (a block of JSON) come comments that say what is shown, and what must hold:
 
@@ -24,6 +24,8 @@ from typing import Any
 
 import httpx2
 from PIL import Image
+
+from docs.pictures import small
 
 FOLDER = Path(__file__).parent
 _BODY = re.compile(r"^```json\n(\{.*?)^```\n", re.DOTALL | re.MULTILINE)
@@ -127,11 +129,10 @@ def written(text: str, found: dict[str, Any]) -> str:
     return _SENTENCE.sub(lambda one: f"{one[1]}> {found['result']['sentence']}\n", text)
 
 
-def small(picture: bytes) -> Image.Image:
-    """Give a report in 1320 pixels and 64 colors: a fraction of its size, and on a page the eye sees no difference."""
+def _thumbnail(picture: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     image.thumbnail((1320, 2640), Image.Resampling.LANCZOS)
-    return image.quantize(64, dither=Image.Dither.NONE)
+    return small(image)
 
 
 def _ran(client: httpx2.Client, body: dict[str, Any]) -> str:
@@ -152,7 +153,7 @@ def _pieces(client: httpx2.Client, page: str) -> Iterator[str]:
         found = outcome(lambda path: client.get(path).raise_for_status().json(), job_id)
         print(lesson.body["name"], *(claim for claim in lesson.claims if not holds(claim, found)), sep="\n    does not hold: ")
         for name in _PICTURE.findall(lesson.text):
-            small(client.get(f"/v1/jobs/{job_id}/report.png").raise_for_status().content).save(FOLDER / name, optimize=True)
+            _thumbnail(client.get(f"/v1/jobs/{job_id}/report.png").raise_for_status().content).save(FOLDER / name, optimize=True)
         yield page[done : match.end()]
         yield written(lesson.text, found)
         done = match.end() + len(lesson.text)

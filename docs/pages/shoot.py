@@ -1,6 +1,6 @@
-"""Take the pictures of this folder: `python docs/pages/shoot.py [URL]`, of a service that has run nothing else of note.
+"""Take the pictures of this folder: `python -m docs.pages.shoot [URL]`, of a service that has run nothing else of note.
 
-It trains the jobs that are shown, opens every page in light, in dark and at a phone's width, and writes PNG files of 128 colors.
+It trains the jobs that are shown, opens every page in light, in dark and at a phone's width, and writes small PNG files.
 """
 
 import io
@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from docs.pictures import small
 from holdout import Client
 
 _FOLDER = Path(__file__).parent
@@ -82,7 +83,7 @@ def _take(browser: Browser, address: str, look: str, path: Path) -> None:
     page.wait_for_selector("#app:not([aria-busy])")
     page.wait_for_timeout(3000)
     picture = Image.open(io.BytesIO(page.screenshot()))
-    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    small(picture).save(path, optimize=True)
     print(path.name, path.stat().st_size)
     context.close()
 

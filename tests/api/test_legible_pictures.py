@@ -3,6 +3,7 @@
 import io
 import re
 import xml.dom.minidom
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from api.pictures.figures import cut, cut_note, said
 from api.pictures.report import Report, page_of, picture
 from api.pictures.room import boxes, labelled
-from api.pictures.style import HUES, Heading, dress, page
+from api.pictures.style import HUES, Heading, Units, dress, page
 from jobs.plans.conclusions import read_result
 from store.engine import Database
 from tests.api.conftest import StrictClient
@@ -52,6 +53,18 @@ def _texts(figure: Figure) -> list[str]:
 @pytest.mark.parametrize("name", PLANS)
 def test_no_two_labels_of_axes_meet_in_the_picture_of_any_plan(name: str, task: str) -> None:
     assert _meeting(page_of(_report(name, task))) == []
+
+
+@pytest.mark.parametrize("unit", ["points of a clinical score", "millimetres of mercury, measured twice a day and averaged over a week"])
+@pytest.mark.parametrize("name", PLANS)
+def test_names_of_axes_end_within_the_picture_and_do_not_meet(name: str, unit: str) -> None:
+    report = replace(_report(name, "numbers"), units=Units(is_classes=False, unit=unit))
+    figure = page_of(report)
+    figure.draw_without_rendering()
+    labels = [axis.label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if axis.label.get_text()]
+    placed = [(one.get_text(), one.get_window_extent()) for one in labels]
+    assert [text for text, box in placed if box.x0 < 0 or box.x1 > figure.bbox.x1 or box.y0 < 0 or box.y1 > figure.bbox.y1] == []
+    assert [(a, b) for (a, one), (b, other) in combinations(placed, 2) if one.overlaps(other)] == []
 
 
 @pytest.mark.parametrize("size", [1.93e-4, 1.2e-7, 34567.8, 8.1e9])
