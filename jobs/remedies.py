@@ -1,5 +1,6 @@
 """What a diagnosis suggests to try: changes of a fit's spec, each of which can be a variant of a comparison."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,11 @@ from training.spec import MAX_EPOCHS
 _MOST_UNITS = 16_384
 _MOST_DROPOUT = 0.8
 _FIRST_DROPOUT = 0.3
-_FIRST_PENALTY = 0.001
+_FIRST_PENALTY = {"classification": 0.01, "regression": 0.1}
 _WARMUP_EPOCHS = 5
 _FIRST_UNITS = 64
+_FAR = 11
+"""Rates that differ by more are not reached by a factor of ten."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +35,24 @@ class Remedy:
 
 
 def remedies(diagnosis: Diagnosis, spec: JobSpec, dataset: DatasetInfo) -> list[Remedy]:
-    """Give what to try after a diagnosis of a fit of `spec`, its own with what its plan varied; nothing after a good fit.
+    """Give what to try after a diagnosis of a fit of `spec`, its own with what its plan varied; nothing where nothing is to be mended.
 
     Each changes one thing, so that a comparison of them tells which of them it was that helped. What is turned to its end, or would
     change nothing, is left out.
     """
-    match diagnosis.verdict:
-        case "overfitting":
-            return list(_against_variance(spec, dataset))
-        case "underfitting":
+    if spec.optimizer.learning_rate == 0:  # nothing else moves a weight
+        return list(_usual_rate(spec))
+    match diagnosis.cause:
+        case "variance":
+            is_at_once = "first_val_loss" in diagnosis.numbers
+            return [*(_rate(spec, 0.1) if is_at_once else ()), *_against_variance(spec, dataset)]
+        case "bias":
             return list(_against_bias(spec, stopped_early=diagnosis.stopped_early))
-        case "still_improving":
+        case "steps":
+            return list(_against_large_steps(spec))
+        case "length":
             return [*_longer(spec, 2), *_rate(spec, 3)]
-        case "diverged":
-            return list(_against_divergence(spec))
-        case "good_fit":
+        case "nothing":
             return []
 
 
@@ -58,27 +64,30 @@ def _against_variance(spec: JobSpec, dataset: DatasetInfo) -> Iterator[Remedy]:
         more = min(_MOST_DROPOUT, round(dropout + 0.2, 2)) if dropout else _FIRST_DROPOUT
         yield Remedy(f"dropout {more:g}", {"/network/dropout": more})
     if isinstance(spec.optimizer, AdamwSpec):
-        yield _grown("weight decay", "/optimizer/weight_decay", spec.optimizer.weight_decay)
+        yield _grown("weight decay", "/optimizer/weight_decay", spec.optimizer.weight_decay, dataset)
     else:
-        yield _grown("L2 penalty", "/regularization/l2", spec.regularization.l2)
+        yield _grown("L2 penalty", "/regularization/l2", spec.regularization.l2, dataset)
     yield from _augmented(spec, dataset)
     yield from _scaled(spec, "half the width", 1, 2)
 
 
 def _against_bias(spec: JobSpec, *, stopped_early: bool) -> Iterator[Remedy]:
+    found = spec.regularization
+    held = {
+        "no dropout": ("/network/dropout", spec.network.dropout),
+        "no L1 penalty": ("/regularization/l1", found.l1),
+        "no L2 penalty": ("/regularization/l2", found.l2),
+    }
+    yield from (Remedy(label, {pointer: 0.0}) for label, (pointer, value) in held.items() if value)
     yield from _scaled(spec, "twice the width", 2, 1)
     yield from _rate(spec, 10)
     yield from _rate(spec, 0.1)
+    yield from _usual_rate(spec)
     if not stopped_early:
         yield from _longer(spec, 3)
-    found = spec.regularization
-    held = {"/network/dropout": spec.network.dropout, "/regularization/l1": found.l1, "/regularization/l2": found.l2}
-    freed = {pointer: 0.0 for pointer, value in held.items() if value}
-    if freed:
-        yield Remedy("no dropout, no penalty", freed)
 
 
-def _against_divergence(spec: JobSpec) -> Iterator[Remedy]:
+def _against_large_steps(spec: JobSpec) -> Iterator[Remedy]:
     yield from _rate(spec, 0.1)
     yield from _rate(spec, 0.01)
     clip = spec.training.gradient_clip_norm
@@ -93,15 +102,22 @@ def _has_hidden_layers(spec: JobSpec) -> bool:
     return isinstance(spec.network, CnnSpec) or bool(spec.network.hidden_units)
 
 
-def _grown(name: str, pointer: str, value: float) -> Remedy:
-    more = float(f"{value * 10:.3g}") if value else _FIRST_PENALTY
+def _grown(name: str, pointer: str, value: float, dataset: DatasetInfo) -> Remedy:
+    more = float(f"{value * 10:.3g}") if value else _FIRST_PENALTY[dataset.task]
     return Remedy(f"{name} {more:g}", {pointer: more})
 
 
 def _rate(spec: JobSpec, factor: float) -> Iterator[Remedy]:
     rate = float(f"{spec.optimizer.learning_rate * factor:.3g}")
-    if rate:
+    if 0 < rate < math.inf:
         yield Remedy(f"learning rate {rate:g}", {"/optimizer/learning_rate": rate})
+
+
+def _usual_rate(spec: JobSpec) -> Iterator[Remedy]:
+    """Give the optimizer's default, where it is out of reach of a factor of ten."""
+    usual, rate = type(spec.optimizer).model_fields["learning_rate"].default, spec.optimizer.learning_rate
+    if not usual / _FAR < rate < usual * _FAR:
+        yield Remedy(f"learning rate {usual:g}", {"/optimizer/learning_rate": usual})
 
 
 def _longer(spec: JobSpec, factor: int) -> Iterator[Remedy]:

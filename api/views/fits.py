@@ -30,7 +30,7 @@ class DiagnosisView(View):
     why: str
     advice: str = Field(description="What to change, naming the field.")
     remedies: list[RemedyView] = Field(
-        description="What to try, each a change of one thing: posted as variants of a comparison, they tell which of them it is that helps. Empty after a good fit."
+        description="What to try, each a change of one thing: posted as variants of a comparison, they tell which of them it is that helps. Empty where nothing is to be mended."
     )
     numbers: dict[str, float]
 
@@ -81,7 +81,7 @@ class FitView(View):
     def of(cls, fit: FitState, spec: JobSpec, dataset: DatasetInfo) -> Self:
         """Shape a fit of a job of `spec`."""
         found = diagnosis_of(fit, guess_accuracy(dataset))
-        own = spec if found is None or found.verdict == "good_fit" else with_overrides(spec, fit.overrides)
+        own = spec if found is None else with_overrides(spec, fit.overrides)
         return cls(
             number=fit.number,
             label=fit.label,

@@ -12,7 +12,7 @@ from jobs.plans.conclusions import PlanResult
 from jobs.plans.fit.result import FitPlanResult
 from jobs.plans.learning_curve.result import LearningCurveResult
 from jobs.plans.nested_cv.result import NestedCvResult
-from jobs.plans.results import METRIC_WORDS, FitFigures, Interval, Spread
+from jobs.plans.results import METRIC_WORDS, FitFigures, Interval, Spread, named_figures
 from jobs.plans.search.result import SearchResult
 
 
@@ -78,11 +78,10 @@ def _of_fit(result: FitPlanResult) -> Outcome:
     if result.val is None and folds:
         of = f"mean over {_counted(folds, 'fold')}" if len(folds) > 1 else "its fit"
         return Outcome(folds, f"{of}{'; test: the refit' if test else ''}", _means(result.summary) | test)
-    figures = {**_part("train", result.train), **_part("val", result.val), **test}
-    gap = result.generalization_gap
-    return Outcome(
-        [] if result.fit is None else [result.fit], "its fit", figures if gap is None else {**figures, "generalization_gap": _figure(gap)}
-    )
+    gaps = {name: getattr(result, name) for name in ("generalization_gap", "accuracy_gap", "rmse_gap", "r2_gap")}
+    own = {**_part("train", result.train), **_part("val", result.val), **test}
+    figures = own | {name: _figure(gap) for name, gap in gaps.items() if gap is not None}
+    return Outcome([] if result.fit is None else [result.fit], "its fit", figures)
 
 
 def _of_search(result: SearchResult) -> Outcome:
@@ -119,8 +118,7 @@ def _among(fits: Iterable[FitFigures], numbers: Sequence[int]) -> list[Figures]:
 
 
 def _of_one(fit: FitFigures) -> Figures:
-    found = {**_part("train", fit.train), **_part("val", fit.val)}
-    return found if fit.generalization_gap is None else {**found, "generalization_gap": Figure(fit.generalization_gap)}
+    return {name: Figure(value) for name, value in named_figures(fit).items()}
 
 
 def _part(part: str, found: _Found | None) -> Figures:

@@ -33,9 +33,17 @@ def _verdict(
     evaluation: dict[str, Any] | None = None,
     status: FitStatus = FitStatus.FINISHED,
     guess: float | None = GUESS,
+    earlier: dict[str, float] | None = None,
 ) -> Diagnosis | None:
     return diagnose(
-        status=status, best_epoch=best_epoch, last_epoch=last_epoch, best=best, last=last, evaluation=evaluation, guess_accuracy=guess
+        status=status,
+        best_epoch=best_epoch,
+        last_epoch=last_epoch,
+        best=best,
+        last=last,
+        evaluation=evaluation,
+        guess_accuracy=guess,
+        earlier=earlier,
     )
 
 
@@ -85,6 +93,33 @@ def test_a_verdict_follows_from_the_numbers(best: dict[str, float], last: dict[s
     assert found.verdict == verdict
     assert found.rule
     assert found.numbers
+
+
+@pytest.mark.parametrize(
+    ("best", "last", "options", "verdict", "cause", "said"),
+    [
+        # One high epoch at the end is no trend.
+        (LEARNED, _figures(0.01, 0.12, 1.0, 0.96), {"earlier": _figures(0.02, 0.101, 1.0, 0.97)}, "good_fit", "nothing", "at the last epoch alone"),
+        (LEARNED, _figures(0.01, 0.12, 1.0, 0.96), {"earlier": _figures(0.02, 0.115, 1.0, 0.97)}, "overfitting", "variance", "rose by more than 10%"),
+        # Both losses rose: the steps are too large to stay where they were.
+        (LEARNED, _figures(0.5, 0.9, 0.9, 0.9), {"earlier": _figures(0.4, 0.8, 0.9, 0.9)}, "good_fit", "steps", "both losses rose"),
+        # Held so hard that it names some classes right and is sure of none.
+        (_figures(2.28, 2.28, 0.23, 0.23), _figures(2.29, 2.29, 0.1, 0.1), {"evaluation": {"train": {"loss": {"value": 2.28}, "baseline_loss": 2.302}}}, "underfitting", "bias", "of guessing"),
+        # Good as far as it goes.
+        (_figures(1.5, 1.5, 0.4, 0.4), _figures(1.5, 1.5, 0.4, 0.4), {}, "good_fit", "bias", "33% of the way"),
+        (LEARNED, LEARNED, {}, "good_fit", "nothing", "did not rise by much"),
+        (_figures(2.3, 2.3, 0.3, 0.3), _figures(9.9, 9.9, 0.3, 0.3), {"best_epoch": 0}, "underfitting", "steps", "too large"),
+    ],
+)  # fmt: skip
+def test_a_verdict_says_what_is_true_and_what_is_behind_it(
+    best: dict[str, float], last: dict[str, float], options: dict[str, Any], verdict: str, cause: str, said: str
+) -> None:
+    found = _verdict(best, last, **options)
+    assert found is not None
+    assert (found.verdict, found.cause) == (verdict, cause)
+    assert said in found.rule
+    assert ("Keep it" in found.advice) is (cause == "nothing")
+    assert ("Lower optimizer.learning_rate" in found.advice) is (cause == "steps")
 
 
 @pytest.mark.parametrize(
