@@ -12,14 +12,29 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from api.pictures.figures import PlainLogTicks, PlainTicks
 from api.pictures.fitting import printable, width_of, wrapped
 
+_EAST_ASIAN = (
+    "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "Noto Sans JP", "Noto Sans SC", "Source Han Sans KR",
+    "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "Hiragino Sans", "Yu Gothic", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "Droid Sans Fallback",
+)  # fmt: skip
+
+
+def families(known: Iterable[str]) -> list[str]:
+    """Choose fonts among those that a machine has: letters that the first lacks are taken from the others."""
+    here = set(known)
+    return ["sans-serif", *(name for name in _EAST_ASIAN if name in here)]
+
+
 mpl.rcParams.update(
     {
+        "font.family": families(font.name for font in fontManager.ttflist),
         "font.sans-serif": ["DejaVu Sans", "Bitstream Vera Sans", "Verdana", "Arial", "Helvetica"],  # the first three are equally wide
         "svg.fonttype": "none",  # text that is found, read aloud and edited
         "svg.hashsalt": "holdout",
