@@ -16,7 +16,7 @@ from jobs.plans.fits import PlannedFit
 from jobs.resolve import Resolved
 from jobs.spec import JobSpec, MetadataKey, MetadataValue, RunSeconds
 from jobs.states import ACTIVE, FailureKind, FitStatus, JobStatus
-from models.closed import Spec, Text
+from models.closed import Spec, Title
 from training.records import StopReason
 from training.schedules.build import Schedule
 from training.spec import MAX_EPOCHS
@@ -36,7 +36,7 @@ class Extension(Spec):
             description="Epochs of the new job in all, those of the old one included: its curve has rows 0 ... max_epochs.",
         ),
     ]
-    name: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(None, description="null: as the old job.")
+    name: Annotated[Title, Field(min_length=1, max_length=200)] | None = Field(None, description="null: as the old job.")
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=32)] | None = Field(None, description="null: as the old job.")
     time_limit_seconds: RunSeconds | None = Field(None, description="Of the new job alone. Left out: as the old job; null: none.")
 

@@ -55,8 +55,18 @@ def data_warnings(spec: JobSpec, dataset: Dataset, divisions: Sequence[Division]
     if dataset.times is not None and by != "time":
         yield f"rows are not held out by {info.time_name}: training rows may be later than those they are measured on"
     yield from split_remarks(spec.split, dataset, divisions)
+    yield from _single_rows(divisions)
     if info.task == "classification":
         yield from _absent_classes(dataset, divisions)
+
+
+def _single_rows(divisions: Sequence[Division]) -> Iterator[str]:
+    for part in ("val", "test"):
+        places = [one.label for one in divisions if len(getattr(one, part)) == 1]
+        if places:
+            where = "" if len(divisions) == 1 else f" in {listed(places)}"
+            name = {"val": "validation", "test": "test"}[part]
+            yield f"there is a single {name} row{where}: its figures say nothing of other rows, and their intervals have no width"
 
 
 def _absent_classes(dataset: Dataset, divisions: Sequence[Division]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from data.preprocessing.spec import PreprocessingSpec
 from data.splits.spec import HoldoutSpec, SplitSpec
 from jobs.plans.fit.spec import FitPlanSpec
 from jobs.plans.spec import PlanSpec
-from models.closed import Text
+from models.closed import Text, Title
 from training.spec import FitSpec
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -24,7 +24,7 @@ class JobSpec(FitSpec):
     dataset: Annotated[
         Text, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$", description="Id of a dataset, as listed at /v1/datasets.")
     ]
-    name: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    name: Annotated[Title, Field(min_length=1, max_length=200)] | None = None
     split: SplitSpec = HoldoutSpec(name="holdout")
     preprocessing: PreprocessingSpec = PreprocessingSpec()
     plan: PlanSpec = FitPlanSpec(name="fit")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from data.dataset import Task
-from models.closed import Lax, Spec, Text
+from models.closed import Lax, Spec, Text, Title
 
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Words = Annotated[Text, Field(max_length=200)]
@@ -85,7 +85,9 @@ class ImagesSpec(Spec):
 class UploadSpec(Spec):
     """The schema of an upload. Names are of columns in tables and of arrays in NPZ files."""
 
-    name: Annotated[Name | None, Field(description="A title; the file's name if it is not given.")] = None
+    name: Annotated[
+        Annotated[Title, Field(min_length=1, max_length=200)] | None, Field(description="A title; the file's name if it is not given.")
+    ] = None
     target: Annotated[
         Name | None,
         Field(description="What is to be learned. Tables: required. NPZ: `y` by default. Images: their folder, so leave it out."),

@@ -123,6 +123,12 @@ def test_training_rows_of_two_classes_of_three_are_trained_on_with_a_warning() -
         (_table(), {"preprocessing": {"missing": "median"}}, "no value is missing in small"),
         (_table(groups=np.arange(COUNT) // 4), {"split": {"name": "holdout", "by": "rows"}}, "rows of one group may be on both sides"),
         (_table(times=np.arange(COUNT)), {"split": {"name": "holdout", "by": "rows"}}, "rows are not held out by time"),
+        (
+            _table(),
+            {"split": {"name": "holdout", "val_fraction": 1 / COUNT, "stratify": False}},
+            "there is a single validation row: its figures say nothing",
+        ),
+        (_table(), {"split": {"name": "holdout", "test_fraction": 1 / COUNT, "stratify": False}}, "there is a single test row"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )

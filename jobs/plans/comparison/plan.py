@@ -115,9 +115,13 @@ def _sentence(variants: Sequence[VariantResult], divisions: int) -> str:
     if worse:
         said.append(f"{_listed(worse)} worse")
     if unranked:
-        said.append(f"{', '.join(unranked)} did not finish")
+        said.append(f"{_joined(unranked)} did not finish")
     return "; ".join(said)
 
 
 def _listed(labels: Sequence[str]) -> str:
-    return f"{labels[0]} is" if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]} are"
+    return f"{_joined(labels)} {'is' if len(labels) == 1 else 'are'}"
+
+
+def _joined(labels: Sequence[str]) -> str:
+    return " and ".join([part for part in (", ".join(labels[:-1]), labels[-1]) if part])

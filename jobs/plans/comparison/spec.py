@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from models.closed import Lax, Spec, Text
+from models.closed import Lax, Spec, Text, Title
 
 Pointer = Annotated[Text, Field(min_length=1, max_length=200)]
 
@@ -12,7 +12,7 @@ Pointer = Annotated[Text, Field(min_length=1, max_length=200)]
 class VariantSpec(Spec):
     """The job's spec with some of it set otherwise."""
 
-    label: Annotated[Text, Field(min_length=1, max_length=64, description="A name of its own among the variants.")]
+    label: Annotated[Title, Field(min_length=1, max_length=64, description="A name of its own among the variants.")]
     set: Annotated[
         dict[Pointer, JsonValue],
         Field(
