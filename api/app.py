@@ -14,6 +14,7 @@ from api.dashboard import pages
 from api.dependencies import Resources
 from api.errors import install
 from api.headers import NamedOrigins, SecurityHeaders
+from api.heads import Heads
 from api.memory import hand_back
 from api.routes import curves, datasets, events, fits, health, jobs, models, orders, previews, report, techniques
 from api.settings import ApiSettings
@@ -64,6 +65,7 @@ def create_app(settings: ApiSettings | None = None) -> FastAPI:
     app.add_middleware(Access, origins=resolved.cors_origins)
     if resolved.cors_origins:
         app.add_middleware(NamedOrigins, origins=resolved.cors_origins)
+    app.add_middleware(Heads)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(AccessLog, measures=resources.measures)
     app.add_middleware(RequestIds)  # the outermost: every answer has an id

@@ -33,7 +33,11 @@ _OF_THE_SPEC = ("/training", "/plan", "/early_stopping", "/schedule")
 
 @router.post("/cancel", status_code=202, summary="Cancel a job", responses=responses(404, 409, 413, 422))
 def cancel(job_id: JobId, db: Db) -> JobView:
-    """Cancel: a queued job at once, a running one within an epoch. Its epochs and best weights stay. Again is no error."""
+    """Cancel: a queued or paused job at once, a running one within an epoch. Again is no error.
+
+    Its epochs stay, and the best weights of a job that was running. Of a paused one no worker is there to save them: they stay in its
+    checkpoint, from which `extend` goes on.
+    """
     return JobView.of(request_cancel(db, job_id))
 
 
