@@ -34,6 +34,8 @@ from store.epochs import FitCurve
 _MAX_KEY = 64
 _LABEL_WIDTH, _LABEL_SIZE = 2.2, 10.0
 """Inches that labels of the ranking have, and the size of their letters."""
+_WHY_WIDTH, _WHY_SIZE = 3.4, 8.0
+"""The same of why a variant is not ranked."""
 _FEW = 8
 """Up to so many labels take three lines; up to twice as many, two."""
 _MANY = 8
@@ -59,7 +61,7 @@ def _curves(axes: Axes, result: ComparisonResult, curves: Sequence[FitCurve], un
         found = [by_number[number] for number in variant.fits if number in by_number]
         for column, style, width in (("train_loss", "-", 1.0), ("val_loss", DASHES, 2.0)):
             epochs, values = aligned(found, column)
-            drawn.append(values.ravel())
+            drawn.append(values)
             if several and column == "val_loss":
                 thin(axes, epochs, values, color, alpha=0.25, dashed=True)
             line = mean_and_spread(values)[0] if len(found) > 1 else values[0] if len(values) else values
@@ -76,9 +78,8 @@ def _curves(axes: Axes, result: ComparisonResult, curves: Sequence[FitCurve], un
                 markersize=5,
                 zorder=3,
             )
-    values = np.concatenate(drawn) if drawn else np.empty(0)
     longest = max((curve.epoch[-1] for curve in curves if curve.epoch), default=0)
-    frame(axes, "loss", units, values, np.arange(longest + 1))
+    frame(axes, "loss", units, drawn, np.arange(longest + 1))
     for i, variant in sorted(zip(places, result.variants, strict=True), key=lambda one: one[0])[:_MANY]:
         color, marker = _look(i)
         axes.plot([], [], color=color, linewidth=2.0, marker=marker, markersize=5, label=_key(variant.label))
@@ -98,7 +99,9 @@ def _ranking(axes: Axes, result: ComparisonResult, units: Units) -> None:
     for i, (place, one) in enumerate(zip(_places(result), variants, strict=True)):
         color, marker = _look(place)
         if one.val_loss is None:
-            axes.text(0.02, i, plain(one.why or "not ranked", 54), fontsize=8, va="center", transform=axes.get_yaxis_transform(), **_NOTE)
+            lines = wrapped(one.why or "not ranked", _WHY_WIDTH, _WHY_SIZE, most=3)
+            why = "\n".join(plain(line, len(line)) for line in lines)
+            axes.text(0.02, i, why, fontsize=_WHY_SIZE, va="center", transform=axes.get_yaxis_transform(), **_NOTE)
             continue
         [value] = numbers([one.val_loss.value])
         whisker(axes, (value, i), *cut(one.val_loss.low, one.val_loss.high, "loss"), color, upright=False)

@@ -65,7 +65,7 @@ def _panel(axes: Axes, curves: Sequence[FitCurve], figure: str, units: Units) ->
             marker = "o" if np.isfinite(row).sum() == 1 else None
             axes.plot(epochs, row, color=color, linewidth=1.8, linestyle=style, marker=marker, label=WORDS[split] if i == 0 else None)
     epochs, _ = aligned(curves, "")
-    frame(axes, figure, units, np.concatenate(values) if values else [], epochs)
+    frame(axes, figure, units, values, epochs)
     for i, curve in enumerate(curves):
         _mark_best(
             axes, curve, f"val_{figure}", label=_best_name(curve, len(curves)) if i == 0 else None, is_alone=len(curves) <= _MAX_NAMED

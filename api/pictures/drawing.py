@@ -12,6 +12,7 @@ from api.pictures.style import Format, Heading, Units
 from jobs.plans.conclusions import PlanResult, read_result
 from jobs.pointers import is_within
 from jobs.spec import JobSpec
+from store.datasets import PREFIX
 from store.epochs import curves
 from store.jobs import JobState, get_job
 
@@ -27,7 +28,7 @@ def drawn(job_id: str, resources: Resources, kind: Format) -> tuple[int, bytes]:
     job = get_job(resources.db, job_id)  # read first, its version is never newer than what is drawn
     info = resources.datasets.info(job.dataset)
     report = Report(
-        heading=_heading(job),
+        heading=_heading(job, info.title if job.dataset.startswith(PREFIX) else job.dataset),
         plan=JobSpec.model_validate(job.spec).plan,
         result=_result(job),
         curves=curves(resources.db, job_id).fits,
@@ -57,8 +58,8 @@ def _technique(spec: Mapping[str, Any], part: str) -> str:
     return f"{name}, varied" if any(is_within(pointer, f"/{part}") for pointer in pointers) else name
 
 
-def _heading(job: JobState) -> Heading:
-    parts = [job.dataset, _technique(job.spec, "network"), _technique(job.spec, "optimizer")]
+def _heading(job: JobState, data: str) -> Heading:
+    parts = [data, _technique(job.spec, "network"), _technique(job.spec, "optimizer")]
     if job.plan != "fit":
         parts.insert(0, job.plan.replace("_", " "))
     if job.num_fits > 1:

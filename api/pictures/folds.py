@@ -39,7 +39,7 @@ def _panel(axes: Axes, folds: Sequence[FitCurve], kind: str, units: Units, resul
         thin(axes, epochs, values, color, alpha=faintness(len(folds)))
         axes.fill_between(epochs, mean - std, mean + std, color=color, alpha=0.15, linewidth=0, zorder=2)
         axes.plot(epochs, mean, color=color, linewidth=2.4, linestyle=style, label=f"{WORDS[split]}, mean ± 1 sd", zorder=4)
-    frame(axes, kind, units, np.concatenate(drawn) if drawn else [], epochs)
+    frame(axes, kind, units, drawn, epochs)
     best = [curve.best_epoch for curve in folds if curve.best_epoch is not None]
     if best:
         middle = median_epoch(best)

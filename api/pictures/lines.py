@@ -1,17 +1,22 @@
 """Curves of several fits on one panel."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from api.pictures.style import DASHES, TRAIN, VAL, Units, dress, numbers, scale, whole_numbers
+from api.pictures.figures import said
+from api.pictures.style import DASHES, TRAIN, VAL, Units, dress, known, numbers, scale, whole_numbers
 from data.dataset import Array
 from store.epochs import FitCurve
 
 _LOWEST_R2 = -1.0
 """An untrained network's R2 can be so low that nothing else would be seen; what is lower leaves the picture."""
+_BLOWN_UP = 1000
+"""So many times the loss of an untrained network is a fit about to diverge, beside which nothing else would be seen; it leaves the picture."""
+_LOSSES = frozenset({"loss", "rmse"})
 SPLITS = (("train", TRAIN, "-"), ("val", VAL, DASHES))
 """Validation is dashed."""
 WORDS = {"train": "training", "val": "validation"}
@@ -53,15 +58,23 @@ def mean_and_spread(values: Array) -> tuple[Array, Array]:
     return mean, np.sqrt(np.divide(square, count - 1, out=np.full(len(count), np.nan), where=count > 1))
 
 
-def frame(axes: Axes, figure: str, units: Units, values: Sequence[float] | Array, epochs: Sequence[int] | Array, of: str = "") -> None:
-    """Set up axes for values of a figure (loss, accuracy, rmse, r2) against epochs."""
-    label, found = units.label(figure, of), np.asarray(values, dtype=float).ravel()
+def frame(axes: Axes, figure: str, units: Units, drawn: Sequence[Array], epochs: Sequence[int] | Array, of: str = "") -> None:
+    """Set up axes for figures (loss, accuracy, rmse, r2) of fits, each of `drawn` [F, E], against epochs from 0."""
+    label, found = units.label(figure, of), np.concatenate([np.empty(0), *(values.ravel() for values in drawn)])
     found = found[np.isfinite(found)]
+    most = (
+        _BLOWN_UP * max((value for values in drawn for value in known(values[:, :1].ravel())), default=math.inf)
+        if figure in _LOSSES
+        else math.inf
+    )
+    if len(found) and found.max() > most:
+        found = found[found <= most]
+        label += f" (above {said(most, 1)} not shown)"
     if figure == "r2" and len(found) and found.min() < _LOWEST_R2:
         axes.set_ylim(bottom=_LOWEST_R2, top=1.05)
         label += " (below \u22121 not shown)"
     elif len(found):
-        span(axes, found, is_loss=figure in {"loss", "rmse"})
+        span(axes, found, is_loss=figure in _LOSSES)
     dress(axes, "epoch", label)
     if len(epochs):
         if epochs[0] != epochs[-1]:

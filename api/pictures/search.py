@@ -222,7 +222,7 @@ def _curves(axes: Axes, result: SearchResult, curves: Sequence[FitCurve], units:
         if not np.isfinite(values).any():
             continue
         longest = max(longest, len(epochs) - 1)
-        drawn.append(values.ravel())
+        drawn.append(values)
         is_chosen = status == "chosen"
         thin(axes, epochs, values, color, alpha=1.0 if is_chosen else faintness(len(found)), width=1.8 if is_chosen else 1.0)
         axes.plot([], [], color=color, linewidth=1.6, label=label)
@@ -231,5 +231,5 @@ def _curves(axes: Axes, result: SearchResult, curves: Sequence[FitCurve], units:
             axes.plot(*zip(*ends, strict=True), marker="x", markersize=4, color=FAINT, alpha=0.7, linestyle="none")
     for epoch in sorted({rung.epoch for one in result.candidates for rung in one.rungs}):
         axes.axvline(epoch, color=FAINT, linewidth=0.8, linestyle=":")
-    frame(axes, figure.removeprefix("val_"), units, np.concatenate(drawn) if drawn else [], np.arange(longest + 1), "validation")
+    frame(axes, figure.removeprefix("val_"), units, drawn, np.arange(longest + 1), "validation")
     name(axes, f"{len(result.candidates)} candidates")

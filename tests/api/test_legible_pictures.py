@@ -55,6 +55,21 @@ def test_no_two_labels_of_axes_meet_in_the_picture_of_any_plan(name: str, task: 
     assert _meeting(page_of(_report(name, task))) == []
 
 
+@pytest.mark.parametrize("name", ["fit", "folds", "comparison", "search"])
+def test_a_fit_that_blows_up_leaves_the_picture_and_that_is_said(name: str) -> None:
+    """Beside a loss of 1e35 every other would be the line 0."""
+    report = _report(name, "classes")
+    wild = max(report.curves, key=lambda one: len(one.epoch))
+    columns = {column: [values[0], *(1e35 for _ in values[1:])] for column, values in wild.columns.items() if column.endswith("loss")}
+    curves = [replace(one, columns={**one.columns, **columns}) if one is wild else one for one in report.curves]
+    figure = page_of(replace(report, curves=curves))
+    panel = next(axes for axes in figure.axes if axes.get_xlabel() == "epoch")
+    assert panel.get_ylim()[1] < 1000
+    assert "not shown)" in panel.get_ylabel().replace("\n", " ")
+    assert len(labelled(panel.yaxis)) >= 2
+    assert _meeting(figure) == []
+
+
 @pytest.mark.parametrize("unit", ["points of a clinical score", "millimetres of mercury, measured twice a day and averaged over a week"])
 @pytest.mark.parametrize("name", PLANS)
 def test_names_of_axes_end_within_the_picture_and_do_not_meet(name: str, unit: str) -> None:
