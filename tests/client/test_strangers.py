@@ -3,7 +3,10 @@
 import importlib.util
 import io
 import json
+import os
+import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,46 @@ def test_a_page_is_not_saved_as_a_model(connect: Connect, tmp_path: Path) -> Non
             with pytest.raises(UnexpectedAnswerError):
                 save("job_1", tmp_path / "kept.png" if save.__name__ == "report" else tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_link_leads_is_what_is_replaced(connect: Connect, tmp_path: Path) -> None:
+    kept, link, dangling = tmp_path / "elsewhere" / "model.onnx", tmp_path / "latest.onnx", tmp_path / "first.onnx"
+    kept.parent.mkdir()
+    kept.write_bytes(b"old")
+    link.symlink_to(kept)
+    dangling.symlink_to(Path("elsewhere", "new.onnx"))
+    with connect(lambda _: httpx2.Response(200, content=b"new")) as client:
+        assert client.jobs.model("job_1", link) == link
+        assert client.jobs.model("job_1", dangling) == dangling
+        circle = tmp_path / "circle.onnx"
+        circle.symlink_to(circle)
+        with pytest.raises(OSError, match="circle"):
+            client.jobs.model("job_1", circle)
+    assert all(one.is_symlink() for one in (link, dangling, circle))
+    assert {path.name: path.read_bytes() for path in kept.parent.iterdir()} == {"model.onnx": b"new", "new.onnx": b"new"}
+
+
+def test_into_a_pipe_is_written_and_it_stays_one(connect: Connect, tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.svg", tmp_path / "link.svg"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with connect(lambda _: httpx2.Response(200, content=b"<svg/>")) as client, ThreadPoolExecutor(1) as reader:
+        for path in (pipe, link):
+            read = reader.submit(pipe.read_bytes)
+            assert client.jobs.report("job_1", path) == path
+            assert read.result() == b"<svg/>"
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert link.is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_into_what_another_program_reads_is_written(connect: Connect) -> None:
+    read, write = os.pipe()
+    with connect(lambda _: httpx2.Response(200, content=b"<svg/>")) as client:
+        client.jobs.report("job_1", f"/dev/fd/{write}", kind="svg")
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"<svg/>"
 
 
 def test_the_dashboards_pages_may_be_asked_for(connect: Connect) -> None:
