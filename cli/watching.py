@@ -72,6 +72,8 @@ def print_outcome(client: Client, job: Job) -> None:
     print_table(("fit", "label", "status", "best validation loss", "gap, 95 % interval", "diagnosis"), rows)
     if len(fits) == 1 and fits[0]["diagnosis"]:
         typer.echo(f"to try: {fits[0].diagnosis.advice}", err=True)
+        if changes := [one.label for one in fits[0].diagnosis.remedies]:
+            typer.echo(f"  holdout train --what-helps {job.id}  compares with it: {', '.join(changes)}", err=True)
     typer.echo(f"trained in {shown_seconds(job['running_seconds'])}; holdout curves {job.id} shows its curves", err=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import Any, Literal
 
-from holdout import operations
+from holdout import operations, remedies
 from holdout.curves import Curves
 from holdout.events import Event, followed
 from holdout.job import AsyncJob, ModelFormat
@@ -123,6 +123,18 @@ class AsyncJobs:
     async def fits(self, job_id: str) -> Sequence[Record]:
         """Read a job's fits."""
         return await self._wire.run(operations.listed(called("GET", "jobs", job_id, "fits")))
+
+    async def what_helps(self, job_id: str, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec, ready to be submitted, that tells which of the changes that a fit's diagnosis suggests helps.
+
+        It is a comparison of them with the fit as it is: the job's spec with what its plan set otherwise for this fit. `fit` is the fit's
+        number; the only one, if it is not given.
+
+        Raises:
+            NothingToTry: nothing is suggested: the fit is good, or has no diagnosis.
+            ValueError: the job has several fits, and none is named.
+        """
+        return await self._wire.run(remedies.what_helps(job_id, fit))
 
     async def result(self, job_id: str) -> Record:
         """Read what a job concluded.

@@ -115,6 +115,10 @@ def status_error(status_code: int, content: bytes, request_id: str | None) -> AP
     return kind(status_code, body, request_id)
 
 
+class NothingToTry(HoldoutError):
+    """A fit's diagnosis suggests no change: it is good, or there is none."""
+
+
 class JobError(HoldoutError):
     """A job that was waited for did not succeed; `job` is how it stands."""
 

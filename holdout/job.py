@@ -123,6 +123,15 @@ class Job(JobFields):
         """Read its fits: best and last figures, gap, diagnosis, final evaluation."""
         return self._jobs.fits(self.id)
 
+    def what_helps(self, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec, ready to be submitted, that tells which of the changes that a fit's diagnosis suggests helps.
+
+        Raises:
+            NothingToTry: nothing is suggested.
+            ValueError: it has several fits, and none is named.
+        """
+        return self._jobs.what_helps(self.id, fit=fit)
+
     def events(self, after_version: int = 0) -> Iterator[Event]:
         """Follow it: every change of status and every epoch, until it has ended."""
         return self._jobs.events(self.id, after_version)
@@ -211,6 +220,10 @@ class AsyncJob(JobFields):
     async def fits(self) -> Sequence[Record]:
         """Read its fits: best and last figures, gap, diagnosis, final evaluation."""
         return await self._jobs.fits(self.id)
+
+    async def what_helps(self, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec that tells which of the changes that a fit's diagnosis suggests helps. See `Job.what_helps`."""
+        return await self._jobs.what_helps(self.id, fit=fit)
 
     def events(self, after_version: int = 0) -> AsyncIterator[Event]:
         """Follow it: every change of status and every epoch, until it has ended."""
