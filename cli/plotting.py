@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from cli.showing import piped_width
 from holdout import FitCurve
 
 METRICS: dict[str, tuple[str, ...]] = {
@@ -36,7 +37,7 @@ def plot(curve: FitCurve, metric: str) -> str:
 
     figure = plotext.figure
     figure.clear()
-    figure.plot_size(min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _PIPED_WIDTH, _HEIGHT)
+    figure.plot_size(min(_WIDTH, shutil.get_terminal_size().columns if sys.stdout.isatty() else piped_width(_PIPED_WIDTH)), _HEIGHT)
     drawn, heights, ends = [], set[float](), set[float]()
     for name in METRICS[metric]:
         epochs, values = _points(curve.epoch, curve[name])
