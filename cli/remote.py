@@ -105,7 +105,10 @@ def _tell(error: HoldoutError, url: str | None, about: str) -> NoReturn:
         case JobCancelled():
             fail(str(error), do="its epochs and best weights are kept", code=JOB_CANCELLED)
         case WaitTimeout(job=job):
-            fail(str(error), do=f"holdout watch {job['id']} waits again; holdout jobs cancel {job['id']} stops it", code=TIMED_OUT)
+            resumed = f"holdout jobs resume {job['id']} lets it go on; " if error.is_paused else ""
+            how = "about to pause" if error.is_paused and job["status"] != "paused" else job["status"]
+            what = f"job {job['id']} is {how}{', and does not go on by itself' if error.is_paused else ' still; it goes on'}"
+            fail(what, do=f"{resumed}holdout watch {job['id']} waits again; holdout jobs cancel {job['id']} stops it", code=TIMED_OUT)
         case APIConnectionError():
             fail(str(error), do="start a service by `holdout up`, or say where one is by --url or HOLDOUT_URL")
         case UnexpectedAnswerError():

@@ -12,7 +12,7 @@ from cli.watching import duration, watch_job
 from holdout import Client, Job, Record
 
 Timeout = Annotated[
-    float | None, typer.Option(parser=duration, metavar="TIME", help="How long to watch at most: 90s, 5m, 2h. The job goes on.")
+    float | None, typer.Option(parser=duration, metavar="TIME", help="How long to watch at most: 90s, 5m, 2h. The job is left alone.")
 ]
 
 

@@ -147,8 +147,16 @@ class JobCancelled(JobError):
 
 
 class WaitTimeout(JobError):
-    """The job had not ended in time. It goes on: wait again, or cancel it."""
+    """The job had not ended in time. It goes on, unless it is paused: wait again, resume it, or cancel it."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it stands, or is about to, until it is resumed."""
+        return self.job["status"] == "paused" or self.job.get("pause_requested_at") is not None
 
     def __str__(self) -> str:
         """Say how it stands."""
-        return f"job {self.job['id']} is {self.job['status']} still; it goes on"
+        if self.job["status"] == "paused":
+            return f"job {self.job['id']} is paused, and does not go on before it is resumed: job.resume()"
+        further = "it is about to pause: job.resume() lets it go on" if self.is_paused else "it goes on"
+        return f"job {self.job['id']} is {self.job['status']} still; {further}"

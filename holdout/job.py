@@ -105,7 +105,7 @@ class Job(JobFields):
         Raises:
             JobFailed: it failed.
             JobCancelled: it was cancelled.
-            WaitTimeout: it has not ended in time. It goes on.
+            WaitTimeout: it has not ended in time. It goes on, unless it is paused.
         """
         tell = None if on_update is None else lambda fields: on_update(self._renewed(fields))
         fields, in_time = self._jobs.until_ended(self.id, timeout=timeout, poll_interval=poll_interval, tell=tell)
