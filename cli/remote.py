@@ -21,6 +21,7 @@ from holdout import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    RequestTooLargeError,
     UnexpectedAnswerError,
     UnprocessableEntityError,
     WaitTimeout,
@@ -141,7 +142,7 @@ def _status_told(error: APIStatusError, url: str | None, about: str) -> tuple[st
         case UnprocessableEntityError():
             faults = [f"{one.get('pointer') or 'the body'}: {one.get('message')}" for one in error.errors] or [error.detail]
             what, why, do = "the service refuses this", "\n       ".join(faults), "mend what is named and try again"
-        case ConflictError():
+        case ConflictError() | RequestTooLargeError():
             what = f"that cannot be done ({error.code})"
         case RateLimitError():
             what, do = f"too much at once ({error.code})", "try again later"

@@ -81,6 +81,10 @@ class ConflictError(APIStatusError):
     """409: the state of things does not allow it."""
 
 
+class RequestTooLargeError(APIStatusError):
+    """413: what was sent is larger than the service takes."""
+
+
 class UnprocessableEntityError(APIStatusError):
     """422: the request is refused; `errors` points at what is wrong."""
 
@@ -99,6 +103,7 @@ _BY_STATUS = {
     403: PermissionDeniedError,
     404: NotFoundError,
     409: ConflictError,
+    413: RequestTooLargeError,
     422: UnprocessableEntityError,
     429: RateLimitError,
 }

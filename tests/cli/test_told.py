@@ -212,6 +212,15 @@ def test_ids_stay_whole_however_narrow_the_terminal(
     assert max(map(len, printed.splitlines())) <= width
 
 
+def test_more_jobs_may_be_asked_for_than_there_can_be(holdout: Any, job: str) -> None:
+    assert job in holdout("jobs", "list", "--limit", "99999999999999999999").stdout
+
+
+def test_a_number_that_is_none_is_named_by_its_field(holdout: Any) -> None:
+    assert "/seed is inf" in holdout("train", "-", text="dataset: iris\nseed: 1e400\n", code=2).stderr
+    assert "--set seed=1e400: this is inf" in holdout("train", "--dataset", "iris", "--set", "seed=1e400", code=2).stderr
+
+
 def test_jobs_without_a_name_are_listed_as_what_they_are(holdout: Any, job: str) -> None:
     assert any(line.startswith(job) and "fit on iris" in line for line in holdout("jobs", "list").stdout.splitlines())
 
