@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.errors import ProblemError
 from jobs.plans.results import ModelOf
 from store.engine import Database
-from store.errors import NotFound
+from store.errors import FitNotFound
 from store.fits import FitState, list_fits
 from store.jobs import JobState, get_job
 
@@ -37,7 +37,7 @@ def chosen(db: Database, job_id: str, number: int | None) -> Chosen:
     model = ModelOf(fits=[number]) if number is not None else _concluded(job, sorted(fits))
     missing = [one for one in model.fits if one not in fits]
     if missing:
-        raise NotFound(f"{job_id} fit {missing[0]}")
+        raise FitNotFound(job_id, missing[0])
     return Chosen(job=job, fits=tuple(fits[one] for one in model.fits), model=model)
 
 

@@ -18,7 +18,7 @@ from api.headers import bare
 from data.uploads.problems import UploadProblem
 from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
-from store.errors import ArtifactsUnavailable, BadCursor, Conflict, DatabaseUnavailable, NotFound
+from store.errors import ArtifactsUnavailable, BadCursor, Conflict, DatabaseUnavailable, FitNotFound, NotFound
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger()
@@ -81,6 +81,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UploadProblem, _upload_problem)
     app.add_exception_handler(ClientDisconnect, _disconnected)
     app.add_exception_handler(NotFound, lambda request, _: _answer(request, 404, "not_found", "nothing has this id"))
+    app.add_exception_handler(FitNotFound, lambda request, error: _answer(request, 404, "not_found", str(error)))
     app.add_exception_handler(Conflict, _conflict)
     app.add_exception_handler(BadCursor, _bad_cursor)
     app.add_exception_handler(DatabaseUnavailable, _unavailable)

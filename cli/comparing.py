@@ -1,12 +1,13 @@
 """`holdout compare`: what differs between jobs, and what came of it."""
 
+import json as json_format
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from cli.remote import USAGE, Json, Key, Url, fail, print_json, service, told
-from cli.showing import print_table, shown, shown_seconds, shown_spread
+from cli.showing import print_beside, shown, shown_seconds, shown_spread
 from holdout import Client, Job, Record
 
 _LONGEST = 60
@@ -48,7 +49,7 @@ def compare(
         ]
         print_json({"jobs": facts, "differences": different})
         return
-    print_table(("", *(job.name or job.id for job in found)), [*_rows(found, figures), *_differing(different)])
+    print_beside([job.name or job.id for job in found], [*_rows(found, figures), *_differing(different)])
 
 
 def differences(specs: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -92,25 +93,31 @@ def _figures(fits: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def _rows(jobs: Sequence[Job], figures: Sequence[dict[str, list[Any]]]) -> list[tuple[Any, ...]]:
-    losses = [_came_to(job, "val_loss", one["best_val_loss"]) for job, one in zip(jobs, figures, strict=True)]
-    gaps = [_came_to(job, "generalization_gap", one["gap_at_best"]) for job, one in zip(jobs, figures, strict=True)]
-    is_ranked = len({job.dataset for job in jobs}) == 1  # losses on other rows are not lower or higher
-    least = min(_known(losses), default=None)
     has_several = any(len(one["best_val_loss"]) > 1 for one in figures)
+    both = list(zip(jobs, figures, strict=True))
     rows: list[tuple[Any, ...]] = [
         ("id", *(job.id for job in jobs)),
         ("status", *(job.status for job in jobs)),
         ("figures are of", *((job["outcome"] or {}).get("of") for job in jobs)) if has_several else (),
-        ("validation loss", *(f"{shown(one)}{' (lowest)' if is_ranked and one is not None and one == least else ''}" for one in losses)),
-        ("gap", *map(shown, gaps)),
+        ("validation loss", *_losses(both)),
+        ("gap", *(_concluded(job, "generalization_gap") or _so_far(one["gap_at_best"]) for job, one in both)),
         *(row for label, name in _FURTHER if any((row := (label, *(_concluded(job, name) for job in jobs)))[1:])),
-        ("validation loss of its fits, mean ± sd", *(_spread(one["best_val_loss"]) for one in figures)) if has_several else (),
-        ("best epoch", *(_span(one["best_epoch"]) for one in figures)),
-        ("gap at last epoch", *(_spread(one["last_gap"]) for one in figures)),
+        ("validation loss of its fits, mean ± sd", *(_of(job, _spread(one["best_val_loss"])) for job, one in both)) if has_several else (),
+        ("best epoch", *(_of(job, _span(one["best_epoch"])) for job, one in both)),
+        ("gap at last epoch", *(_of(job, _spread(one["last_gap"])) for job, one in both)),
         ("parameters", *(_span(one["num_parameters"]) for one in figures)),
         ("trained for", *(shown_seconds(job["running_seconds"]) for job in jobs)),
     ]
     return [row for row in rows if row]
+
+
+def _losses(jobs: Sequence[tuple[Job, dict[str, list[Any]]]]) -> list[str]:
+    """Write validation losses, the lowest marked: of jobs that concluded, on the same dataset. Losses on other rows are not lower or higher."""
+    ended = [job for job, _ in jobs if job["outcome"] is not None and job["outcome"]["val_loss"] is not None]
+    is_ranked = len(ended) > 1 and len({job.dataset for job in ended}) == 1
+    least = min(job["outcome"]["val_loss"] for job in ended) if is_ranked else None
+    lowest = [job.id for job in ended if job["outcome"]["val_loss"] == least]
+    return [f"{_concluded(job, 'val_loss') or _so_far(one['best_val_loss'])}{' (lowest)' if job.id in lowest else ''}" for job, one in jobs]
 
 
 def _concluded(job: Job, name: str) -> str:
@@ -122,23 +129,37 @@ def _concluded(job: Job, name: str) -> str:
     return f"{shown(figure['value'])}{bounds}"
 
 
-def _came_to(job: Job, name: str, of_fits: Sequence[float | None]) -> float | None:
-    """Give what a job concluded with; of one that trains a single fit, how far that is."""
-    if job["outcome"] is not None:
-        found: float | None = job["outcome"][name]
-        return found
-    return of_fits[0] if len(of_fits) == 1 else None
+def _so_far(of_fits: Sequence[float | None]) -> str:
+    """Write how far a job is that concluded with nothing: of a single fit, and if it has epochs."""
+    return f"{shown(of_fits[0])} so far" if len(of_fits) == 1 and of_fits[0] is not None else ""
+
+
+def _of(job: Job, text: str) -> str:
+    return f"{text} so far" if text and job["outcome"] is None else text
 
 
 def _differing(different: dict[str, list[Any]]) -> list[tuple[Any, ...]]:
-    return [
-        (pointer, *("none" if value is None else _shortened(shown(value)) for value in values)) for pointer, values in different.items()
-    ]
+    return [(pointer, *_cells(values)) for pointer, values in different.items()]
 
 
-def _shortened(text: str) -> str:
-    """Cut what is longer than a cell: --json has it whole."""
+def _cells(values: Sequence[Any]) -> list[str]:
+    """Write different values shortly; whole, where they would look alike."""
+    texts = ["none" if value is None else _shortened(value) for value in values]
+    if len(set(texts)) < len({json_format.dumps(value) for value in values}):
+        return ["none" if value is None else json_format.dumps(value, ensure_ascii=False) for value in values]
+    return texts
+
+
+def _shortened(value: Any) -> str:
+    """Write objects of a list by what they are called, and cut what is longer than a cell: --json has it whole."""
+    is_of_objects = isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+    text = ", ".join(map(_called, value)) if is_of_objects else shown(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _called(one: dict[str, Any]) -> str:
+    name = one.get("label") or one.get("name")
+    return str(name) if name else " ".join(f"{key} {shown(value)}" for key, value in one.items())
 
 
 def _known(values: Sequence[Any]) -> list[float]:

@@ -1,6 +1,7 @@
 """`holdout jobs`: list, read and order jobs."""
 
 import itertools
+import sys
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ def show(
     wanted = dict(_pair(one) for one in metadata or ())
     with service(url, key) as client:
         found = client.jobs.list(status=status, dataset=dataset, plan=plan, name=name, metadata=wanted, limit=min(limit, 100))
-        jobs = list(itertools.islice(found, limit))
+        jobs = list(itertools.islice(found, min(limit, sys.maxsize)))
     if json:
         print_json([job.to_dict() for job in jobs])
         return

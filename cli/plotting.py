@@ -1,11 +1,13 @@
 """Curves as text: train and validation by epoch, in characters that need no colour."""
 
+import itertools
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from cli.showing import piped_width
 from holdout import FitCurve
 
 METRICS: dict[str, tuple[str, ...]] = {
@@ -18,7 +20,7 @@ METRICS: dict[str, tuple[str, ...]] = {
     "learning_rate": ("learning_rate",),
 }
 _SIGNS = {"train": "▚", "val": "."}
-_HEIGHT, _WIDTH, _PIPED_WIDTH = 18, 100, 80
+_HEIGHT, _WIDTH, _PIPED_WIDTH, _TICKS = 18, 100, 80, 7
 
 
 def can_plot() -> bool:
@@ -36,8 +38,8 @@ def plot(curve: FitCurve, metric: str) -> str:
 
     figure = plotext.figure
     figure.clear()
-    figure.plot_size(min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _PIPED_WIDTH, _HEIGHT)
-    drawn, heights, ends = [], set[float](), set[float]()
+    figure.plot_size(min(_WIDTH, shutil.get_terminal_size().columns if sys.stdout.isatty() else piped_width(_PIPED_WIDTH)), _HEIGHT)
+    drawn, heights, ends = [], set[float](), set[int]()
     for name in METRICS[metric]:
         epochs, values = _points(curve.epoch, curve[name])
         if epochs:
@@ -50,10 +52,18 @@ def plot(curve: FitCurve, metric: str) -> str:
         return f"fit {curve.number} ({curve.label}) has no {metric}{'' if curve.epoch else ' yet'}"
     _widen(figure, "y", heights)
     _widen(figure, "x", ends)
+    ticks = _ticks(min(ends), max(ends))
+    figure.ruler("x", 0).ticks(ticks, [str(one) for one in ticks])
     return f"fit {curve.number}, {curve.label}: {'  '.join(drawn)}\n{plotext.uncolorize(figure.build())}"
 
 
-def _widen(figure: Any, axis: str, values: set[float]) -> None:
+def _ticks(first: int, last: int) -> list[int]:
+    """Choose epochs to be named: whole and round ones, a few."""
+    step = next(step for power in itertools.count() for step in (10**power, 2 * 10**power, 5 * 10**power) if last - first <= _TICKS * step)
+    return list(range(-(-first // step) * step, last + 1, step)) or [first]
+
+
+def _widen(figure: Any, axis: str, values: Collection[float]) -> None:
     """Give an axis on which there is one value a range about it: else it would be drawn at 0, from -1 to 1."""
     if len(values) == 1:
         [only] = values

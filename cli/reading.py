@@ -50,6 +50,8 @@ def curves(
     _check_metric(read, chosen)
     if table or not can_plot():
         _print_rows(read, chosen)
+        if read.sampled:
+            typer.echo("epochs are left out; the first, the last and the best of each fit are there: --csv has all", err=True)
     else:
         for curve in read.fits[:_FITS_SHOWN]:
             typer.echo(plot(curve, chosen))

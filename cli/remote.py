@@ -21,6 +21,7 @@ from holdout import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    RequestTooLargeError,
     UnexpectedAnswerError,
     UnprocessableEntityError,
     WaitTimeout,
@@ -105,7 +106,10 @@ def _tell(error: HoldoutError, url: str | None, about: str) -> NoReturn:
         case JobCancelled():
             fail(str(error), do="its epochs and best weights are kept", code=JOB_CANCELLED)
         case WaitTimeout(job=job):
-            fail(str(error), do=f"holdout watch {job['id']} waits again; holdout jobs cancel {job['id']} stops it", code=TIMED_OUT)
+            resumed = f"holdout jobs resume {job['id']} lets it go on; " if error.is_paused else ""
+            how = "about to pause" if error.is_paused and job["status"] != "paused" else job["status"]
+            what = f"job {job['id']} is {how}{', and does not go on by itself' if error.is_paused else ' still; it goes on'}"
+            fail(what, do=f"{resumed}holdout watch {job['id']} waits again; holdout jobs cancel {job['id']} stops it", code=TIMED_OUT)
         case APIConnectionError():
             fail(str(error), do="start a service by `holdout up`, or say where one is by --url or HOLDOUT_URL")
         case UnexpectedAnswerError():
@@ -138,7 +142,7 @@ def _status_told(error: APIStatusError, url: str | None, about: str) -> tuple[st
         case UnprocessableEntityError():
             faults = [f"{one.get('pointer') or 'the body'}: {one.get('message')}" for one in error.errors] or [error.detail]
             what, why, do = "the service refuses this", "\n       ".join(faults), "mend what is named and try again"
-        case ConflictError():
+        case ConflictError() | RequestTooLargeError():
             what = f"that cannot be done ({error.code})"
         case RateLimitError():
             what, do = f"too much at once ({error.code})", "try again later"

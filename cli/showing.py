@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 _ID, _FOLDED, _GAP = "id", 16, 3
+_LABEL = 14
+"""The least that labels of rows get, beside which two ids stand in 80 columns."""
 _PIPED_WIDTH = 1000
-"""Where no terminal bounds lines, nothing is cut off."""
+"""Where no terminal bounds lines, nothing is cut off, unless COLUMNS asks for it."""
 
 
 def stdout() -> Console:
@@ -30,7 +33,13 @@ def stderr() -> Console:
 
 def _console(*, is_error: bool) -> Console:
     stream = sys.stderr if is_error else sys.stdout
-    return Console(stderr=is_error, highlight=False, markup=False, width=None if stream.isatty() else _PIPED_WIDTH)
+    return Console(stderr=is_error, highlight=False, markup=False, width=None if stream.isatty() else piped_width(_PIPED_WIDTH))
+
+
+def piped_width(width: int) -> int:
+    """Give how wide lines may be where stdout is no terminal: as COLUMNS says, or else `width`."""
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else width
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, spare: Sequence[str] = ()) -> None:
@@ -51,6 +60,43 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], title: s
     for row in cells:
         table.add_row(*(Text(cell) for heading, cell in zip(headings, row, strict=True) if heading in kept))
     console.print(table)
+
+
+def print_beside(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print things side by side, a column each. A row begins with its label, and the first row has ids, which stay whole.
+
+    Where they do not fit beside one another they are printed in blocks of as many as do.
+    """
+    console = stdout()
+    room = console.width - _LABEL
+    fitting = 0
+    for cell in rows[0][1:]:
+        room -= cell_len(str(cell)) + _GAP
+        fitting += room >= 0
+    each = max(1, fitting)
+    for first in range(0, len(names), each):
+        if first:
+            console.print()
+        heads = ["", *names[first : first + each]]
+        block = [[str(row[0]), *(shown(cell) for cell in row[1:][first : first + each])] for row in rows]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for head, width in zip(heads, _widths(heads, block, console.width), strict=True):
+            table.add_column(Text(head), overflow="fold", width=width)
+        for row in block:
+            table.add_row(*map(Text, row))
+        console.print(table)
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int) -> list[int]:
+    """Give each column what its first row, an id, takes, and the room that is left to those that have more to say."""
+    full = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
+    found = [min(full[0], _LABEL), *map(cell_len, rows[0][1:])]
+    room = most - sum(found) - _GAP * (len(found) - 1)
+    while room > 0 and found != full:
+        for i, width in enumerate(full):
+            if found[i] < width and room:
+                found[i], room = found[i] + 1, room - 1
+    return found
 
 
 def shown(value: Any) -> str:

@@ -1,7 +1,6 @@
 """Specs from YAML and JSON, with single fields set on the command line. Nothing is dropped or guessed: what is unclear is an error."""
 
 import copy
-import json
 import re
 import sys
 from collections.abc import Hashable, Sequence
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
+
+from holdout.requests import as_json
 
 Names = tuple[str, ...]
 """Names on the way to a field."""
@@ -25,10 +26,12 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # the library has no type
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT002  as the library calls it
         """Refuse a key that stands twice: the library would take the last one."""
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", node.start_mark)
+        seen = set[Any]()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name} stands twice", key.start_mark)
+            seen.add(name)
         found: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return found
 
@@ -68,7 +71,7 @@ def _parsed(text: str, name: str) -> Any:
     """Read YAML, of which JSON is a part."""
     try:
         found: Any = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader that knows fewer types
-        json.dumps(found)  # an alias may lead in a circle
+        as_json(found)  # an alias may lead in a circle, and a number to infinity
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f", line {mark.line + 1}"

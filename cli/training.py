@@ -5,14 +5,14 @@ from typing import Annotated, Any
 import typer
 
 from cli.naming import with_names
-from cli.remote import EXIT_CODES, USAGE, JobId, Json, Key, Url, fail, print_json, service
+from cli.remote import EXIT_CODES, USAGE, JobId, Json, Key, Url, fail, fit_of, print_json, service, told
 from cli.showing import print_table, shown_seconds
 from cli.spec_files import Names, SpecUnreadable, read_spec, with_settings
 from cli.watching import duration, watch_job
-from holdout import Job, Record
+from holdout import Client, Job, Record
 
 Timeout = Annotated[
-    float | None, typer.Option(parser=duration, metavar="TIME", help="How long to watch at most: 90s, 5m, 2h. The job goes on.")
+    float | None, typer.Option(parser=duration, metavar="TIME", help="How long to watch at most: 90s, 5m, 2h. The job is left alone.")
 ]
 
 
@@ -30,6 +30,10 @@ def train(
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset to train on: the spec's `dataset`.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the job.")] = None,
+    what_helps: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Compare what the diagnosis of this job's fit suggests with the fit as it is.")
+    ] = None,
+    fit: Annotated[int | None, typer.Option(min=1, help="With --what-helps: number of the fit, if the job has several.")] = None,
     *,
     watch: Annotated[bool, typer.Option("--watch/--detach", "-w/-d", help="Watch it to its end, or print its id and leave.")] = True,
     timeout: Timeout = None,
@@ -39,9 +43,15 @@ def train(
     key: Key = None,
 ) -> None:
     """Submit a job and watch it. Ctrl-C leaves it running."""
-    body, made = _body(spec, settings or [], {"dataset": dataset, "name": name})
+    if what_helps is None and fit is not None:
+        fail("--fit is of a job that --what-helps names", do="leave it out", code=USAGE)
+    if what_helps is not None and (spec is not None or dataset is not None):
+        fail(
+            "--what-helps makes the spec, and the dataset is the job's", do="leave out SPEC and --dataset; --set still applies", code=USAGE
+        )
     with service(url, key) as client:
-        body = with_names(client, body, made)
+        known = _read(spec) if what_helps is None else _suggested(client, what_helps, fit, url)
+        body = with_names(client, *_body(known, settings or [], {"dataset": dataset, "name": name}))
         if dry_run:
             preview = client.jobs.preview(body)
             print_json(preview.to_dict()) if json else _print_preview(preview)
@@ -68,16 +78,32 @@ def watch(job: JobId, timeout: Timeout = None, *, json: Json = False, url: Url =
 watch.__doc__ = f"{watch.__doc__}\n\n{EXIT_CODES}"
 
 
-def _body(source: str | None, settings: list[str], given: dict[str, str | None]) -> tuple[dict[str, Any], list[Names]]:
-    """Read the spec, whose fields give way to --dataset and --name, and these to --set; give the objects too that --set needed."""
-    made: list[Names] = []
+def _read(source: str | None) -> dict[str, Any]:
     try:
-        known = read_spec(source) | {name: value for name, value in given.items() if value is not None}
-        body = with_settings(known, settings, made)
+        return read_spec(source)
     except SpecUnreadable as error:
         fail(str(error), code=USAGE)
     except OSError as error:
         fail(f"{source} cannot be read", why=error.strerror or str(error), code=USAGE)
+
+
+def _suggested(client: Client, job: str, fit: int | None, url: str | None) -> dict[str, Any]:
+    """Make the spec of a comparison of what is suggested for a job's fit."""
+    with told(url, about=f"job {job}"), fit_of(client, job, fit):
+        count = 1 if fit is not None else client.jobs.get(job).num_fits
+        if count != 1:
+            why = "it has no fit yet" if count == 0 else f"it has {count} fits"
+            fail(f"job {job} has not one fit", why=why, do="say by --fit NUMBER which one is meant", code=USAGE)
+        return client.jobs.what_helps(job, fit=fit)
+
+
+def _body(known: dict[str, Any], settings: list[str], given: dict[str, str | None]) -> tuple[dict[str, Any], list[Names]]:
+    """Let the spec's fields give way to --dataset and --name, and these to --set; give the objects too that --set needed."""
+    made: list[Names] = []
+    try:
+        body = with_settings(known | {name: value for name, value in given.items() if value is not None}, settings, made)
+    except SpecUnreadable as error:
+        fail(str(error), code=USAGE)
     if not body:
         fail("there is nothing to train", do="name a spec's file, or --dataset digits", code=USAGE)
     return body, made

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cli.remote import INTERRUPTED, print_json
 from cli.showing import print_table, shown, shown_gap, shown_seconds, stderr
-from holdout import Client, HoldoutError, Job
+from holdout import APIError, Client, HoldoutError, Job, NotFoundError
 
 _WATCHED_FITS = 20
 """Of more fits at once, epochs are not read while they train."""
@@ -39,17 +39,38 @@ def watch_job(client: Client, job: Job, *, timeout: float | None, as_json: bool)
     try:
         with _display(job) as display:
             seen = _Seen(client)
-            job.wait(timeout, on_update=lambda found: display.show(found, seen.note(found)))
+            job.wait(timeout, on_update=lambda found: _follow(found, display, seen))
     except KeyboardInterrupt:
-        typer.echo(f"detached; job {job.id} goes on", err=True)
-        typer.echo(f"  holdout watch {job.id}        takes it up again", err=True)
-        typer.echo(f"  holdout jobs cancel {job.id}  stops it", err=True)
+        _leave(job, "detached")
         raise typer.Exit(INTERRUPTED) from None
+    except NotFoundError:
+        raise
+    except APIError:
+        _leave(job, "no longer watched")
+        raise
     finally:
         if job.has_ended and as_json:
             print_json(job.to_dict())
     if not as_json:
         print_outcome(client, job)
+
+
+def _follow(job: Job, display: "_Bar | _Lines", seen: "_Seen") -> None:
+    """Show how far a job is; of one that is paused, once, how it goes on."""
+    display.show(job, seen.note(job))
+    if job.status == "paused" and not seen.was_paused:
+        seen.was_paused = True
+        display.say(f"paused: holdout jobs resume {job.id} lets it go on")
+
+
+def _leave(job: Job, why: str) -> None:
+    """Say what becomes of a job that is left alone, and how to come back to it."""
+    is_paused = job.status == "paused"
+    typer.echo(f"{why}; job {job.id} {'is paused' if is_paused else 'goes on by itself'}", err=True)
+    if is_paused:
+        typer.echo(f"  holdout jobs resume {job.id}  lets it go on", err=True)
+    typer.echo(f"  holdout watch {job.id}        takes it up again", err=True)
+    typer.echo(f"  holdout jobs cancel {job.id}  stops it", err=True)
 
 
 def print_outcome(client: Client, job: Job) -> None:
@@ -72,6 +93,8 @@ def print_outcome(client: Client, job: Job) -> None:
     print_table(("fit", "label", "status", "best validation loss", "gap, 95 % interval", "diagnosis"), rows)
     if len(fits) == 1 and fits[0]["diagnosis"]:
         typer.echo(f"to try: {fits[0].diagnosis.advice}", err=True)
+        if changes := [one.label for one in fits[0].diagnosis.remedies]:
+            typer.echo(f"  holdout train --what-helps {job.id}  compares with it: {', '.join(changes)}", err=True)
     typer.echo(f"trained in {shown_seconds(job['running_seconds'])}; holdout curves {job.id} shows its curves", err=True)
 
 
@@ -87,6 +110,7 @@ class _Seen:
     client: Client
     version: int = 0
     last: dict[int, tuple[int, Any, Any]] = field(default_factory=dict)
+    was_paused: bool = False
 
     def note(self, job: Job) -> str:
         """Say what its status does not say; that its epochs cannot be read right now is no reason to stop watching."""
@@ -118,6 +142,10 @@ class _Bar:
         """Show how far a job is."""
         self.progress.update(self.bar, completed=1.0 if job.has_ended else job.progress, note=f"{job.status}  {note}".rstrip())
 
+    def say(self, text: str) -> None:
+        """Say something above the bar."""
+        self.progress.console.print(text)
+
 
 @dataclass
 class _Lines:
@@ -130,7 +158,11 @@ class _Lines:
         place = (job.status, int(job.progress / _SHARE))
         if place != self.told:
             self.told = place
-            typer.echo(f"{job.id} {job.status} {job.progress:.0%}  {note}".rstrip(), err=True)
+            self.say(f"{job.id} {job.status} {job.progress:.0%}  {note}".rstrip())
+
+    def say(self, text: str) -> None:
+        """Say something on a line of its own."""
+        typer.echo(text, err=True)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import Any, Literal
 
-from holdout import operations
+from holdout import operations, remedies
 from holdout.curves import Curves
 from holdout.events import Event, followed
 from holdout.job import AsyncJob, ModelFormat
@@ -57,11 +57,11 @@ class AsyncJobs:
         created_before: Instant | None = None,
         metadata: Mapping[str, str] | None = None,
         sort: Order = "-created_at",
-        fields: Sequence[str] | None = None,
+        fields: str | Sequence[str] | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> AsyncIterator[AsyncJob]:
-        """Give jobs, newest first, page after page of `limit` as they are come to. `name` is a part of the name."""
+        """Give jobs, newest first, page after page of `limit` as they are come to. `name` is a part of the name; `fields` those that are read, listed or with commas between."""
         query: dict[str, Any] = {
             "status": status,
             "plan": plan,
@@ -124,6 +124,18 @@ class AsyncJobs:
         """Read a job's fits."""
         return await self._wire.run(operations.listed(called("GET", "jobs", job_id, "fits")))
 
+    async def what_helps(self, job_id: str, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec, ready to be submitted, that tells which of the changes that a fit's diagnosis suggests helps.
+
+        It is a comparison of them with the fit as it is: the job's spec with what its plan set otherwise for this fit. `fit` is the fit's
+        number; the only one, if it is not given.
+
+        Raises:
+            NothingToTry: nothing is suggested: the fit is good, or has no diagnosis.
+            ValueError: the job has several fits, and none is named.
+        """
+        return await self._wire.run(remedies.what_helps(job_id, fit))
+
     async def result(self, job_id: str) -> Record:
         """Read what a job concluded.
 
@@ -136,7 +148,7 @@ class AsyncJobs:
         self,
         job_id: str,
         *,
-        fits: Sequence[int] | None = None,
+        fits: operations.Numbers | None = None,
         after_version: int | None = None,
         max_points: int | None = None,
         smoothing: float | None = None,
@@ -145,7 +157,7 @@ class AsyncJobs:
         query = {"after_version": after_version, "max_points": max_points, "smoothing": smoothing}
         return await self._wire.run(operations.read_curves(job_id, fits, **query))
 
-    async def curves_csv(self, job_id: str, path: str | Path | None = None, *, fits: Sequence[int] | None = None) -> bytes | Path:
+    async def curves_csv(self, job_id: str, path: str | Path | None = None, *, fits: operations.Numbers | None = None) -> bytes | Path:
         """Download every epoch's figures as CSV: to a file or into a folder, of which the path is given, or else as bytes."""
         return await self._wire.run(operations.received(operations.csv_call(job_id, fits, path)))
 

@@ -47,7 +47,7 @@ class Client:
         """Prepare a client; nothing is sent yet. `transport` is httpx2's, for tests.
 
         Raises:
-            ValueError: the address is none of http or https, or the key none that can be sent.
+            ValueError: the address is none of http or https, the key none that can be sent, or a number is below what it may be.
         """
         http = _Http(base_url=_url(base_url), headers=_headers(api_key), transport=transport)
         self._use(Wire(http, Policy(max_retries=max_retries, timeout=timeout)))
@@ -116,7 +116,7 @@ class AsyncClient:
         """Prepare a client; nothing is sent yet. `transport` is httpx2's, for tests.
 
         Raises:
-            ValueError: the address is none of http or https, or the key none that can be sent.
+            ValueError: the address is none of http or https, the key none that can be sent, or a number is below what it may be.
         """
         http = httpx2.AsyncClient(base_url=_url(base_url), headers=_headers(api_key), transport=transport)
         self._use(AsyncWire(http, Policy(max_retries=max_retries, timeout=timeout)))

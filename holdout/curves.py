@@ -27,7 +27,7 @@ _NOT_COLUMNS = frozenset({"number", "label", "best_epoch", "last_epoch", "smooth
 
 
 class FitCurve:
-    """One fit's curve: `curve["val_loss"]` has a value, or None, for each of `curve.epoch`; epoch 0 is before any update."""
+    """One fit's curve: `curve["val_loss"]`, or `curve.val_loss`, has a value, or None, for each of `curve["epoch"]`; epoch 0 is before any update."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         """Read one of the `fits` of /v1/jobs/{id}/curves."""
@@ -41,17 +41,33 @@ class FitCurve:
             name: values for name, values in fields.items() if name not in _NOT_COLUMNS and name != "epoch" and values is not None
         }
 
-    def __getitem__(self, name: str) -> list[float | None]:
+    def __getitem__(self, name: str) -> Sequence[float | None]:
         """Give a column; one that the service left out, as it had no value in these rows, is None throughout.
 
         Raises:
             KeyError: no curve has such a column.
         """
+        if name == "epoch":
+            return self.epoch
         if name in self.columns:
             return self.columns[name]
         if name not in FIGURES:
-            raise KeyError(f"a curve has no column {name!r}; it may have {', '.join(FIGURES)}")
+            raise KeyError(f"a curve has no column {name!r}; it may have epoch, {', '.join(FIGURES)}")
         return [None] * len(self.epoch)
+
+    def __getattr__(self, name: str) -> Sequence[float | None]:
+        """Give a column.
+
+        Raises:
+            AttributeError: no curve has such a column.
+        """
+        if name not in FIGURES and name not in self.__dict__.get("columns", ()):
+            raise AttributeError(f"a curve has no {name!r}; its columns may be epoch, {', '.join(FIGURES)}")
+        return self[name]
+
+    def __dir__(self) -> list[str]:
+        """List columns too, for whoever presses Tab."""
+        return sorted({*super().__dir__(), *self.columns})
 
     def __repr__(self) -> str:
         """Say which fit it is, and how far it goes."""

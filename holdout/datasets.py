@@ -28,7 +28,7 @@ class Datasets:
         Raises:
             UnprocessableEntityError: it cannot become a dataset; `errors` says why.
         """
-        return self._wire.run(operations.uploaded(source, {**(schema or {}), **fields}, file_name))
+        return self._wire.run(operations.uploaded(source, schema, fields, file_name))
 
     def get(self, dataset_id: str) -> Record:
         """Read what is known of a dataset; of an upload its profile too."""
@@ -54,7 +54,7 @@ class AsyncDatasets:
         self, source: Source, schema: Mapping[str, Any] | None = None, *, file_name: str | None = None, **fields: Any
     ) -> Record:
         """Upload a file, or a frame of pandas, with its schema. See `Datasets.upload`."""
-        return await self._wire.run(operations.uploaded(source, {**(schema or {}), **fields}, file_name))
+        return await self._wire.run(operations.uploaded(source, schema, fields, file_name))
 
     async def get(self, dataset_id: str) -> Record:
         """Read what is known of a dataset; of an upload its profile too."""

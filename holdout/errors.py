@@ -81,6 +81,10 @@ class ConflictError(APIStatusError):
     """409: the state of things does not allow it."""
 
 
+class RequestTooLargeError(APIStatusError):
+    """413: what was sent is larger than the service takes."""
+
+
 class UnprocessableEntityError(APIStatusError):
     """422: the request is refused; `errors` points at what is wrong."""
 
@@ -99,6 +103,7 @@ _BY_STATUS = {
     403: PermissionDeniedError,
     404: NotFoundError,
     409: ConflictError,
+    413: RequestTooLargeError,
     422: UnprocessableEntityError,
     429: RateLimitError,
 }
@@ -113,6 +118,10 @@ def status_error(status_code: int, content: bytes, request_id: str | None) -> AP
     body = found if isinstance(found, dict) else {}
     kind = InternalServerError if status_code >= 500 else _BY_STATUS.get(status_code, APIStatusError)
     return kind(status_code, body, request_id)
+
+
+class NothingToTry(HoldoutError):
+    """A fit's diagnosis suggests no change: it is good, or there is none."""
 
 
 class JobError(HoldoutError):
@@ -143,8 +152,16 @@ class JobCancelled(JobError):
 
 
 class WaitTimeout(JobError):
-    """The job had not ended in time. It goes on: wait again, or cancel it."""
+    """The job had not ended in time. It goes on, unless it is paused: wait again, resume it, or cancel it."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it stands, or is about to, until it is resumed."""
+        return self.job["status"] == "paused" or self.job.get("pause_requested_at") is not None
 
     def __str__(self) -> str:
         """Say how it stands."""
-        return f"job {self.job['id']} is {self.job['status']} still; it goes on"
+        if self.job["status"] == "paused":
+            return f"job {self.job['id']} is paused, and does not go on before it is resumed: job.resume()"
+        further = "it is about to pause: job.resume() lets it go on" if self.is_paused else "it goes on"
+        return f"job {self.job['id']} is {self.job['status']} still; {further}"

@@ -105,7 +105,7 @@ class Job(JobFields):
         Raises:
             JobFailed: it failed.
             JobCancelled: it was cancelled.
-            WaitTimeout: it has not ended in time. It goes on.
+            WaitTimeout: it has not ended in time. It goes on, unless it is paused.
         """
         tell = None if on_update is None else lambda fields: on_update(self._renewed(fields))
         fields, in_time = self._jobs.until_ended(self.id, timeout=timeout, poll_interval=poll_interval, tell=tell)
@@ -122,6 +122,15 @@ class Job(JobFields):
     def fits(self) -> Sequence[Record]:
         """Read its fits: best and last figures, gap, diagnosis, final evaluation."""
         return self._jobs.fits(self.id)
+
+    def what_helps(self, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec, ready to be submitted, that tells which of the changes that a fit's diagnosis suggests helps.
+
+        Raises:
+            NothingToTry: nothing is suggested.
+            ValueError: it has several fits, and none is named.
+        """
+        return self._jobs.what_helps(self.id, fit=fit)
 
     def events(self, after_version: int = 0) -> Iterator[Event]:
         """Follow it: every change of status and every epoch, until it has ended."""
@@ -211,6 +220,10 @@ class AsyncJob(JobFields):
     async def fits(self) -> Sequence[Record]:
         """Read its fits: best and last figures, gap, diagnosis, final evaluation."""
         return await self._jobs.fits(self.id)
+
+    async def what_helps(self, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec that tells which of the changes that a fit's diagnosis suggests helps. See `Job.what_helps`."""
+        return await self._jobs.what_helps(self.id, fit=fit)
 
     def events(self, after_version: int = 0) -> AsyncIterator[Event]:
         """Follow it: every change of status and every epoch, until it has ended."""

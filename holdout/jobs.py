@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from holdout import operations
+from holdout import operations, remedies
 from holdout.curves import Curves
 from holdout.events import Event, followed
 from holdout.job import Job, ModelFormat
@@ -57,11 +57,11 @@ class Jobs:
         created_before: Instant | None = None,
         metadata: Mapping[str, str] | None = None,
         sort: Order = "-created_at",
-        fields: Sequence[str] | None = None,
+        fields: str | Sequence[str] | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Iterator[Job]:
-        """Give jobs, newest first, page after page of `limit` as they are come to. `name` is a part of the name."""
+        """Give jobs, newest first, page after page of `limit` as they are come to. `name` is a part of the name; `fields` those that are read, listed or with commas between."""
         query: dict[str, Any] = {
             "status": status,
             "plan": plan,
@@ -119,6 +119,18 @@ class Jobs:
         """Read a job's fits."""
         return self._wire.run(operations.listed(called("GET", "jobs", job_id, "fits")))
 
+    def what_helps(self, job_id: str, *, fit: int | None = None) -> dict[str, Any]:
+        """Give a spec, ready to be submitted, that tells which of the changes that a fit's diagnosis suggests helps.
+
+        It is a comparison of them with the fit as it is: the job's spec with what its plan set otherwise for this fit. `fit` is the fit's
+        number; the only one, if it is not given.
+
+        Raises:
+            NothingToTry: nothing is suggested: the fit is good, or has no diagnosis.
+            ValueError: the job has several fits, and none is named.
+        """
+        return self._wire.run(remedies.what_helps(job_id, fit))
+
     def result(self, job_id: str) -> Record:
         """Read what a job concluded.
 
@@ -131,7 +143,7 @@ class Jobs:
         self,
         job_id: str,
         *,
-        fits: Sequence[int] | None = None,
+        fits: operations.Numbers | None = None,
         after_version: int | None = None,
         max_points: int | None = None,
         smoothing: float | None = None,
@@ -140,7 +152,7 @@ class Jobs:
         query = {"after_version": after_version, "max_points": max_points, "smoothing": smoothing}
         return self._wire.run(operations.read_curves(job_id, fits, **query))
 
-    def curves_csv(self, job_id: str, path: str | Path | None = None, *, fits: Sequence[int] | None = None) -> bytes | Path:
+    def curves_csv(self, job_id: str, path: str | Path | None = None, *, fits: operations.Numbers | None = None) -> bytes | Path:
         """Download every epoch's figures as CSV: to a file or into a folder, of which the path is given, or else as bytes."""
         return self._wire.run(operations.received(operations.csv_call(job_id, fits, path)))
 

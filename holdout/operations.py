@@ -1,5 +1,6 @@
 """What can be asked of jobs and datasets, as steps that both clients do. Results are plain JSON objects; clients wrap them."""
 
+import io
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ from holdout.retries import Patience
 MODEL_FORMATS = ("safetensors", "onnx", "zip")
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 Fields = dict[str, Any]
+Numbers = int | str | Sequence[int]
+"""Numbers of fits: one, several, or as the API writes them: 1,2."""
 _ALL_POINTS = 100_000
 _FIRST_POLL_SECONDS = 0.1
 _POLL_SECONDS = 1.0
@@ -48,7 +51,7 @@ def done(call: Call) -> Steps[None]:
 def submitted(spec: Mapping[str, Any] | None, fields: Mapping[str, Any], key: str | None) -> Steps[Fields]:
     """Submit a job, once however often it is sent."""
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-    return (yield from asked(called("POST", "jobs", body={**(spec or {}), **fields}, headers=headers), "id"))
+    return (yield from asked(called("POST", "jobs", body=_whole("a spec", spec, fields), headers=headers), "id"))
 
 
 def job_read(job_id: str) -> Steps[Fields]:
@@ -58,7 +61,14 @@ def job_read(job_id: str) -> Steps[Fields]:
 
 def previewed(spec: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> Steps[Record]:
     """Ask what a job would be."""
-    return (yield from recorded(called("POST", "previews", body={**(spec or {}), **fields}), "spec"))
+    return (yield from recorded(called("POST", "previews", body=_whole("a spec", spec, fields)), "spec"))
+
+
+def _whole(what: str, given: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> Fields:
+    """Put together what is given as an object and by name."""
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"{what} is an object, as a dict, not {given!r}; its fields may be given by name too")
+    return {**(given or {}), **fields}
 
 
 def ordered(job_id: str, order: str) -> Steps[Fields]:
@@ -75,8 +85,10 @@ def extended(job_id: str, body: Mapping[str, Any], key: str | None) -> Steps[Fie
 def job_query(filters: Mapping[str, Any]) -> Fields:
     """Write filters as the API's query: metadata is a parameter for each key, fields are joined."""
     query = dict(filters)
-    metadata = query.pop("metadata", None) or {}
+    metadata = _whole("metadata", query.pop("metadata", None), {})
     wanted = query.pop("fields", None)
+    if isinstance(wanted, str):
+        wanted = [one.strip() for one in wanted.split(",")]
     return {
         **query,
         "fields": ",".join(dict.fromkeys(("id", *wanted))) if wanted else None,
@@ -138,23 +150,28 @@ def _check_seconds(**given: Any) -> None:
     for name, value in given.items():
         if value is not None and not isinstance(value, int | float):
             raise TypeError(f"{name} is a number of seconds, not {value!r}")
+        if value is not None and not value >= 0:
+            raise ValueError(f"{name} is a number of seconds from 0, not {value!r}")
 
 
-def read_curves(job_id: str, fits: Sequence[int] | None, **query: Any) -> Steps[Curves]:
+def read_curves(job_id: str, fits: Numbers | None, **query: Any) -> Steps[Curves]:
     """Read curves; all their points unless `max_points` asks for fewer."""
     query["max_points"] = query["max_points"] or _ALL_POINTS
     call = called("GET", "jobs", job_id, "curves", query={"fits": _numbers(fits), **query})
     return Curves(job_id, (yield from asked(call, "fits", "version")))
 
 
-def csv_call(job_id: str, fits: Sequence[int] | None, path: str | Path | None) -> Call:
+def csv_call(job_id: str, fits: Numbers | None, path: str | Path | None) -> Call:
     """Ask for every epoch's figures as a table."""
     save_to = None if path is None else Path(path)
     return called("GET", "jobs", job_id, "curves.csv", query={"fits": _numbers(fits)}, save_to=save_to)
 
 
-def _numbers(fits: Sequence[int] | None) -> str | None:
-    return None if fits is None else ",".join(str(number) for number in fits)
+def _numbers(fits: Numbers | None) -> str | None:
+    """Write numbers of fits as the API reads them."""
+    if fits is None or isinstance(fits, str | int):
+        return None if fits is None else str(fits)
+    return ",".join(map(str, fits))
 
 
 def predicted(job_id: str, rows: Any, **query: Any) -> Steps[Record]:
@@ -191,6 +208,8 @@ def _target(job_id: str) -> Steps[str | None]:
 
 def as_rows(rows: Any) -> list[Any]:
     """Take rows as lists of objects or values, or from a frame of pandas; NaN there is a missing value."""
+    if isinstance(rows, str | bytes | Mapping) or not (hasattr(rows, "__iter__") or hasattr(rows, "tolist")):
+        raise TypeError(f"rows are a list of objects or lists, or a frame of pandas, not {type(rows).__name__}")
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
         return [{name: None if value != value else value for name, value in row.items()} for row in rows.to_dict("records")]  # noqa: PLR0124  only NaN differs from itself
     return rows.tolist() if hasattr(rows, "tolist") else list(rows)
@@ -231,30 +250,34 @@ def _ending(path: str | Path | None) -> str:
     return "" if path is None or Path(path).is_dir() else Path(path).suffix.lstrip(".").lower()
 
 
-def uploaded(source: Any, schema: Mapping[str, Any], file_name: str | None) -> Steps[Record]:
+def uploaded(source: Any, schema: Mapping[str, Any] | None, fields: Mapping[str, Any], file_name: str | None) -> Steps[Record]:
     """Upload a file with its schema. Equal content under an equal schema is one dataset, so it may be sent again."""
     call = Call(
         method="POST",
         path="/v1/datasets",
         file=_source(source, file_name),
-        form={"schema": as_json(schema).decode()},
+        form={"schema": as_json(_whole("a schema", schema, fields)).decode()},
         timeout=_UPLOAD_SECONDS,
     )
     return (yield from recorded(call, "id"))
 
 
 def _source(source: Any, file_name: str | None) -> File:
-    """Take a path, bytes, an open file or a frame of pandas."""
+    """Take a path, bytes, an open file or a frame of pandas; of text in memory its UTF-8."""
     if isinstance(source, str | Path):
         path = Path(source)
         return File(name=file_name or path.name, content=path)
     if hasattr(source, "to_csv"):
         return File(name=file_name or "frame.csv", content=source.to_csv(index=False).encode())
+    if not isinstance(source, bytes | bytearray) and not hasattr(source, "read"):
+        raise TypeError(f"what is uploaded is a path, bytes, an open file or a frame of pandas, not {type(source).__name__}")
     own = getattr(source, "name", None)
     name = file_name or (Path(own).name if isinstance(own, str) else None)
     if not name:
-        raise ValueError("bytes have no name: give file_name, whose ending tells what they are")
-    content = source if isinstance(source, bytes) else source.read()
+        raise ValueError("what is in memory has no name: give file_name, whose ending tells what it is")
+    content: Any = bytes(source) if isinstance(source, bytes | bytearray) else source.read()
+    if isinstance(source, io.StringIO):
+        content = content.encode()
     if not isinstance(content, bytes):
         raise ValueError(f'{name} is open as text: open it as bytes, by open("{name}", "rb")')  # noqa: TRY004  as of all that is wrong with a source
     return File(name=name, content=content)

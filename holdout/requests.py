@@ -6,8 +6,9 @@ itself, so the synchronous and the asynchronous client share it; `holdout/wire.p
 
 import datetime as dt
 import json
+import math
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -148,9 +149,12 @@ def called(method: str, *path: str, query: Mapping[str, Any] | None = None, body
     """Make a request. Parts of the path are ids or fixed words; None in `query` is left out, a list repeats its parameter.
 
     Raises:
+        TypeError: an id is no text.
         ValueError: an id is none, or the body is not JSON.
     """
     for part in path:
+        if not isinstance(part, str):
+            raise TypeError(f"an id is text, not {part!r}")
         if _ID.fullmatch(part) is None and part not in _FILES:
             raise ValueError(f"{part!r} is not an id: letters, digits, _ and - make one")
     given = [(name, one) for name, value in (query or {}).items() for one in (value if isinstance(value, list | tuple) else [value])]
@@ -183,7 +187,24 @@ def as_json(value: Any) -> bytes:
     except TypeError as error:
         raise ValueError(f"this cannot be sent as JSON: {error}") from error
     except ValueError as error:
-        raise ValueError("NaN and Infinity cannot be sent as JSON; a missing value is None") from error
+        if str(error).startswith("Circular"):
+            raise
+        pointer, number = next(_unsendable(value, ""))
+        raise ValueError(f"{pointer or 'this'} is {number}: NaN and Infinity cannot be sent as JSON; a missing value is None") from error
+
+
+def _unsendable(value: Any, pointer: str) -> Iterator[tuple[str, float]]:
+    """Find numbers that JSON has not, by their JSON pointers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield pointer, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _unsendable(inner, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from _unsendable(inner, f"{pointer}/{i}")
+    elif hasattr(value, "tolist"):
+        yield from _unsendable(value.tolist(), pointer)
 
 
 def _plain(value: Any) -> Any:

@@ -30,11 +30,15 @@ class Policy:
     timeout: float | None = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no number at once, not where it is first reckoned with."""
+        """Refuse what is no such number at once, not where it is first reckoned with."""
         if not isinstance(self.max_retries, int):
             raise TypeError(f"max_retries is a whole number, not {self.max_retries!r}")
         if self.timeout is not None and not isinstance(self.timeout, int | float):
             raise TypeError(f"timeout is a number of seconds, or None, not {self.timeout!r}")
+        if self.max_retries < 0:
+            raise ValueError(f"max_retries is a whole number from 0, not {self.max_retries!r}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout is a number of seconds above 0, or None, not {self.timeout!r}")
 
 
 def backoff(attempt: int) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -81,11 +82,21 @@ def explained(http: httpx2.Client | httpx2.AsyncClient) -> Iterator[None]:
 
 @contextlib.contextmanager
 def place(target: Path, response: httpx2.Response) -> Iterator[tuple[BinaryIO, Path]]:
-    """Open a file that takes its name once it is whole. In a folder it gets the name that the service gives it."""
+    """Open a file that takes its name once it is whole. In a folder it gets the name that the service gives it.
+
+    Where a link leads is what is replaced, not the link; into what is no file, as a pipe or a device, it is written as it comes.
+    """
     path = target / _name(response) if target.is_dir() else target
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream, path
+        return
+    whole = Path(os.path.realpath(path))
+    if whole.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    if not whole.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(whole.parent))
+    part = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}")
     try:
         opened = part.open("xb")
     except OSError as error:
@@ -93,7 +104,7 @@ def place(target: Path, response: httpx2.Response) -> Iterator[tuple[BinaryIO, P
     try:
         with opened as file:
             yield file, path
-        part.replace(path)
+        part.replace(whole)
     finally:
         part.unlink(missing_ok=True)
 

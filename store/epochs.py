@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Integer, String, bindparam, case, or_, select
 
 from store.engine import Database
-from store.errors import NotFound
+from store.errors import FitNotFound, NotFound
 from store.tables import EpochRow, FitRow, JobRow, table
 
 _EPOCHS = table(EpochRow)
@@ -93,7 +93,7 @@ def curves(
         wanted = [fit for fit in known if asked is None or fit.number in asked]
         missing = (asked or set()) - {fit.number for fit in wanted}
         if missing:
-            raise NotFound(f"{job_id} fit {min(missing)}")
+            raise FitNotFound(job_id, min(missing))
         query, values = _ROWS, dict[str, Any](job_id=job_id)
         is_thinned = after_version is None and max_points is not None and any(_is_longer(fit, 2 * max_points) for fit in wanted)
         if is_thinned:

@@ -11,6 +11,14 @@ class NotFound(StoreError):
     """Nothing has this id."""
 
 
+class FitNotFound(NotFound):
+    """The job is there, and has no fit of this number."""
+
+    def __init__(self, job_id: str, number: int) -> None:
+        """Name both."""
+        super().__init__(f"job {job_id} has no fit {number}")
+
+
 class Conflict(StoreError):
     """The state of things forbids it. `code` is stable, the text is for people."""
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, case, select, union
 from jobs.diagnosis import window
 from jobs.states import FitStatus
 from store.engine import Database
-from store.errors import NotFound
+from store.errors import FitNotFound, NotFound
 from store.tables import EpochRow, FitRow, JobRow, table
 
 _FITS = table(FitRow)
@@ -67,7 +67,7 @@ def get_fit(db: Database, job_id: str, number: int) -> FitState:
     """
     found = [fit for fit in list_fits(db, job_id) if fit.number == number]
     if not found:
-        raise NotFound(f"{job_id} fit {number}")
+        raise FitNotFound(job_id, number)
     return found[0]
 
 

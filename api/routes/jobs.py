@@ -69,6 +69,8 @@ CreatedBefore = Annotated[
     Query(description="RFC 3339 with a zone.", openapi_examples=offered("2099-12-31T23:59:59+09:00")),
 ]
 _RETRY_SECONDS = 1
+_NAMED = 40
+"""How many unknown fields are named, and how many letters of each."""
 
 
 @router.post(
@@ -241,8 +243,9 @@ def _wanted(fields: str | None) -> frozenset[str] | None:
     if fields is None:
         return None
     wanted = frozenset(fields.split(","))
-    if wanted - JobView.model_fields.keys():
-        raise _bad_parameter("fields", f"a job has no such field; it has {', '.join(JobView.model_fields)}")
+    if unknown := sorted(wanted - JobView.model_fields.keys()):
+        named = ", ".join(repr(one[:_NAMED]) for one in unknown[:_NAMED])
+        raise _bad_parameter("fields", f"a job has no field {named}; it has {', '.join(JobView.model_fields)}")
     return wanted
 
 

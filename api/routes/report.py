@@ -49,4 +49,5 @@ def _picture(job_id: str, resources: Resources, kind: Literal["png", "svg"], if_
 
         version, content = drawn(job_id, resources, kind)
         resources.bodies.put((job_id, kind), version, content)
-    return Response(content, media_type=_TYPES[kind], headers=headers(version, f"-{kind}"))
+    told = {**headers(version, f"-{kind}"), "Content-Disposition": f'inline; filename="{job_id}-report.{kind}"'}
+    return Response(content, media_type=_TYPES[kind], headers=told)

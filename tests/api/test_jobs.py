@@ -315,6 +315,11 @@ def test_wrong_query_parameters_are_refused(lite_client: StrictClient, query: st
     assert answer.json()["errors"][0]["pointer"] == query.split("=", maxsplit=1)[0]
 
 
+def test_fields_that_no_job_has_are_named(lite_client: StrictClient) -> None:
+    [fault] = lite_client.get("/v1/jobs?fields=id,nope,status,," + "x" * 99).json()["errors"]
+    assert fault["message"].startswith(f"a job has no field '', 'nope', '{'x' * 40}'; it has id, name, status, ")
+
+
 @pytest.mark.parametrize("key", ['a"b', "\u00fc.1", "a\\", "0", "$", "a'b", "a b&c=d"])
 def test_any_metadata_can_be_filtered_by(client: StrictClient, key: str) -> None:
     job = _create(client, metadata={key: "\u00fc x", "other": "y"})

@@ -147,8 +147,11 @@ def test_wrong_curve_parameters_are_refused(client: StrictClient, db: Database, 
 
 def test_a_fit_that_does_not_exist_is_not_found(client: StrictClient, db: Database) -> None:
     job_id = a_succeeded_job(db)
-    assert client.get(f"/v1/jobs/{job_id}/curves?fits=2").status_code == 404
-    assert client.get(f"/v1/jobs/{job_id}/fits/2").status_code == 404
+    for path in ("curves?fits=2", "curves?fits=1,2,3", "curves.csv?fits=2", "curves.parquet?fits=2", "fits/2", "model?fit=2"):
+        refused = client.get(f"/v1/jobs/{job_id}/{path}")
+        assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+        assert refused.json()["detail"] == f"job {job_id} has no fit 2"
+    assert client.get("/v1/jobs/job_nope/curves?fits=2").json()["detail"] == "nothing has this id"
     assert client.get(f"/v1/jobs/{job_id}/fits/0").status_code == 422
 
 

@@ -132,11 +132,20 @@ def test_without_the_plotting_library_there_is_a_table(holdout: Any, monkeypatch
     assert table == holdout("curves", job, "--table").stdout
 
 
+def test_a_table_that_leaves_epochs_out_says_so(holdout: Any) -> None:
+    for epochs in (4, 60):
+        job = json.loads(holdout("train", "--dataset", "iris", "--set", f"training.max_epochs={epochs}", "--json").stdout)["id"]
+        shown = holdout("curves", job, "--table")
+        assert ("epochs are left out" in shown.stderr) == (len(shown.stdout.splitlines()) - 2 < epochs + 1)
+        assert ("epochs are left out" in shown.stderr) == (epochs == 60)
+
+
 def test_reports_are_saved_as_their_names_say(holdout: Any, tmp_path: Path) -> None:
     job = json.loads(holdout("train", "--dataset", "iris", *SMALL, "--json").stdout)["id"]
     holdout("report", job, "-o", tmp_path / "r.svg")
     assert "<svg" in (tmp_path / "r.svg").read_text()
     assert "a png or an svg" in holdout("report", job, "-o", tmp_path / "r.pdf", code=2).stderr
+    assert _made(holdout("report", job, "-o", tmp_path)) == str(tmp_path / f"{job}-report.png")
     assert _made(holdout("model", job, "-o", tmp_path)).endswith("-fit-1.safetensors")
     assert ".safetensors, .onnx or .zip" in holdout("model", job, "-o", tmp_path / "m.pt", code=2).stderr
     assert f"{tmp_path / 'none'} cannot be read or written" in holdout("model", job, "-o", tmp_path / "none" / "m.zip", code=1).stderr
@@ -153,6 +162,7 @@ def test_watching_for_too_long_is_exit_code_5_and_the_job_goes_on(holdout: Any) 
     late = holdout("train", "--dataset", "digits", "--set", "training.max_epochs=2000", "--timeout", "0.2s", code=5)
     [job] = set(re.findall(r"job_\w+", late.stderr))
     assert f"holdout watch {job} waits again" in late.stderr
+    assert f"job {job} is running still; it goes on" in late.stderr or f"job {job} is queued still; it goes on" in late.stderr
     assert json.loads(holdout("jobs", "get", job, "--json").stdout)["status"] in {"queued", "running"}
     holdout("jobs", "cancel", job)
 
@@ -234,7 +244,7 @@ def test_ctrl_c_leaves_the_job_alone_and_says_how_to_come_back(service: Service,
     stdout, stderr = process.communicate(timeout=30)
     job = told[0].split()[-1]
     assert (process.returncode, stdout) == (130, "")
-    assert f"detached; job {job} goes on" in stderr
+    assert f"detached; job {job} goes on by itself" in stderr
     assert f"holdout watch {job} " in stderr
     assert "Traceback" not in stderr
     assert json.loads(holdout("jobs", "get", job, "--json").stdout)["status"] in {"queued", "running"}

@@ -52,7 +52,9 @@ def test_yaml_is_read_as_yaml_1_2_says(tmp_path: Path, text: str, value: Any) ->
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("seed: 0\nseed: 1", "line 2: seed stands twice|line 1: seed stands twice"),
+        ("seed: 0\nseed: 1", "line 2: seed stands twice"),
+        ("a: 0\nb:\n  c: 1\n  d: 2\n  # twice\n  c: 3\ne: 4", "line 6: c stands twice"),
+        ("seed: 0\ntraining:\n  max_epochs: [1, 1e400]", "/training/max_epochs/1 is inf"),
         ("seed: [0", "expected"),
         ("- 1", "a spec is an object"),
         ("1: 2", "a spec is an object"),

@@ -198,6 +198,23 @@ def test_a_constant_and_a_single_epoch_are_drawn_where_they_are() -> None:
     assert "0.50┤" in plot(curve, "loss")
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "named"),
+    [
+        (0, 2, "0 1 2"),
+        (0, 11, "0 2 4 6 8 10"),
+        (1, 29, "5 10 15 20 25"),
+        (0, 100, "0 20 40 60 80 100"),
+        (7, 7, "7"),
+        (400, 1999, "500 1000 1500"),
+    ],
+)
+def test_epochs_are_named_by_whole_numbers(first: int, last: int, named: str) -> None:
+    epochs = list(range(first, last + 1))
+    curve = FitCurve({"number": 1, "label": "one", "epoch": epochs, "train_loss": [1 / (1 + one) for one in epochs], "val_loss": None})
+    assert plot(curve, "loss").splitlines()[-1].split() == named.split()
+
+
 @pytest.mark.parametrize(("width", "left_out"), [(80, True), (130, False)])
 def test_ids_stay_whole_however_narrow_the_terminal(
     width: int, left_out: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -210,6 +227,15 @@ def test_ids_stay_whole_however_narrow_the_terminal(
     assert identity in printed
     assert ("2026-01-31" not in printed) == left_out
     assert max(map(len, printed.splitlines())) <= width
+
+
+def test_more_jobs_may_be_asked_for_than_there_can_be(holdout: Any, job: str) -> None:
+    assert job in holdout("jobs", "list", "--limit", "99999999999999999999").stdout
+
+
+def test_a_number_that_is_none_is_named_by_its_field(holdout: Any) -> None:
+    assert "/seed is inf" in holdout("train", "-", text="dataset: iris\nseed: 1e400\n", code=2).stderr
+    assert "--set seed=1e400: this is inf" in holdout("train", "--dataset", "iris", "--set", "seed=1e400", code=2).stderr
 
 
 def test_jobs_without_a_name_are_listed_as_what_they_are(holdout: Any, job: str) -> None:

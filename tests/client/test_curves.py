@@ -49,8 +49,20 @@ def test_a_column_that_one_fit_has_not_is_missing_there_and_a_wrong_name_is_told
     frame = read.to_pandas()
     assert frame[frame["fit"] == 2]["val_loss"].isna().all()
     assert list(frame[frame["fit"] == 2]["of_tomorrow"]) == [1, 2, 3]
-    with pytest.raises(KeyError, match="a curve has no column 'valloss'; it may have train_loss, val_loss"):
+    with pytest.raises(KeyError, match="a curve has no column 'valloss'; it may have epoch, train_loss, val_loss"):
         _ = read[0]["valloss"]
+
+
+def test_every_column_is_there_by_item_and_by_attribute() -> None:
+    [curve] = curves({**FIT, "of_tomorrow": [1.0, 2.0, 3.0]})
+    assert curve["epoch"] == curve.epoch == [0, 1, 2]
+    for name in ("train_loss", "val_loss", "learning_rate", "of_tomorrow"):
+        assert curve[name] == getattr(curve, name) == curve.columns[name]
+    assert curve.val_r2 == [None, None, None]
+    assert "val_loss" in dir(curve)
+    with pytest.raises(AttributeError, match="a curve has no 'valloss'; its columns may be epoch, train_loss"):
+        _ = curve.valloss
+    assert pickle.loads(pickle.dumps(curve)).val_loss == curve.val_loss
 
 
 def test_without_pandas_it_is_said_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

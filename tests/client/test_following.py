@@ -221,3 +221,17 @@ def test_a_job_that_does_not_succeed_is_an_exception_that_has_it(connect: Connec
         client.jobs.wait("job_1", timeout=10, poll_interval=3)
     assert late.value.job.progress == 0.5
     assert pauses == [3, 3, 3, 1]
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"status": "paused", "pause_requested_at": None}, r"is paused, and does not go on before it is resumed: job\.resume\(\)"),
+        ({"status": "running", "pause_requested_at": "2026-01-31T12:00:00Z"}, r"is running still; it is about to pause: job\.resume\(\)"),
+    ],
+)
+def test_of_a_paused_job_it_is_not_said_that_it_goes_on(connect: Connect, fields: dict[str, Any], why: str) -> None:
+    with connect(lambda _: job({**RUNNING, **fields})) as client, pytest.raises(WaitTimeout, match=why) as late:
+        client.jobs.wait("job_1", timeout=10)
+    assert late.value.is_paused

@@ -147,6 +147,7 @@ def test_what_an_attempt_without_an_answer_deleted_is_deleted(connect: Connect) 
         (403, holdout.PermissionDeniedError),
         (404, holdout.NotFoundError),
         (409, holdout.ConflictError),
+        (413, holdout.RequestTooLargeError),
         (418, holdout.APIStatusError),
         (422, holdout.UnprocessableEntityError),
         (429, holdout.RateLimitError),

@@ -3,11 +3,15 @@
 import importlib.util
 import io
 import json
+import os
+import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 
 import holdout
@@ -72,6 +76,46 @@ def test_a_page_is_not_saved_as_a_model(connect: Connect, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_a_link_leads_is_what_is_replaced(connect: Connect, tmp_path: Path) -> None:
+    kept, link, dangling = tmp_path / "elsewhere" / "model.onnx", tmp_path / "latest.onnx", tmp_path / "first.onnx"
+    kept.parent.mkdir()
+    kept.write_bytes(b"old")
+    link.symlink_to(kept)
+    dangling.symlink_to(Path("elsewhere", "new.onnx"))
+    with connect(lambda _: httpx2.Response(200, content=b"new")) as client:
+        assert client.jobs.model("job_1", link) == link
+        assert client.jobs.model("job_1", dangling) == dangling
+        circle = tmp_path / "circle.onnx"
+        circle.symlink_to(circle)
+        with pytest.raises(OSError, match="circle"):
+            client.jobs.model("job_1", circle)
+    assert all(one.is_symlink() for one in (link, dangling, circle))
+    assert {path.name: path.read_bytes() for path in kept.parent.iterdir()} == {"model.onnx": b"new", "new.onnx": b"new"}
+
+
+def test_into_a_pipe_is_written_and_it_stays_one(connect: Connect, tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe.svg", tmp_path / "link.svg"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with connect(lambda _: httpx2.Response(200, content=b"<svg/>")) as client, ThreadPoolExecutor(1) as reader:
+        for path in (pipe, link):
+            read = reader.submit(pipe.read_bytes)
+            assert client.jobs.report("job_1", path) == path
+            assert read.result() == b"<svg/>"
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+    assert link.is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_into_what_another_program_reads_is_written(connect: Connect) -> None:
+    read, write = os.pipe()
+    with connect(lambda _: httpx2.Response(200, content=b"<svg/>")) as client:
+        client.jobs.report("job_1", f"/dev/fd/{write}", kind="svg")
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read() == b"<svg/>"
+
+
 def test_the_dashboards_pages_may_be_asked_for(connect: Connect) -> None:
     with connect(lambda _: httpx2.Response(200, html="<html>")) as client:
         assert client.request("GET", "/").content == b"<html>"
@@ -124,7 +168,74 @@ def test_an_open_file_has_its_own_name(connect: Connect, tmp_path: Path) -> None
             client.datasets.upload(io.BytesIO(b"a"), target="b")
         with (tmp_path / "flowers.csv").open() as text, pytest.raises(ValueError, match="open it as bytes"):
             client.datasets.upload(text, target="b")
+        client.datasets.upload(io.StringIO("a,b\n1,\u00e9\n"), target="b", file_name="text.csv")
+        client.datasets.upload(bytearray(b"a,b"), target="b", file_name="more.csv")
     assert b'filename="flowers.csv"' in bodies[0]
+    assert "1,\u00e9".encode() in bodies[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (lambda client: client.submit("iris"), "a spec is an object, as a dict, not 'iris'"),
+        (lambda client: client.jobs.preview(["iris"]), "a spec is an object"),
+        (lambda client: client.datasets.upload(b"a", "species", file_name="a.csv"), "a schema is an object"),
+        (lambda client: client.datasets.upload(123), "a path, bytes, an open file or a frame of pandas, not int"),
+        (lambda client: client.datasets.upload(None, file_name="a.csv"), "not NoneType"),
+        (lambda client: client.jobs.get(None), "an id is text, not None"),
+        (lambda client: client.datasets.get(3), "an id is text, not 3"),
+        (lambda client: client.jobs.page(metadata="owner=vision"), "metadata is an object"),
+        (lambda client: client.jobs.predict("job_1", {"a": 1}), "rows are a list of objects or lists"),
+        (lambda client: client.jobs.predict("job_1", None), "rows are a list"),
+        (lambda client: client.jobs.predict("job_1", "abc"), "rows are a list"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_in_words(connect: Connect, asked: Callable[[Any], Any], why: str) -> None:
+    with connect(lambda _: PAGE) as client, pytest.raises(TypeError, match=why):
+        asked(client)
+
+
+def test_fields_and_fits_may_be_written_as_the_api_has_them(connect: Connect) -> None:
+    seen: list[str] = []
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.url.params.get("fields") or request.url.params["fits"])
+        return httpx2.Response(200, json={"items": [], "fits": [], "version": 1, "next_cursor": None, "has_more": False})
+
+    with connect(answers) as client:
+        client.jobs.page(fields="id,status")
+        client.jobs.page(fields=["id", "status"])
+        list(client.jobs.list(fields="status, name"))
+        for fits in ("1,12", [1, 12], 12, "12"):
+            client.jobs.curves("job_1", fits=fits)
+            client.jobs.curves_csv("job_1", fits=fits)
+    assert seen == ["id,status", "id,status", "id,status,name", *(["1,12"] * 4), *(["12"] * 4)]
+
+
+def test_numbers_that_are_too_low_are_refused_at_once(connect: Connect) -> None:
+    with connect(lambda _: PAGE) as client:
+        for options in ({"timeout": -1}, {"timeout": 0}, {"timeout": float("nan")}, {"max_retries": -1}):
+            [name] = options
+            with pytest.raises(ValueError, match=f"{name} is a "):
+                client.with_options(**options)
+            with pytest.raises(ValueError, match=f"{name} is a "):
+                connect(lambda _: PAGE, **options)
+        for options in ({"timeout": -1}, {"poll_interval": -0.5}):
+            with pytest.raises(ValueError, match=r"is a number of seconds from 0, not -"):
+                client.jobs.wait("job_1", **options)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"seed": float("nan")}, "^/seed is nan"),
+        ({"training": {"a/b": [1.0, {"c": float("inf")}]}}, "^/training/a~1b/1/c is inf"),
+        ({"optimizer": np.array([1.0, -np.inf])}, "^/optimizer/1 is -inf"),
+    ],
+)
+def test_a_number_that_json_has_not_is_named_by_its_place(connect: Connect, fields: dict[str, Any], why: str) -> None:
+    with connect(lambda _: PAGE) as client, pytest.raises(ValueError, match=why):
+        client.submit(dataset="iris", **fields)
 
 
 def test_what_is_to_be_predicted_may_stand_in_the_rows(connect: Connect) -> None:
