@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from data.counting import written
 from data.dataset import DatasetInfo
 from jobs.applicability import augmented_shape
 from jobs.diagnosis import Diagnosis
@@ -95,13 +96,13 @@ def _has_hidden_layers(spec: JobSpec) -> bool:
 
 def _grown(name: str, pointer: str, value: float) -> Remedy:
     more = float(f"{value * 10:.3g}") if value else _FIRST_PENALTY
-    return Remedy(f"{name} {more:g}", {pointer: more})
+    return Remedy(f"{name} {written(more)}", {pointer: more})
 
 
 def _rate(spec: JobSpec, factor: float) -> Iterator[Remedy]:
     rate = float(f"{spec.optimizer.learning_rate * factor:.3g}")
     if rate:
-        yield Remedy(f"learning rate {rate:g}", {"/optimizer/learning_rate": rate})
+        yield Remedy(f"learning rate {written(rate)}", {"/optimizer/learning_rate": rate})
 
 
 def _longer(spec: JobSpec, factor: int) -> Iterator[Remedy]:

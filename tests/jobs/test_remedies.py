@@ -69,7 +69,7 @@ def test_the_first_remedies_of_each_verdict() -> None:
     ]
     assert [one.label for one in _found("still_improving", dataset="iris")] == ["100 epochs", "learning rate 0.003"]
     assert [one.label for one in _found("diverged", dataset="iris")] == [
-        "learning rate 0.0001", "learning rate 1e-05", "gradient norm at most 1", "warm-up of 5 epochs",
+        "learning rate 0.0001", "learning rate 1e-5", "gradient norm at most 1", "warm-up of 5 epochs",
     ]  # fmt: skip
     assert _found("good_fit", dataset="iris") == []
 
