@@ -18,6 +18,7 @@ from api.headers import bare
 from data.uploads.problems import UploadProblem
 from jobs.pointers import follows, pointer_of
 from jobs.problems import SpecProblems
+from jobs.wording import worded
 from store.errors import ArtifactsUnavailable, BadCursor, Conflict, DatabaseUnavailable, FitNotFound, NotFound
 
 MEDIA_TYPE = "application/problem+json"
@@ -140,7 +141,9 @@ def _invalid_request(request: Request, error: Exception) -> Response:
     details: dict[str, list[ProblemDetail]] = {}
     for found in error.errors():
         detail = ProblemDetail(
-            pointer=_pointer(found["loc"], error.body, is_missing=found["type"] == "missing"), code=found["type"], message=_message(found)
+            pointer=_pointer(found["loc"], error.body, is_missing=found["type"] == "missing"),
+            code=found["type"],
+            message=_clean(worded(found)),
         )
         details.setdefault(detail.pointer, []).append(detail)
     errors = [
@@ -156,29 +159,6 @@ def _invalid_request(request: Request, error: Exception) -> Response:
         f"{first.pointer or 'the body'}: {first.message}" + (f" ({len(errors)} faults)" if len(errors) > 1 else ""),
         errors,
     )
-
-
-_KINDS = {
-    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "must be an object"),
-    **dict.fromkeys(("tuple_type", "list_type"), "must be a list"),
-}
-
-_LENGTHS = {"too_long": "must have at most {max_length} characters", "too_short": "must have at least {min_length} characters"}
-
-
-def _message(found: Mapping[str, Any]) -> str:
-    if found["type"] == "extra_forbidden":
-        return "unknown field"
-    if found["type"] == "union_tag_invalid":  # the text would echo what was sent
-        return f"unknown name; there are {found['ctx']['expected_tags']}"
-    if found["type"] == "union_tag_not_found":
-        return "needs a name that says which one it is"
-    if found["type"] in _LENGTHS and isinstance(found["input"], str):
-        return _LENGTHS[found["type"]].format(**found["ctx"])
-    if found["type"] in _KINDS:
-        return _KINDS[found["type"]]
-    text = str(found["msg"]).removeprefix("Value error, ").replace(" after validation", "").replace("Tuple ", "List ")
-    return _clean(text)
 
 
 def _pointer(location: Sequence[str | int], body: Any, *, is_missing: bool) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Dataset, DatasetInfo
 from data.preprocessing.spec import PreprocessingSpec
 from data.splits.division import Division
@@ -30,8 +31,8 @@ def data_problems(spec: JobSpec, info: DatasetInfo) -> Iterator[Problem]:
     incomplete = [column for column in columns if column.num_missing]
     if asked.missing == "reject" and incomplete:
         first = incomplete[0]
-        others = f", and {len(incomplete) - 1} more columns lack some" if len(incomplete) > 1 else ""
-        message = f"column {first.name} lacks {first.num_missing} values (the first in row {first.first_missing_row}){others}"
+        others = f", and {counted(more, 'more column')} {'lacks' if more == 1 else 'lack'} some" if (more := len(incomplete) - 1) else ""
+        message = f"column {first.name} lacks {counted(first.num_missing, 'value')} (the first in row {first.first_missing_row}){others}"
         yield Problem("/preprocessing/missing", "missing_values", f"{message}: choose median, most_frequent or indicator")
 
 

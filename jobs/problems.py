@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+OF_POINTERS = frozenset({"extra_forbidden", "cannot_vary", "no_such_field"})
+"""Codes of faults of where something is to be set: what is set there does not matter."""
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from data.counting import written
 from data.dataset import DatasetInfo
 from jobs.applicability import augmented_shape
 from jobs.diagnosis import Diagnosis
@@ -104,20 +105,20 @@ def _has_hidden_layers(spec: JobSpec) -> bool:
 
 def _grown(name: str, pointer: str, value: float, dataset: DatasetInfo) -> Remedy:
     more = float(f"{value * 10:.3g}") if value else _FIRST_PENALTY[dataset.task]
-    return Remedy(f"{name} {more:g}", {pointer: more})
+    return Remedy(f"{name} {written(more)}", {pointer: more})
 
 
 def _rate(spec: JobSpec, factor: float) -> Iterator[Remedy]:
     rate = float(f"{spec.optimizer.learning_rate * factor:.3g}")
     if 0 < rate < math.inf:
-        yield Remedy(f"learning rate {rate:g}", {"/optimizer/learning_rate": rate})
+        yield Remedy(f"learning rate {written(rate)}", {"/optimizer/learning_rate": rate})
 
 
 def _usual_rate(spec: JobSpec) -> Iterator[Remedy]:
     """Give the optimizer's default, where it is out of reach of a factor of ten."""
     usual, rate = type(spec.optimizer).model_fields["learning_rate"].default, spec.optimizer.learning_rate
     if not usual / _FAR < rate < usual * _FAR:
-        yield Remedy(f"learning rate {usual:g}", {"/optimizer/learning_rate": usual})
+        yield Remedy(f"learning rate {written(usual)}", {"/optimizer/learning_rate": usual})
 
 
 def _longer(spec: JobSpec, factor: int) -> Iterator[Remedy]:

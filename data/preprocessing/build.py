@@ -6,6 +6,7 @@ from typing import assert_never
 
 import numpy as np
 
+from data.counting import counted
 from data.dataset import Array, Column, Dataset, DatasetInfo
 from data.later import Later
 from data.preprocessing.apply import UNKNOWN, apply, filled, in_unit_range
@@ -144,7 +145,7 @@ def _learn_table(spec: PreprocessingSpec, dataset: Dataset, train: Array) -> Tab
 
 def _check_missing(spec: PreprocessingSpec, column: Column, values: Array) -> None:
     if spec.missing == "reject" and column.num_missing:
-        message = f"column {column.name} lacks {column.num_missing} values (first in row {column.first_missing_row})"
+        message = f"column {column.name} lacks {counted(column.num_missing, 'value')} (first in row {column.first_missing_row})"
         raise MissingValues(f"{message}: set preprocessing.missing to median, most_frequent or indicator")
     if np.isnan(values).all():
         raise MissingValues(f"column {column.name} has no value in the training rows: leave it out of the features")

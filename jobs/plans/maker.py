@@ -17,6 +17,7 @@ from jobs.pointers import follows, parts_of, pointer_of
 from jobs.problems import Problem, SpecProblems
 from jobs.rows import divisions_of, input_shape_of, row_hash, seed_of, steps_per_epoch
 from jobs.spec import JobSpec
+from jobs.wording import worded
 from models.shapes import layers, num_parameters, row_flops
 from training.derivation import derive
 
@@ -145,7 +146,7 @@ def _by_pointer(error: ValidationError, body: dict[str, Any]) -> list[Problem]:
     found: dict[str, list[Problem]] = {}
     for one in error.errors():
         pointer = pointer_of(one["loc"], body, is_missing=one["type"] == "missing")
-        found.setdefault(pointer, []).append(Problem(pointer, one["type"], one["msg"]))
+        found.setdefault(pointer, []).append(Problem(pointer, one["type"], worded(one)))
     return [
         Problem(at, same[0].code, " or: ".join(dict.fromkeys(one.message for one in same)))
         for at, same in found.items()

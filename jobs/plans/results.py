@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from data.counting import written
 from data.dataset import Array, Dataset
 from data.later import Later
 from jobs.plans.fits import FitResult, PlannedFit
@@ -203,7 +204,8 @@ def shown(value: float | Interval | Spread) -> str:
         if value.low is None or value.high is None:
             return shown(value.mean)
         return shown(Interval(value=value.mean, low=value.low, high=value.high))
-    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+    value = _beyond(value)
+    return f"{value:.0f}" if 999.5 <= abs(value) < 1e9 else written(value, 3)
 
 
 def shown_mean(value: Interval | Spread, count: int, of: str = "folds") -> str:
@@ -214,4 +216,9 @@ def shown_mean(value: Interval | Spread, count: int, of: str = "folds") -> str:
 def _as_exact(value: float, low: float, high: float) -> float:
     """Round a value to the decimals that its bounds have."""
     decimals = [2 - math.floor(math.log10(abs(bound))) for bound in (low, high) if bound]
-    return round(value, max(0, *decimals)) + 0.0 if decimals else value
+    return round(_beyond(value), max(0, *decimals)) + 0.0 if decimals else value
+
+
+def _beyond(value: float) -> float:
+    """Give the next number away from zero: then a half is rounded up, as people and the pages do, and not to what is even."""
+    return math.nextafter(value, math.copysign(math.inf, value)) if value else value

@@ -146,3 +146,52 @@ def test_jobs_without_a_name_are_offered_by_the_title_of_their_dataset(open_page
     client.submit(dataset["id"], training={"max_epochs": 1})
     page = open_page("/ui/compare")
     expect(page.locator("#add option", has_text="fit on rows to be offered")).to_have_count(1)
+
+
+BROKEN = """() => [...document.querySelectorAll('#comparison th, #comparison td')].flatMap((cell) => {
+  const found = [], walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (const word of node.data.matchAll(/[a-z]+/gi)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (range.getClientRects().length > 1) found.push(word[0]);
+    }
+  }
+  return found;
+})"""
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_words_of_the_comparison_break_nowhere_but_at_their_ends(open_page: Opener, client: Client, phone: bool) -> None:
+    single, searched = _done(client), _done(client, plan={**SEARCH, "choose": "one_standard_error"}, split={"name": "k_fold", "folds": 3})
+    ids = [single["id"], searched["id"], *(_done(client, seed=seed)["id"] for seed in range(1, 5))]
+    page = open_page(f"/ui/compare?jobs={','.join(ids)}", phone=phone)
+    expect(page.locator("#comparison thead a")).to_have_count(6)
+    assert page.evaluate(BROKEN) == []
+    button = page.get_by_role("button", name="Show all fields").bounding_box()
+    assert button is not None
+    assert button["x"] + button["width"] <= page.evaluate("document.querySelector('[aria-label=Comparison]').getBoundingClientRect().right")
+
+
+def test_the_table_leaves_as_markdown_with_a_cell_for_each_job_and_no_button(open_page: Opener, client: Client) -> None:
+    ids = [_done(client, name=name)["id"] for name in ("one | other", "second")]
+    page = open_page(f"/ui/compare?jobs={','.join(ids)}", permissions=["clipboard-read", "clipboard-write"])
+    expect(page.locator("#comparison thead a")).to_have_count(2)
+    page.get_by_role("button", name="Copy as Markdown").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    lines = page.evaluate("navigator.clipboard.readText()").split("\n")
+    assert "Show all fields" not in "".join(lines)
+    assert {line.replace("\\|", "").count("|") for line in lines} == {4}
+    assert lines[0] == "| Figure | one \\| other | second |"
+
+
+def test_an_id_is_shortened_as_in_the_list_of_jobs(open_page: Opener, client: Client) -> None:
+    ids = [_done(client, name="of one name")["id"] for _ in range(2)]
+    page = open_page(f"/ui/compare?jobs={','.join(ids)}")
+    expect(page.locator("#comparison thead a")).to_have_text([f"of one name {one[-8:]}" for one in ids])
+    page = open_page("/ui/compare")
+    for one in ids:
+        expect(page.locator(f"#add option[value={one}]")).to_have_text(f"of one name ({one[-8:]})")
+    page = open_page("/?name=of one name")
+    expect(page.locator("#jobs .id")).to_have_text([one[-8:] for one in reversed(ids)])

@@ -1,5 +1,6 @@
 """The form of a job: built from what the service knows, checked by it, and sent once."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from api.examples import JOBS
+from jobs.plans.maker import SETTABLE
 from tests.dashboard.conftest import Opener
 from tests.dashboard.forms import MODULE, open_form, settled, spec_of
 from tests.system import Client
@@ -353,3 +355,44 @@ def test_the_form_is_accessible(how: dict[str, Any], open_page: Opener, assert_a
     expect(page.locator("#state")).to_have_text("✓ It can run")
     assert_accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"name": "comparison", "variants": [{"label": "a", "set": {"/optimizer/learning_rat": 1}}, {"label": "b", "set": {}}]},
+        {"name": "search", "space": {"/split/folds": {"values": [2, 3]}}},
+        {"name": "bias_variance", "axis": {"/network/hidden_unit": {"values": [[1], [2]]}}},
+    ],
+)
+def test_a_setting_that_there_is_not_is_marked_itself_and_not_its_value(open_page: Opener, plan: dict[str, Any]) -> None:
+    page = open_form(open_page, {"dataset": "iris", "plan": plan})
+    expect(page.locator("#state")).to_have_text("✗ 1 to mend")
+    setting = page.get_by_label("Setting (JSON pointer)")
+    expect(setting).to_have_attribute("aria-invalid", "true")
+    expect(setting).to_have_accessible_description(re.compile("unknown field|cannot be varied"))
+    expect(page.locator("[aria-invalid]")).to_have_count(1)
+
+
+def test_numbers_where_a_list_is_needed_are_told_how_a_list_is_written(open_page: Opener) -> None:
+    variants = [{"label": "a", "set": {"/network/hidden_units": [4]}}, {"label": "b", "set": {}}]
+    page = open_form(open_page, {"dataset": "iris", "plan": {"name": "comparison", "variants": variants}})
+    value = page.get_by_role("group", name="Variant 1").get_by_label("Value", exact=True)
+    value.fill("128, 128")
+    expect(value).to_have_accessible_description(re.compile(r"must be a list, written in brackets: \[128, 64\]"))
+
+
+def test_only_what_can_be_varied_is_offered_as_a_setting(open_page: Opener) -> None:
+    page = open_form(open_page, {"dataset": "iris", "plan": {"name": "search", "space": {"/optimizer/learning_rate": {"values": [1, 2]}}}})
+    offered = [one.get_attribute("value") or "" for one in page.locator("#pointers option").all()]
+    assert {one.split("/")[1] for one in offered} == set(SETTABLE)
+
+
+def test_the_name_of_every_dataset_fits_its_list(open_page: Opener) -> None:
+    page = open_form(open_page)
+    room = page.get_by_label("Dataset", exact=True).evaluate("""(one) => {
+        const pen = document.createElement('canvas').getContext('2d');
+        pen.font = getComputedStyle(one).font;
+        return one.clientWidth - 40 - Math.max(...[...one.options].map((option) => pen.measureText(option.text).width));
+    }""")
+    assert room >= 0

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from jobs.plans.extendable import is_extendable
+from jobs.plans.results import Interval, shown
 from jobs.spec import JobSpec
 from tests.dashboard.conftest import Opener
 from tests.plan_bodies import BODIES, body_of
@@ -203,3 +204,46 @@ def test_the_model_and_the_report_leave_by_a_press(open_page: Opener, client: Cl
         with page.expect_download() as found:
             page.get_by_role("button", name=label, exact=True).click()
         assert found.value.path().read_bytes() == client.request("GET", f"/v1/jobs/{digits}/{path}").content
+
+
+def test_when_all_fits_diverged_at_once_the_curves_say_so(open_page: Opener, client: Client) -> None:
+    wild = {
+        "optimizer": {"name": "sgd", "learning_rate": 1e6},
+        "training": {"max_epochs": 5},
+        "network": {"name": "mlp", "hidden_units": [64, 64]},
+    }
+    jobs = [client.submit("diabetes", **wild, **more)["id"] for more in ({}, {"split": {"name": "k_fold", "folds": 3}})]
+    for job_id, who in zip(jobs, ("It", "All 3 fits"), strict=True):
+        client.until(job_id, "failed")
+        page = open_job(open_page, job_id)
+        expect(page.locator("figcaption").first).to_have_text(
+            f"{who} diverged in the first epoch; what is drawn is the network before any update."
+        )
+        expect(page.get_by_role("region", name="Facts")).to_contain_text("sgd 1e6")
+
+
+@pytest.mark.parametrize(("dataset", "names"), [("iris", ["loss", "accuracy"]), ("diabetes", ["loss", "RMSE", "R²"])])
+def test_figures_can_be_chosen_before_any_was_measured(open_page: Opener, client: Client, dataset: str, names: list[str]) -> None:
+    job, _ = client.run(dataset, training={"max_epochs": 1})
+    fits = client.get(f"/v1/jobs/{job['id']}/fits")
+    for fit in fits["items"]:
+        fit.update(last=None, best=None)
+    page = open_page()
+    page.route("**/fits", lambda route: route.fulfill(json=fits))
+    page.goto(f"/ui/jobs/{job['id']}")
+    expect(page.locator("#metric option")).to_have_text([*names, "objective", "learning rate"])
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"),
+    [(3003.2, 2316.4, 3680.7), (0.003844, -0.0255, 0.0459), (2.2861, 2.27, 2.3), (1_234_567.2, 999.7, 2_000_000), (1.0, 1.0, 1.0),
+     (0.000244, 0.0, 0.000532), (-3.2e-7, -4e-7, 1e-6), (2.5e12, 1e9, 4e12), (0.5, 0.0, 123.4), (0.8125, 0.6875, 0.9375), (-1234.5, -2000.5, 2.5), (0.0, 0.0, 0.0)],
+)  # fmt: skip
+def test_an_interval_is_rounded_as_sentences_round_it(open_page: Opener, value: float, low: float, high: float) -> None:
+    page = open_page("/ui/nothing")
+    one = {"value": value, "low": low, "high": high}
+    found = page.evaluate(
+        "one => import(document.querySelector('script[type=module]').src.replace(/[^/]+$/, 'format.js')).then((all) => all.interval(one))",
+        one,
+    )
+    assert found.replace(",", "").replace(" ", ", ").replace(", [", " [").replace("\N{MINUS SIGN}", "-") == shown(Interval(**one))

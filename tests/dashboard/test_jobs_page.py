@@ -127,3 +127,14 @@ def test_an_upload_is_called_by_its_title_and_found_by_it(open_page: Opener, cli
     page.get_by_label("Dataset").fill("my garden")
     page.wait_for_url("**/?dataset=my+garden")
     expect(page.locator("#jobs tbody tr")).to_have_count(1)
+
+
+def test_a_name_that_fills_the_line_ends_before_the_box_on_a_phone(open_page: Opener, client: Client) -> None:
+    job = client.submit("iris", name=f"wide {'mmmm ' * 9}", training={"max_epochs": 1})
+    page = open_page("/?name=wide", phone=True)
+    row = page.locator(f"#jobs tr[data-id={job['id']}]")
+    box = row.locator("input").bounding_box()
+    assert box is not None
+    rights = row.locator("a").evaluate("one => [...one.getClientRects()].map((line) => line.right)")
+    assert len(rights) > 1
+    assert max(rights) <= box["x"]

@@ -54,10 +54,11 @@ def test_a_learning_curve_tells_its_last_change_and_leaves_the_conclusion_to_the
     [
         ("iris", {"split": THREE, "plan": NESTED}, "accuracy"),
         ("diabetes", {"plan": {"name": "search", **GRID, "metric": "val_r2"}}, "R²"),
-        ("diabetes", {"plan": {"name": "search", **GRID, "metric": "val_rmse"}}, "RMSE (target units)"),
+        ("diabetes", {"plan": {"name": "search", **GRID, "metric": "val_rmse"}}, "RMSE (points of a clinical score)"),
+        ("diabetes", {"split": THREE}, "MSE (points of a clinical score)²"),
         ("moons", {"split": {"name": "holdout", "val_fraction": 0.9}, "plan": RESAMPLED}, "0-1 loss"),
-        ("noisy_sine", {"split": {"name": "holdout", "val_fraction": 0.9}, "plan": RESAMPLED}, "squared error (target units²)"),
-        ("diabetes", {"plan": {"name": "boosting", "members": 2}}, "RMSE (target units)"),
+        ("noisy_sine", {"split": {"name": "holdout", "val_fraction": 0.9}, "plan": RESAMPLED}, "squared error (target units)²"),
+        ("diabetes", {"plan": {"name": "boosting", "members": 2}}, "RMSE (points of a clinical score)"),
     ],
 )
 def test_the_axis_of_a_plans_chart_is_of_what_it_measured(
@@ -151,3 +152,31 @@ def test_no_column_is_lost_on_paper(open_page: Opener, client: Client) -> None:
             return card && cell.getClientRects().length && (cell.getBoundingClientRect().right > card.right || cell.scrollWidth > cell.clientWidth + 1);
         }).map((cell) => cell.textContent)""")
         assert wide == []
+
+
+def test_cards_stay_whole_on_paper_and_long_tables_go_on(open_page: Opener, client: Client) -> None:
+    job = done(client, "iris", plan={"name": "search", **GRID})
+    page = open_page()
+    page.emulate_media(media="print")
+    breaks = "one => getComputedStyle(one).breakInside"
+    page.goto(f"/ui/jobs/{job['id']}")
+    for name in ("Diagnosis", "Scores", "Facts"):
+        assert page.get_by_role("region", name=name, exact=True).evaluate(breaks) == "avoid"
+    assert page.get_by_role("region", name="Curves", exact=True).evaluate(breaks) == "auto"
+    assert page.locator("#fits table").evaluate(breaks) == "avoid"
+    page.goto(f"/ui/compare?jobs={job['id']}&all=1")
+    expect(page.locator("#comparison tbody tr").nth(30)).to_be_visible()
+    assert page.locator("#comparison").evaluate(breaks) == "auto"
+    assert page.locator("#comparison tr").last.evaluate(breaks) == "avoid"
+
+
+def test_why_a_variant_has_no_figures_stands_at_its_name_within_a_phone(open_page: Opener, client: Client) -> None:
+    variants = [{"label": "fine", "set": {}}, {"label": "wild", "set": {RATE: 1e6}}]
+    job = done(client, "diabetes", plan={"name": "comparison", "variants": variants}, optimizer={"name": "sgd", "learning_rate": 0.01})
+    page = open_page(f"/ui/jobs/{job['id']}", phone=True)
+    why = page.get_by_role("region", name="What the plan concluded").locator("tr", has_text="wild").locator(".trouble")
+    expect(why).to_contain_text("no longer finite")
+    box = why.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 360
+    assert box["height"] <= 110

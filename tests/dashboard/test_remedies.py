@@ -66,3 +66,33 @@ def test_members_of_an_ensemble_are_no_jobs_of_their_own(open_page: Opener, clie
     page = open_page(f"/ui/jobs/{job['id']}")
     expect(page.get_by_role("region", name="Diagnosis", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="Compare what helps")).to_have_count(0)
+
+
+def test_the_form_says_what_it_compares_and_leads_back_and_to_the_variants(open_page: Opener, client: Client) -> None:
+    job = _ended(client, **EXPLODES)
+    count = len(client.fit(job["id"])["diagnosis"]["remedies"])
+    page = open_page(f"/ui/new?from={job['id']}&fit=1")
+    origin = page.locator("#origin")
+    expect(origin).to_contain_text(f"Compares {count} changes that the diagnosis of fit on diabetes suggests with the fit as it is.")
+    expect(origin.get_by_role("link")).to_have_attribute("href", f"/ui/jobs/{job['id']}")
+    origin.get_by_role("button", name="Go to the variants").click()
+    expect(page.get_by_role("group", name="Variants")).to_be_focused()
+    page.get_by_role("button", name="will overfit").click()
+    expect(origin).to_be_empty()
+    page.get_by_role("button", name="Undo").click()
+    expect(origin).to_contain_text("Compares")
+
+
+@pytest.mark.parametrize("plan", ["fit", "bagging"])
+def test_where_there_is_nothing_to_try_the_form_says_so_and_holds_the_job(open_page: Opener, client: Client, plan: str) -> None:
+    job = _ended(client, dataset="iris", training={"max_epochs": 1}, plan={"name": plan, **({"members": 2} if plan == "bagging" else {})})
+    page = open_page()
+    if plan == "fit":
+        fit = client.fit(job["id"])
+        fit["diagnosis"].update(verdict="good_fit", remedies=[])
+        page.route("**/fits/1", lambda route: route.fulfill(json=fit))
+    page.goto(f"/ui/new?from={job['id']}&fit=1")
+    expect(page.locator("#origin")).to_contain_text("There is nothing to try: ")
+    expect(page.locator("#origin")).to_contain_text("“good fit”" if plan == "fit" else "fits of bagging are no jobs of their own")
+    expect(page.locator("#state")).to_contain_text("It can run")
+    assert "variants" not in page.locator("#twins code").inner_text()

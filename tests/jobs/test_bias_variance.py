@@ -133,7 +133,8 @@ def test_what_cannot_be_measured_or_varied_is_refused() -> None:
         ("/plan/axis/~1network~1hidden_units/values/1", "greater_than_equal"),
         ("/plan/axis/~1network~1hidden_units/values/2", "repeated"),
     ]
-    assert _codes({"axis": {"/split": {"values": [1, 2]}}})[0] == ("/plan/axis/~1split/values/0", "cannot_vary")
+    assert _codes({"axis": {"/split": {"values": [1, 2]}}}) == [("/plan/axis/~1split", "cannot_vary")]
+    assert _codes({"axis": {"/network/hidden_unit": {"values": [[1], [2]]}}}) == [("/plan/axis/~1network~1hidden_unit", "extra_forbidden")]
 
 
 def test_the_result_is_made_of_the_answers() -> None:

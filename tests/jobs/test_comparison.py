@@ -243,6 +243,17 @@ def test_variants_that_cannot_be_compared_are_refused_where_they_stand(case: str
     assert _problems(plan) == expected
 
 
+def test_a_fault_of_a_variant_has_the_words_of_the_same_fault_of_a_job() -> None:
+    plan = _plan(
+        a={"/optimizer/speed": 1}, b={"/network/hidden_units": "128, 64"}, c={"/network/hidden_units": 128}, d={"/optimizer/name": "best"}
+    )
+    found = [
+        problem.message for problem in problems(JobSpec.model_validate({**resolved(IRIS).spec.model_dump(mode="json"), "plan": plan}), IRIS)
+    ]
+    assert found[:3] == ["unknown field", "must be a list, written in brackets: [128, 64]", "must be a list"]
+    assert found[3].startswith("unknown name; there are 'sgd'")
+
+
 def test_a_comparison_needs_validation_rows() -> None:
     found = _problems(_named("sgd", "adam"), split={"name": "holdout", "val_fraction": 0})
     assert found == [("/plan", "needs_validation")]

@@ -248,7 +248,17 @@ def test_folds_of_equal_content_give_equal_curves() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.12345, "0.123"), (123.4, "123"), (2912.02, "2912"), (-1234.5, "-1234"), (1e-6, "1e-06"), (2.5e12, "2.5e+12"), (0.0, "0")],
+    [
+        (0.12345, "0.123"),
+        (123.4, "123"),
+        (2912.02, "2912"),
+        (-1234.5, "-1235"),
+        (999.7, "1000"),
+        (1e-6, "1e-6"),
+        (2.5e12, "2.5e12"),
+        (2.5e-12, "2.5e-12"),
+        (0.0, "0"),
+    ],
 )
 def test_a_sentence_says_figures_to_what_they_are_worth(value: float, text: str) -> None:
     assert shown(value) == text

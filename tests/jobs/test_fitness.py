@@ -25,6 +25,14 @@ def _table(*, gaps: tuple[int, ...] = (), y: Any = None, **columns: Any) -> Data
     return a_dataset(x, np.arange(COUNT) % 2 if y is None else y, columns=(NUMBER, WORDS), **columns)
 
 
+def _numbers(gaps: tuple[tuple[int, ...], ...]) -> Dataset:
+    """Hold as many numbers as there are lists of rows in which they are missing."""
+    x = np.random.default_rng(0).normal(size=(COUNT, len(gaps)))
+    for i, rows in enumerate(gaps):
+        x[list(rows), i] = np.nan
+    return a_dataset(x, np.arange(COUNT) % 2, columns=tuple(Column(name=f"length {i}") for i in range(len(gaps))))
+
+
 IMAGES = a_dataset(np.zeros((COUNT, 1, 4, 6)), np.arange(COUNT) % 2)
 SIGNALS = a_dataset(np.zeros((COUNT, 1, 8)), np.arange(COUNT) % 2)
 NUMBERS = a_dataset(np.arange(COUNT * 2.0).reshape(COUNT, 2), np.arange(COUNT) % 2)
@@ -49,7 +57,15 @@ def _refused(dataset: Dataset, **fields: Any) -> list[tuple[str, str, str]]:
         (IMAGES, {"resize": [4, 6]}, "/preprocessing/resize", "no_effect", "of size [4, 6] already"),
         (IMAGES, {"missing": "median"}, "/preprocessing/missing", "does_not_apply", "holds rows of kind image"),
         (NUMBERS, {"categories": "ordinal"}, "/preprocessing/categories", "no_effect", "has no column of words"),
-        (_table(gaps=(3, 5)), {}, "/preprocessing/missing", "missing_values", "column height lacks 2 values (the first in row 4)"),
+        (_table(gaps=(3, 5)), {}, "/preprocessing/missing", "missing_values", "column height lacks 2 values (the first in row 4): choose"),
+        (
+            _numbers(gaps=((3,), (5, 6))),
+            {},
+            "/preprocessing/missing",
+            "missing_values",
+            "lacks 1 value (the first in row 4), and 1 more column lacks some:",
+        ),
+        (_numbers(gaps=((3,), (5,), (6,))), {}, "/preprocessing/missing", "missing_values", ", and 2 more columns lack some:"),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )

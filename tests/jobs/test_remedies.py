@@ -75,7 +75,7 @@ def test_the_first_remedies_of_each_cause() -> None:
     assert _labels("length", dataset="iris") == ["100 epochs", "learning rate 0.003"]
     assert _labels("steps", dataset="iris") == [
         "learning rate 0.0001",
-        "learning rate 1e-05",
+        "learning rate 1e-5",
         "gradient norm at most 1",
         "warm-up of 5 epochs",
     ]
@@ -89,8 +89,8 @@ def test_a_rate_of_zero_has_one_remedy() -> None:
 
 def test_a_rate_far_from_the_usual_one_has_it_as_a_remedy() -> None:
     assert _labels("bias", dataset="iris", optimizer={"name": "sgd", "learning_rate": 1e-6})[1:4] == [
-        "learning rate 1e-05",
-        "learning rate 1e-07",
+        "learning rate 1e-5",
+        "learning rate 1e-7",
         "learning rate 0.01",
     ]
     assert "learning rate 1" in _labels("bias", dataset="iris", optimizer={"name": "adadelta", "learning_rate": 0.001})

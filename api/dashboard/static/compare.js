@@ -5,7 +5,7 @@ import { ApiError, get } from "./api.js";
 import { CurveData, CurvesCard } from "./curves.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, writeState } from "./dom.js";
 import { duration, icon, interval, middle, number, words } from "./format.js";
-import { applied, learnTitles, nameOf, network, optimizer, titleOf as dataOf, units, variedBy } from "./summary.js";
+import { applied, learn, nameOf, network, optimizer, titleOf as dataOf, units, variedBy } from "./summary.js";
 
 const MOST = 20;
 /** Fits of one job that are drawn at most. */
@@ -20,7 +20,7 @@ let card = /** @type {any} */ (null);
 let showsAll = new URLSearchParams(location.search).has("all");
 
 /** A job's name, with its id where two have the same. */
-const titleOf = (job) => ([...known.values()].some((one) => one.job.id !== job.id && nameOf(one.job) === nameOf(job)) ? `${nameOf(job)} ${job.id.slice(-5)}` : nameOf(job));
+const titleOf = (job) => ([...known.values()].some((one) => one.job.id !== job.id && nameOf(one.job) === nameOf(job)) ? `${nameOf(job)} ${job.id.slice(-8)}` : nameOf(job));
 
 async function read() {
   const problems = [];
@@ -29,7 +29,7 @@ async function read() {
     if (was && !ACTIVE.has(was.job.status)) return;
     try {
       const [job, fits] = await Promise.all([get(`/v1/jobs/${id}`), get(`/v1/jobs/${id}/fits`)]);
-      await learnTitles([job.dataset]);
+      await learn([job.dataset], true);
       known.set(id, { job, fits: fits.items, data: was?.data ?? new CurveData(id) });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -42,8 +42,7 @@ async function read() {
 /** @returns {{ job: any, fits: any[], data: CurveData }[]} */
 const jobs = () => ids.flatMap((id) => known.get(id) ?? []);
 
-const figuresOf = ({ fits }) => Object.fromEntries(fits.flatMap((fit) => Object.keys(fit.last ?? {})).map((name) => [name, true]));
-const lossOf = (one) => units(figuresOf(one)).loss;
+const lossOf = ({ job }) => units(job).loss;
 
 /** Jobs whose losses have the unit of the first one's: nats and squared units share no axis. */
 function drawn() {
@@ -88,8 +87,8 @@ function settled({ job, fits }) {
   return found;
 }
 
-/** A pointer that breaks between its words. */
-const breakable = (pointer) => pointer.split(/(?<=[/_])/).flatMap((word) => [word, h("wbr")]);
+/** A pointer or JSON that breaks between its words. */
+const breakable = (text) => text.split(/(?<=[/_,:])/).flatMap((word) => [word, h("wbr")]);
 
 /** Parameters of a job's networks: a number, or from which to which where its plan varies them. */
 function parameters({ fits }) {
@@ -128,7 +127,7 @@ function table() {
   });
   rows.push(row("best epoch / last", only((fit) => `${fit.best_epoch ?? "–"} / ${fit.last_epoch ?? "–"}`)), row("diagnosis", only((fit) => (fit.diagnosis ? words(fit.diagnosis.verdict) : "–"))), row("parameters", all.map(parameters)), row("trained for", all.map(({ job }) => duration(job.running_seconds))));
   const head = all.map(({ job }) => h("th.number", { scope: "col" }, h("a", { href: `${PAGES}jobs/${job.id}`, title: nameOf(job) }, middle(titleOf(job), 32)), " ", h("button.plain.no-print", { type: "button", "aria-label": `Take ${titleOf(job)} away`, onclick: () => take(job.id) }, "×")));
-  const body = listed.map((pointer) => row(h("code", {}, breakable(pointer)), specs.map((spec) => given(spec, pointer))));
+  const body = listed.map((pointer) => row(h("code", {}, breakable(pointer)), specs.map((spec) => breakable(given(spec, pointer)))));
   const divider = h("tr", {}, h("th", { colspan: all.length + 1, scope: "rowgroup" }, h("div.row", {}, showsAll ? "Every field of the specs" : `What differs in the specs: ${differing.length || "nothing"}`, h("button.no-print", { type: "button", id: "all-fields", onclick: () => {
     showsAll = !showsAll;
     writeState({ all: showsAll });
@@ -147,7 +146,8 @@ function start() {
 }
 
 function markdown() {
-  const rows = [...document.querySelectorAll("#comparison tr")].map((row) => `| ${[...row.children].map((cell) => cell.textContent?.replace(/×$/, "").trim() || " ").join(" | ")} |`);
+  const text = (cell) => [...cell.childNodes].filter((one) => one.nodeName !== "BUTTON").map((one) => one.textContent).join("").trim().replaceAll("|", "\\|") || " ";
+  const rows = [...document.querySelectorAll("#comparison tr:not(:has([colspan]))")].map((row) => `| ${[...row.children].map(text).join(" | ")} |`);
   return [rows[0], `|${" --- |".repeat(jobs().length + 1)}`, ...rows.slice(1)].join("\n");
 }
 
@@ -181,8 +181,8 @@ async function add(select) {
 
 async function choices() {
   const found = (await get("/v1/jobs?limit=50&fields=id,name,plan,dataset")).items.filter((job) => !ids.includes(job.id));
-  await learnTitles(found.map((job) => job.dataset));
-  const select = h("select", { id: "add", onchange: (event) => add(event.target) }, h("option", { value: "" }, "choose…"), found.map((job) => h("option", { value: job.id }, `${middle(nameOf(job), 60)} (${job.id.slice(-5)})`)));
+  await learn(found.map((job) => job.dataset));
+  const select = h("select", { id: "add", onchange: (event) => add(event.target) }, h("option", { value: "" }, "choose…"), found.map((job) => h("option", { value: job.id }, `${middle(nameOf(job), 60)} (${job.id.slice(-8)})`)));
   byId("adding").replaceChildren(h("label", { for: "add" }, "Add a job "), select);
 }
 
@@ -194,7 +194,7 @@ async function refresh() {
       card = new CurvesCard({ name: "comparison", sources: () => drawn().map((one) => ({ data: one.data, fits: shown(one), prefix: titleOf(one.job), version: one.job.version })), units: {} });
       byId("curves").replaceChildren(card.element);
     }
-    card.units = units(figuresOf(all[0]));
+    card.units = units((drawn()[0] ?? all[0]).job);
     await card.update();
   }
   draw();

@@ -54,13 +54,7 @@ export class CurveData {
   }
 }
 
-/** What figures fits have beside the loss. */
-function metricsOf(fits) {
-  const figures = new Set(fits.flatMap((fit) => Object.keys(fit.last ?? fit.best ?? {})));
-  return ["loss", "accuracy", "rmse", "r2"].filter((name) => name === "loss" || figures.has(`train_${name}`)).concat(["objective", "learning_rate"]);
-}
-
-/** The card with the two charts. `units` names the axes; `group(fit)` tells which fits belong together. */
+/** The card with the two charts. `units` says which figures there are, and names their axes; `group(fit)` tells which fits belong together. */
 export class CurvesCard {
   /** @param {{ name: string, sources: () => { data: CurveData, fits: any[], prefix: string, version: number }[], units: Record<string, string> }} options */
   constructor({ name, sources, units }) {
@@ -96,7 +90,7 @@ export class CurvesCard {
     const asked = (this.asking = (this.asking ?? 0) + 1);
     const sources = this.sources();
     const fits = sources.flatMap((source) => source.fits);
-    const metrics = metricsOf(fits);
+    const metrics = Object.keys(this.units);
     if (!metrics.includes(this.state.metric)) this.state.metric = "loss";
     const columns = this.columns();
     const count = Math.max(1, fits.length);
@@ -192,7 +186,7 @@ export class CurvesCard {
     const isGap = !isSingle && !this.state.logY && isAlone;
     const deviation = bands.length ? `± one standard deviation${isSingle ? "" : " of validation"}` : "";
     const best = isAlone ? curves[0].curve.best_epoch : null;
-    this.main.set({ ...common, yLabel: this.units[metric] ?? LABELS[metric], lines, bands, marks, gap: isGap, shaded: isGap ? "the gap" : deviation, logY: this.state.logY, fromZero: this.state.fromZero, caption: sentence(curves, metric), facts: { series: lines.length, epochs: xs.length, bestEpoch: best ?? "", smoothing } });
+    this.main.set({ ...common, yLabel: this.units[metric], lines, bands, marks, gap: isGap, shaded: isGap ? "the gap" : deviation, logY: this.state.logY, fromZero: this.state.fromZero, caption: sentence(curves, metric), facts: { series: lines.length, epochs: xs.length, bestEpoch: best ?? "", smoothing } });
     this.gap.element.hidden = isSingle || !gaps.length;
     this.gap.element.previousElementSibling.hidden = this.gap.element.hidden;
     if (gaps.length) this.gap.set({ ...common, yLabel: metric === "accuracy" || metric === "r2" ? "train − validation" : "validation − train", lines: gaps, bands: gapBands, shaded: gapBands.length ? "± one standard deviation" : "", marks: marks.map((mark) => ({ ...mark, y: null })), zero: true, caption: gapSentence(curves, metric), facts: { series: gaps.length } });
@@ -237,21 +231,25 @@ function marksOf({ fit, curve, x }, val, train, color) {
   return found;
 }
 
+const isUntrained = ({ fit, curve }) => fit.status === "diverged" && curve.epoch.length < 2;
+
 function sentence(curves, metric) {
   if (!curves.length) return "No epoch has been measured yet.";
   const label = LABELS[metric];
   if (SINGLE.has(metric)) return `${label} of ${curves.length === 1 ? "the fit" : `${curves.length} fits`}.`;
+  const [hasNone, diverged] = [curves.every(isUntrained), curves.filter(({ fit }) => fit.status === "diverged").length];
+  if (hasNone) return `${curves.length > 1 ? `All ${curves.length} fits` : "It"} diverged in the first epoch; what is drawn is the network before any update.`;
   if (curves.length > 1) {
+    const end = diverged ? ` ${diverged} of them diverged.` : "";
     const found = curves.map((one) => ({ name: named(one, curves), value: one.curve[`val_${metric}`]?.[one.curve.epoch.indexOf(one.curve.best_epoch)] ?? null })).filter((one) => one.value !== null).sort((a, b) => a.value - b.value);
-    if (!found.length) return `${curves.length} fits.`;
+    if (!found.length) return `${curves.length} fits.${end}`;
     const [low, high] = [found[0], found.at(-1)];
-    return `${curves.length} fits. At their best epochs the validation ${label} goes from ${number(low.value)} (${low.name}) to ${number(high?.value)} (${high?.name}).`;
+    return `${curves.length} fits. At their best epochs the validation ${label} goes from ${number(low.value)} (${low.name}) to ${number(high?.value)} (${high?.name}).${end}`;
   }
   const [{ fit, curve }] = curves;
   const best = curve.epoch.indexOf(curve.best_epoch);
   const [val, train] = [curve[`val_${metric}`] ?? [], curve[`train_${metric}`] ?? []];
   const end = { early_stopping: " Early stopping ended it.", max_epochs: "", diverged: " Then it diverged." }[fit.stop_reason] ?? "";
-  if (fit.status === "diverged" && curve.epoch.length < 2) return "It diverged in the first epoch; what is drawn is the network before any update.";
   if (best < 0 || (val[best] ?? null) === null) return `At epoch ${curve.epoch.at(-1)} the training ${label} is ${number(train.at(-1) ?? null)}.${end}`;
   return `The best epoch is ${curve.best_epoch} of ${curve.epoch.at(-1)}: validation ${label} ${number(val[best])}, training ${label} ${number(train[best])}.${fit.status === "diverged" ? " Then it diverged." : end}`;
 }

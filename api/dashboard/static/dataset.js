@@ -3,7 +3,8 @@
 
 import { ApiError, get, send } from "./api.js";
 import { byId, copyButton, h, PAGES, problemCard, show, table } from "./dom.js";
-import { ago, alike, counted, instant, middle, number, percent, words } from "./format.js";
+import { ago } from "./ago.js";
+import { broken, counted, exponential, instant, middle, number, percent, whole, words } from "./format.js";
 import { deleting } from "./deleting.js";
 
 const id = decodeURIComponent(location.pathname.split("/").pop() ?? "");
@@ -12,6 +13,13 @@ const FIELDS = "id,name,status,plan,created_at,result";
 
 /** A text that may be of any length, shortened; all of it is in its title. */
 const short = (text, most = 40) => (text.length <= most ? text : h("span", { title: text }, middle(text, most)));
+
+/** Figures of one thing, as a column's lowest and mean: all with exponents, or none. */
+function alike(values) {
+  const most = Math.max(...values.map((value) => Math.abs(value ?? 0)));
+  const write = most < 1e-3 || most >= 1e9 ? exponential : (value) => (Math.abs(value) >= 1000 ? whole(value) : broken(value));
+  return values.map((value) => (value ? write(value) : number(value)));
+}
 
 const present = (pairs) => pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
 const facts = (pairs) => h("dl.facts", {}, present(pairs).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));

@@ -4,7 +4,7 @@
 import { Chart, hue } from "./chart.js";
 import { h, PAGES, table } from "./dom.js";
 import { interval, number, percent, words } from "./format.js";
-import { figure } from "./summary.js";
+import { figure, PLAIN } from "./summary.js";
 
 const SPLITS = [["train", "training"], ["val", "validation"], ["test", "test"]];
 const FIGURES = [["loss", "loss"], ["accuracy", "accuracy"], ["rmse", "RMSE"], ["r2", "R²"], ["mae", "mean absolute error"], ["macro_f1", "macro F1"], ["roc_auc", "ROC AUC"], ["expected_calibration_error", "calibration error (ECE)"], ["baseline_loss", "loss of guessing"], ["rows", "rows"]];
@@ -73,9 +73,6 @@ export function reliability(evaluation) {
   setTimeout(() => chart.set({ x: xs, xLabel: "confidence", yLabel: "accuracy", lines, caption: `Reliability: on ${label} rows confidence and accuracy differ by ${number(error)} on average (ECE); the larger a disc, the more rows. ${sparse}.` }));
   return chart.element;
 }
-
-/** Plans whose fits are trained as any job of their spec would be: on all of its training rows, each counting alike. */
-const PLAIN = new Set(["fit", "comparison", "search"]);
 
 /** The verdict with the rule and the numbers behind it. */
 export function diagnosis(job, fit) {

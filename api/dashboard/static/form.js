@@ -11,6 +11,7 @@ import { initial, look, memberOf, parse, print, range, resolve, segmentsOf } fro
  * @property {() => any} read the value that stands there; undefined where the default is to act
  * @property {(segment: string) => Control | undefined} child what stands at a segment of a JSON pointer
  * @property {(message: string) => void} fail say what is wrong; nothing if empty
+ * @property {Control} [named] the control of its key, where the writer chooses that
  * @property {HTMLElement} focus where to go when it is wrong
  */
 /**
@@ -225,7 +226,7 @@ function map(form, key, found, value, label, plain) {
     const name = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: written, list: isWords ? null : "pointers", class: "long" });
     const named = field(isWords ? "Name" : "Setting (JSON pointer)", name, "", () => (name.value === written ? written : name.value.trim()));
     const one = make(form, "value", inner, entry?.[1]);
-    return { ...one, element: h("div.fields", {}, named.element, one.element), key: named.read, doubt: named.fail };
+    return { ...one, element: h("div.fields", {}, named.element, one.element), key: named.read, doubt: named.fail, named };
   });
   body.addEventListener("input", () => {
     const keys = all.map((one) => one.key());
@@ -235,10 +236,10 @@ function map(form, key, found, value, label, plain) {
 }
 
 /**
- * Find the control nearest to a JSON pointer, and what of the pointer leads further.
+ * Find the control nearest to a JSON pointer, and what of the pointer leads further; of a key that the writer chose its own control, if asked for.
  * @param {Control} root @param {string} pointer
  */
-export function locate(root, pointer) {
+export function locate(root, pointer, isOfKey = false) {
   const segments = segmentsOf(pointer);
   let control = root;
   while (segments.length) {
@@ -247,6 +248,7 @@ export function locate(root, pointer) {
     control = next;
     segments.shift();
   }
+  if (isOfKey && !segments.length) control = control.named ?? control;
   return { control, rest: readable(segments).replace(/^\W/, "") };
 }
 

@@ -4,33 +4,36 @@
 const ICONS = { queued: "◌", running: "▶", paused: "❙❙", succeeded: "✓", failed: "✗", cancelled: "⊘", pending: "◌", finished: "✓", diverged: "↯", pruned: "✂" };
 
 const MINUS = "−";
-const WHOLE = new Intl.NumberFormat("en-US");
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const BROKEN = new Intl.NumberFormat("en-US", { maximumFractionDigits: 8, minimumFractionDigits: 0 });
 
 /** @param {number} value */
-const exponential = (value, digits = 4) => value.toExponential(Math.max(0, digits - 2)).replace(/^-/, MINUS).replace("e-", "e−").replace("e+", "e");
+export const whole = (value) => WHOLE.format(value).replace("-", MINUS);
 
-/** Four significant digits; an exponent below 1e-3 and from 1e6 on. */
+/** @param {number} value */
+export const broken = (value, digits = 4) => BROKEN.format(Number(value.toPrecision(digits))).replace("-", MINUS);
+
+/** @param {number} value */
+export const exponential = (value, digits = 4) => value.toExponential(Math.max(0, digits - 2)).replace(/\.?0+e/, "e").replace(/^-/, MINUS).replace("e-", "e−").replace("e+", "e");
+
+/** Four significant digits; an exponent below 1e-4 and from 1e6 on. */
 export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e6) return exponential(value, digits);
-  if (Number.isInteger(value)) return WHOLE.format(value).replace("-", MINUS);
-  return BROKEN.format(Number(value.toPrecision(digits))).replace("-", MINUS);
+  if (size < 1e-4 || size >= 1e6) return exponential(value, digits);
+  return Number.isInteger(value) ? whole(value) : broken(value, digits);
 }
 
-/** Figures of one thing, as a column's lowest and mean: all with exponents, or none. */
-export function alike(values) {
-  const most = Math.max(...values.map((value) => Math.abs(value ?? 0)));
-  const write = most < 1e-3 || most >= 1e9 ? exponential : (value) => (Math.abs(value) >= 1000 ? WHOLE.format(Math.round(value)) : BROKEN.format(Number(value.toPrecision(4)))).replace("-", MINUS);
-  return values.map((value) => (value ? write(value) : number(value)));
-}
+const short = (value) => (Math.abs(value) >= 999.5 && Math.abs(value) < 1e9 ? whole(value) : number(value, 3));
 
-/** A value with its 95 % interval. */
+/** A value with its 95 % interval, rounded as the service's sentences are (`shown` of jobs/plans/results.py). */
 export function interval(one) {
   if (!one || one.value === null) return "–";
-  return one.low === null || one.low === undefined ? number(one.value) : `${number(one.value)} [${number(one.low, 3)}, ${number(one.high, 3)}]`;
+  const bounds = [one.low, one.high];
+  if (bounds[0] === null || bounds[0] === undefined) return number(one.value);
+  const decimals = Math.max(0, ...bounds.filter(Boolean).map((bound) => 2 - Math.floor(Math.log10(Math.abs(bound)))));
+  return `${short(Number(one.value.toFixed(Math.min(100, decimals))))} [${bounds.map(short).join(", ")}]`;
 }
 
 export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share >= 0.9995 || share < 0.0005 ? 0 : 1)} %`);
@@ -50,15 +53,6 @@ export function duration(seconds) {
 /** An instant in the reader's own zone, with the zone. */
 export function instant(text) {
   return text === null ? "–" : new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
-}
-
-/** How long ago something was. */
-export function ago(text) {
-  const seconds = (Date.now() - Date.parse(text)) / 1000;
-  if (seconds < 60) return "just now";
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86400)} d ago`;
 }
 
 export const icon = (status) => ICONS[status] ?? "•";

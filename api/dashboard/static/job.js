@@ -8,7 +8,7 @@ import { confusion, diagnosis, perClass, reliability, scores } from "./evaluatio
 import { duration, icon, instant, interval, number, words } from "./format.js";
 import { Live } from "./live.js";
 import { planView } from "./plans.js";
-import { applied, learnTitles, nameOf, network, optimizer, titleOf, units } from "./summary.js";
+import { applied, learn, nameOf, network, optimizer, titleOf, units } from "./summary.js";
 
 const ID = decodeURIComponent(location.pathname.split("/").at(-1) ?? "");
 const PATH = `/v1/jobs/${ID}`;
@@ -26,12 +26,9 @@ let chosen = 0;
 let card = /** @type {any} */ (null);
 const data = new CurveData(ID);
 
-/** @returns {any} */
-const part = (id) => byId(id);
-
 /** Draw the page's parts once; they are filled anew as the job changes. */
 function frame() {
-  card = new CurvesCard({ name: job.name ?? ID, sources: () => [{ data, fits: overlaid(), prefix: "", version: job.version }], units: unitsOf() });
+  card = new CurvesCard({ name: job.name ?? ID, sources: () => [{ data, fits: overlaid(), prefix: "", version: job.version }], units: units(job) });
   show(
     h("div", { id: "head" }),
     h("div", { id: "trouble" }),
@@ -43,11 +40,6 @@ function frame() {
     h("section.card.no-print", { "aria-label": "Take it with you" }, h("h2", {}, "Take it with you"), h("div", { id: "files" })),
     h("section.card.no-print", { "aria-label": "Spec" }, h("h2", {}, "Spec and story"), h("div", { id: "spec" })),
   );
-}
-
-function unitsOf() {
-  const figures = Object.fromEntries(fits.flatMap((fit) => Object.keys(fit.last ?? fit.best ?? {})).map((name) => [name, true]));
-  return units(figures);
 }
 
 /** Fits whose curves are drawn: all, or those that the address picks. */
@@ -63,14 +55,13 @@ async function changed(found) {
   // Both at once: a page is as slow as what it waits for in turn.
   const early = was ? null : data.read(FIRST, { count: job.num_fits });
   const isDue = !was || hasEnded || performance.now() - fitsAt > BETWEEN_FITS || !fits.length;
-  const naming = learnTitles([job.dataset]);
+  const naming = learn([job.dataset], true);
   if (isDue) {
     fits = (await get(`${PATH}/fits`)).items;
     fitsAt = performance.now();
   }
   await Promise.all([early, naming]);
   if (!card) frame();
-  card.units = unitsOf();
   drawHead();
   await card.update();
   if (was?.status !== job.status) say(`${job.name ?? "The job"} is ${job.status}`);
@@ -78,7 +69,7 @@ async function changed(found) {
 }
 
 function state(text, isThere) {
-  const badge = part("badge");
+  const badge = byId("badge");
   if (!badge) return;
   badge.hidden = ENDED.has(job?.status);
   badge.textContent = text;
@@ -96,19 +87,19 @@ function drawHead() {
   if (isActive) order(job.cancel_requested_at ? "Cancelling…" : "Cancel", "cancel", false);
   if (["succeeded", "cancelled"].includes(job.status) && !IN_ROUNDS.has(job.plan) && !(fits.length && fits.every((fit) => fit.stop_reason === "early_stopping"))) orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
   if (!isActive) order("Delete", "delete", false);
-  const old = part("badge");
+  const old = byId("badge");
   const held = document.activeElement?.id;
-  part("head").replaceChildren(
+  byId("head").replaceChildren(
     h("div.head", {}, h("h1", {}, name), h("div.row.no-print", {}, h("a.button", { href: `${PAGES}new?from=${ID}` }, "Run again with changes"), h("a.button", { href: `${PAGES}compare?jobs=${ID}` }, "Compare"), orders, copyButton("Copy link", () => location.href))),
     h("div.row", {}, h(`span.status.${job.status}`, { id: "status" }, h("span", { "aria-hidden": "true" }, `${icon(job.status)} `), job.status), isActive ? h("progress", { max: 1, value: job.progress, "aria-label": "Progress" }) : null, isActive ? h("span", {}, `${Math.floor(100 * job.progress)} %${left()}`) : h("span.faint", {}, `trained for ${duration(job.running_seconds)}`), job.phase === job.status ? null : h("span.faint", {}, job.phase), old ?? h("span", { id: "badge", class: "badge" }, "…")),
   );
-  if (held) part(held)?.focus();
+  if (held) byId(held)?.focus();
   const sentence = job.result?.sentence ?? "";
-  part("sentence").textContent = job.plan === "comparison" ? sentence : `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}`; // a variant's label stays as it is
+  byId("sentence").textContent = job.plan === "comparison" ? sentence : `${sentence.slice(0, 1).toUpperCase()}${sentence.slice(1)}`; // a variant's label stays as it is
   const trouble = [];
   if (job.failure) trouble.push(problemCard(job.failure), h("p.no-print", {}, h("a.button", { href: `${PAGES}new?from=${ID}` }, "Change the spec and run it again")));
   for (const warning of job.warnings) trouble.push(h("div.notice", {}, h("strong", {}, "Warning: "), warning));
-  part("trouble").replaceChildren(...trouble);
+  byId("trouble").replaceChildren(...trouble);
 }
 
 /** How long it will take still, by how it went so far. */
@@ -146,23 +137,22 @@ async function extend() {
 
 function fail(error) {
   if (!(error instanceof ApiError)) throw error;
-  part("trouble").prepend(problemCard(error.problem));
+  byId("trouble").prepend(problemCard(error.problem));
 }
 
 function drawRest() {
   const open = new Set([...document.querySelectorAll("details[open] > summary")].map((one) => one.textContent));
   const fit = fits.find((one) => one.number === chosen) ?? fits.find((one) => one.number === (job.result?.fit ?? job.outcome?.fits[0])) ?? fits[0];
-  const unit = unitsOf();
-  if (ENDED.has(job.status) && !part("plan").childElementCount) part("plan").replaceChildren(...[planView(job, unit)].filter(Boolean));
-  part("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
-  part("diagnosis").replaceChildren(diagnosis(job, fit) ?? "");
+  if (ENDED.has(job.status) && !byId("plan").childElementCount) byId("plan").replaceChildren(...[planView(job, units(job))].filter(Boolean));
+  byId("fits").replaceChildren(...(fits.length > 1 ? [fitTable(fit)] : []));
+  byId("diagnosis").replaceChildren(diagnosis(job, fit) ?? "");
   const evaluation = fit?.evaluation;
-  part("scores").replaceChildren(...(evaluation ? [h("section.card", { "aria-label": "Scores" }, h("h2", {}, fits.length > 1 ? `Scores of ${fit.label}` : "Scores"), scores(evaluation))] : []));
+  byId("scores").replaceChildren(...(evaluation ? [h("section.card", { "aria-label": "Scores" }, h("h2", {}, fits.length > 1 ? `Scores of ${fit.label}` : "Scores"), scores(evaluation))] : []));
   const classes = evaluation ? [confusion(evaluation), reliability(evaluation), perClass(evaluation)].filter(Boolean) : [];
-  part("classes").replaceChildren(...(classes.length ? [h("section.card", { "aria-label": "Classes" }, h("h2", {}, fits.length > 1 ? `Classes, ${fit.label}` : "Classes"), classes)] : []));
-  part("facts").replaceChildren(facts(fit));
-  part("files").replaceChildren(...files(fit));
-  part("spec").replaceChildren(...story());
+  byId("classes").replaceChildren(...(classes.length ? [h("section.card", { "aria-label": "Classes" }, h("h2", {}, fits.length > 1 ? `Classes, ${fit.label}` : "Classes"), classes)] : []));
+  byId("facts").replaceChildren(facts(fit));
+  byId("files").replaceChildren(...files(fit));
+  byId("spec").replaceChildren(...story());
   for (const one of document.querySelectorAll("details > summary")) if (open.has(one.textContent)) /** @type {HTMLDetailsElement} */ (one.parentElement).open = true;
 }
 
@@ -174,7 +164,7 @@ function fitTable(current) {
     h("button.plain", { type: "button", "aria-pressed": null, "aria-label": `Show ${fit.label}`, onclick: () => {
       chosen = fit.number;
       drawRest();
-      /** @type {HTMLElement | null} */ (part("fits").querySelector("[aria-current]"))?.focus();
+      /** @type {HTMLElement | null} */ (byId("fits").querySelector("[aria-current]"))?.focus();
     }, "aria-current": fit === current ? "true" : null }, fit.label),
     h(`span.status.${fit.status}`, {}, `${icon(fit.status)} ${fit.status}`),
     `${(fit.kept_epoch ?? fit.best_epoch) ?? "–"} / ${fit.last_epoch ?? "–"}`,

@@ -3,8 +3,9 @@
 
 import { ApiError, get } from "./api.js";
 import { byId, h, PAGES, problemCard, say, show, writeState } from "./dom.js";
-import { ago, duration, icon, instant, middle, number, words } from "./format.js";
-import { idOf, learnTitles, nameOf, network, optimizer, titleOf } from "./summary.js";
+import { ago } from "./ago.js";
+import { duration, icon, instant, middle, number, words } from "./format.js";
+import { idOf, learn, nameOf, network, optimizer, titleOf } from "./summary.js";
 
 const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
 const PLANS = ["fit", "comparison", "search", "nested_cv", "bagging", "boosting", "bias_variance", "learning_curve"];
@@ -67,7 +68,7 @@ async function read() {
       found.push(...page.items);
       cursor = page.next_cursor;
     } while (cursor && found.length < state.shown);
-    await learnTitles(found.map((job) => job.dataset));
+    await learn(found.map((job) => job.dataset));
     if (mine !== asked) return;
     jobs = found;
     hasMore = Boolean(cursor);

@@ -4,9 +4,9 @@
 import { ApiError, get, hasKey, post } from "./api.js";
 import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
 import { field, locate, make, readable } from "./form.js";
-import { duration, middle, number, words } from "./format.js";
+import { counted, duration, middle, number, words } from "./format.js";
 import { lean, missing, pointers, readJson, same, segmentsOf, settled, valueAt, without } from "./schema.js";
-import { applied, nameOf, network } from "./summary.js";
+import { applied, learn, nameOf, network, PLAIN } from "./summary.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
@@ -36,7 +36,11 @@ const STARTS = {
 };
 /** Not null where nothing was said, and yet changed by the service where a dataset asks for it. */
 const ADAPTED = ["/split/shuffle", "/plan/inner_split/shuffle", "/training/kept_weights"];
-const UNVARIED = /^\/(dataset|name|plan|metadata|time_limit_seconds|device)\b/;
+/** What a plan may vary (SETTABLE of jobs/plans/maker.py). */
+const VARIED = /^\/(network|optimizer|schedule|training|regularization|early_stopping|preprocessing)(\/|$)/;
+
+/** Codes of faults of where something is to be set, whatever it is (OF_POINTERS of jobs/problems.py). */
+const AT_KEY = new Set(["extra_forbidden", "cannot_vary", "no_such_field"]);
 
 /** @type {any} */
 let catalog;
@@ -71,6 +75,7 @@ function dataset(label, _schema, value) {
   const groups = [["Uploaded", datasets.filter((one) => one.upload)], ["Built in", datasets.filter((one) => !one.upload)]];
   const input = h("select", {}, value && !known ? h("option", { value, selected: true }, value) : null, groups.map(([name, found]) => (found.length ? h("optgroup", { label: name }, found.map(option)) : null)));
   const one = field(label, input, "", () => input.value);
+  one.element.classList.add("wide");
   one.element.append(h("a", { href: `${PAGES}datasets` }, "Look at them, or upload one"));
   return one;
 }
@@ -113,10 +118,13 @@ function tellLost() {
 /** Fill the form from elsewhere, with one step back. */
 function refill(given, what) {
   const before = spec();
+  const origin = [...byId("origin").childNodes];
   const isOther = !same(before, lean(schema(), given, schema().$defs)); // pressed twice, the step back is still one
   fill(given);
+  byId("origin").replaceChildren();
   const undo = () => {
     fill(before);
+    byId("origin").replaceChildren(...origin);
     byId("undo").replaceChildren();
     byId("state").focus();
     say("The form is as it was before.");
@@ -150,7 +158,7 @@ function tryAgain(error, advice) {
 async function preview(isRetry = false) {
   const mine = ++asked;
   const now = spec();
-  byId("pointers").replaceChildren(...pointers(full()).filter((one) => !UNVARIED.test(one)).map((one) => h("option", { value: one })));
+  byId("pointers").replaceChildren(...pointers(full()).filter((one) => VARIED.test(one)).map((one) => h("option", { value: one })));
   if (!lost.length) history.replaceState(null, "", `${location.pathname}#spec=${encodeURIComponent(JSON.stringify(now))}`);
   twins(now);
   if (!isRetry) byId("state").textContent = "Checking…";
@@ -191,7 +199,7 @@ function refused(error) {
 function mark(errors) {
   for (const { control } of failed) control.fail("");
   const root = /** @type {any} */ ({ child: (segment) => controls.get(segment), fail: () => {}, focus: byId("state") });
-  failed = errors.map((one) => ({ ...locate(root, one.pointer ?? ""), ...one }));
+  failed = errors.map((one) => ({ ...locate(root, one.pointer ?? "", AT_KEY.has(one.code)), ...one }));
   for (const control of new Set(failed.map((one) => one.control))) {
     control.fail(failed.filter((one) => one.control === control).map((one) => (one.rest ? `${one.rest}: ${one.message}` : one.message)).join("; "));
     const folded = control.focus.closest("details");
@@ -201,7 +209,7 @@ function mark(errors) {
 
 function go(control) {
   control.focus.focus();
-  control.focus.scrollIntoView({ block: "center" });
+  control.focus.scrollIntoView({ block: control.focus.offsetHeight > innerHeight / 2 ? "start" : "center" });
 }
 
 function shown(found) {
@@ -285,8 +293,18 @@ async function again(id) {
 async function trial(id, number) {
   const path = `/v1/jobs/${encodeURIComponent(id)}`;
   const [job, fit] = await Promise.all([get(path), get(`${path}/fits/${encodeURIComponent(number)}`)]);
+  await learn([job.dataset]);
+  const remedies = (PLAIN.has(job.plan) && fit.diagnosis?.remedies) || [];
+  const link = [h("a", { href: `${PAGES}jobs/${job.id}` }, nameOf(job)), job.num_fits > 1 ? `, ${fit.label},` : ""];
+  if (!remedies.length) {
+    const why = !PLAIN.has(job.plan) ? [`the fits of ${words(job.plan)} are no jobs of their own`] : fit.diagnosis ? ["the diagnosis of ", link, ` is “${words(fit.diagnosis.verdict)}”, and suggests no change`] : [link, " has no diagnosis"];
+    byId("origin").replaceChildren(h("p.notice", {}, "There is nothing to try: ", why, ". The form holds ", PLAIN.has(job.plan) ? "its spec." : ["the spec of ", link[0], "."]));
+    return again(id);
+  }
+  const jump = h("button.plain.link", { type: "button", onclick: () => go(controls.get("plan")?.child("variants")) }, "Go to the variants");
+  byId("origin").replaceChildren(h("p.notice", {}, `Compares ${counted(remedies.length, "change")} that the diagnosis of `, link, " suggests with the fit as it is. ", jump));
   const name = `what helps ${middle(nameOf(job), 100)}`;
-  return { ...applied(job.spec, fit.overrides), name, plan: { name: "comparison", variants: [{ label: "unchanged", set: {} }, ...(fit.diagnosis?.remedies ?? [])] } };
+  return { ...applied(job.spec, fit.overrides), name, plan: { name: "comparison", variants: [{ label: "unchanged", set: {} }, ...remedies] } };
 }
 
 /** What the address asks for: a spec, a job's spec, what may help one of its fits, a dataset. */

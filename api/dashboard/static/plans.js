@@ -42,7 +42,7 @@ function folds(result, units) {
 
 function comparison(result) {
   const second = /** @type {[string, (one: any) => string]} */ (result.variants.some((one) => one.summary?.val_accuracy) ? ["accuracy", (one) => estimate(one.summary?.val_accuracy)] : ["R²", (one) => estimate(one.summary?.val_r2)]);
-  const rows = result.variants.map((one) => [one.rank === null ? "–" : String(one.rank), one.label, interval(one.val_loss), second[1](one), estimate(one.summary?.generalization_gap), one.difference ? interval(one.difference) : one.rank === 1 ? "best" : "–", one.is_distinguishable === null || one.is_distinguishable === undefined ? (one.why ?? "") : one.is_distinguishable ? "worse" : "not told apart"]);
+  const rows = result.variants.map((one) => [one.rank === null ? "–" : String(one.rank), one.why ? [one.label, h("span.trouble", {}, one.why)] : one.label, interval(one.val_loss), second[1](one), estimate(one.summary?.generalization_gap), one.difference ? interval(one.difference) : one.rank === 1 ? "best" : "–", one.is_distinguishable === null || one.is_distinguishable === undefined ? "–" : one.is_distinguishable ? "worse" : "not told apart"]);
   return [table(explained("Ranking by validation loss; differences are to the best, on the same rows, with 95 % intervals", result.variants.map((one) => one.summary?.val_loss)), ["rank", "variant", "validation loss", `validation ${second[0]}`, "gap (loss)", "difference", "beside the best"], rows, { numeric: new Set([2, 3, 4, 5]) })];
 }
 
@@ -130,7 +130,7 @@ function boosting(result, units) {
 
 const TERMS = { error: "error", variance: "variance", bias: "bias", bias_squared_plus_noise: "bias² with noise", bias_squared: "bias²", noise: "noise", cross_term: "cross term", variance_unbiased: "variance where it errs not", variance_biased: "variance where it errs" };
 
-function biasVariance(result) {
+function biasVariance(result, units) {
   const at = result.points.map((_, i) => i);
   const term = (name) => result.points.map((one) => one.terms?.[name] ?? null);
   const series = Object.entries(TERMS).map(([name, label], i) => ({ name: label, values: term(name), dashed: i > 2 })).filter((one) => one.values.some((value) => value !== null));
@@ -140,7 +140,7 @@ function biasVariance(result) {
   const terms = h("p.faint", {}, `error = ${sum}.`);
   if (result.axis === null) return [h("dl.facts", {}, series.map((one) => [h("dt", {}, one.name), h("dd", {}, number(one.values[0]))])), terms];
   return [
-    axisChart("bias and variance", result.axis, result.points[0]?.terms?.loss === "zero_one" ? "0-1 loss" : "squared error (target units²)", at, series, best ? `The error is smallest at ${best.label}.` : "Bias and variance along the axis.", { ticks: result.points.map((one) => setting(one.value)) }),
+    axisChart("bias and variance", result.axis, result.points[0]?.terms?.loss === "zero_one" ? "0-1 loss" : units.loss.replace(/^.*\(/, "squared error ("), at, series, best ? `The error is smallest at ${best.label}.` : "Bias and variance along the axis.", { ticks: result.points.map((one) => setting(one.value)) }),
     table(`Decomposition over ${result.resamples} resamples`, [result.axis, "parameters", ...series.map((one) => one.name)], result.points.map((one, i) => [setting(one.value), number(one.num_parameters), ...series.map((line) => number(line.values[i]))]), { numeric: NUMERIC }),
     terms,
   ];
@@ -160,6 +160,6 @@ function learningCurve(result, units) {
 export function planView(job, units) {
   const result = job.result;
   if (!result) return null;
-  const made = { fit: () => (result.divisions?.length > 1 ? folds(result, units) : null), comparison: () => comparison(result), search: () => search(result, units, job.spec.plan.space), nested_cv: () => nested(result, units), bagging: () => bagging(result, units), boosting: () => boosting(result, units), bias_variance: () => biasVariance(result), learning_curve: () => learningCurve(result, units) }[job.plan]?.();
+  const made = { fit: () => (result.divisions?.length > 1 ? folds(result, units) : null), comparison: () => comparison(result), search: () => search(result, units, job.spec.plan.space), nested_cv: () => nested(result, units), bagging: () => bagging(result, units), boosting: () => boosting(result, units), bias_variance: () => biasVariance(result, units), learning_curve: () => learningCurve(result, units) }[job.plan]?.();
   return made ? h("section.card", { "aria-label": "What the plan concluded" }, h("h2", {}, { fit: "Folds", comparison: "Comparison", search: "Search", nested_cv: "Nested cross-validation", bagging: "Bagging", boosting: "Boosting", bias_variance: "Bias and variance", learning_curve: "Learning curve" }[job.plan]), made) : null;
 }

@@ -2,7 +2,7 @@
 // What is said of a job in a few characters: its name, data, network, optimizer, and what came of it.
 
 import { get } from "./api.js";
-import { number, words } from "./format.js";
+import { middle, number, words } from "./format.js";
 
 const PARTS = { train: "training", val: "validation", rmse: "RMSE", r2: "R²" };
 
@@ -48,27 +48,32 @@ export function optimizer(spec) {
   return rate === undefined || rate === null ? spec.optimizer.name : `${spec.optimizer.name} ${number(rate)}`;
 }
 
-/** Loss and validation in the units of a job's task. */
-export function units(columns) {
-  const isClasses = "train_accuracy" in columns || "val_accuracy" in columns;
-  return { loss: isClasses ? "cross-entropy (nats)" : "mean squared error (target units²)", accuracy: "accuracy", rmse: "RMSE (target units)", r2: "R²", learning_rate: "learning rate", objective: "objective" };
+/** What curves of a job there are, each with its unit: the target's, where its dataset was learned and has one. */
+export function units({ spec, dataset }) {
+  const unit = `(${middle(known.get(dataset)?.target_unit ?? "target units", 34)})`;
+  const figures = spec.loss.name === "cross_entropy" ? { loss: "cross-entropy (nats)", accuracy: "accuracy" } : { loss: `${unit.length > 20 ? "MSE" : "mean squared error"} ${unit}²`, rmse: `RMSE ${unit}`, r2: "R²" };
+  return /** @type {any} */ ({ ...figures, objective: "objective", learning_rate: "learning rate" });
 }
 
-/** @type {Map<string, string>} */
-const titles = new Map();
+const isUpload = (id) => id.startsWith("ds_");
+/** @type {Map<string, any>} */
+const known = new Map();
 
 /** What people call a dataset: an upload has a title, and an id that says nothing. */
-export const titleOf = (id) => titles.get(id) ?? id;
+export const titleOf = (id) => (isUpload(id) && known.get(id)?.title) || id;
 
 /** The id of a dataset by its title, if that is known here, or what was typed. */
-export const idOf = (text) => [...titles].find(([, title]) => title === text)?.[0] ?? text;
+export const idOf = (text) => [...known.keys()].find((id) => titleOf(id) === text) ?? text;
+
+/** Plans whose fits are trained as a job of their spec would be. */
+export const PLAIN = new Set(["fit", "comparison", "search"]);
 
 /** @type {Map<string, Promise<any>>} */
 const asked = new Map();
 
-/** Learn the titles of uploads among these. One that is deleted keeps its id; what the service could not answer is asked again. */
-export const learnTitles = (ids) => Promise.all(ids.filter((id) => id.startsWith("ds_")).map((id) => {
-  if (!asked.has(id)) asked.set(id, get(`/v1/datasets/${id}`).then((one) => titles.set(id, one.title)).catch((error) => error.status !== 404 && asked.delete(id)));
+/** Learn the titles of uploads among these, or all that is known of all. What is deleted keeps its id; what was not answered is asked again. */
+export const learn = (ids, isAll = false) => Promise.all(ids.filter((id) => isAll || isUpload(id)).map((id) => {
+  if (!asked.has(id)) asked.set(id, get(`/v1/datasets/${id}`).then((one) => known.set(id, one)).catch((error) => error.status !== 404 && asked.delete(id)));
   return asked.get(id);
 }));
 

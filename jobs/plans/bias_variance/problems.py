@@ -1,13 +1,14 @@
 """What is wrong with a job that asks for bias and variance and with no other."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from data.dataset import Dataset
 from jobs.plans.bias_variance.plan import Setting, settings
 from jobs.plans.bias_variance.spec import BiasVariancePlanSpec
 from jobs.plans.maker import with_overrides
 from jobs.plans.undivided import division_problems
-from jobs.problems import Problem, SpecProblems
+from jobs.problems import OF_POINTERS, Problem, SpecProblems
 from jobs.rows import divisions_of
 from jobs.spec import JobSpec
 from training.schedules.spec import ReduceOnPlateauSpec
@@ -31,9 +32,8 @@ def problems(spec: JobSpec, dataset: Dataset) -> Iterator[Problem]:
         yield Problem("/plan/resamples", "too_many_answers", f"{message}: ask for fewer resamples or hold out fewer rows")
     followers = list(_following_problems(spec, ""))
     yield from followers
-    for setting in settings(plan):
-        if setting.overrides:
-            yield from _setting_problems(spec, setting, is_quiet=bool(followers))
+    found = [_setting_problems(spec, setting, is_quiet=bool(followers)) for setting in settings(plan) if setting.overrides]
+    yield from dict.fromkeys(chain.from_iterable(found))
     values = [setting.value for setting in settings(plan)]
     for i, setting in enumerate(settings(plan)):
         if setting.value in values[:i]:
@@ -43,15 +43,24 @@ def problems(spec: JobSpec, dataset: Dataset) -> Iterator[Problem]:
 def _setting_problems(spec: JobSpec, setting: Setting, *, is_quiet: bool) -> Iterator[Problem]:
     """Check one value of the axis. `is_quiet`: what follows validation rows has been reported of the whole spec."""
     if _KEPT in setting.overrides:
-        yield Problem(setting.origin, "cannot_vary", f"{_KEPT} is always last here: the validation rows choose nothing")
+        yield Problem(_axis_of(setting), "cannot_vary", f"{_KEPT} is always last here: the validation rows choose nothing")
         return
     try:
         varied = with_overrides(spec, setting.overrides)
     except SpecProblems as error:
-        yield from (Problem(setting.origin, one.code, f"{one.pointer}: {one.message}") for one in error.problems)
+        for one in error.problems:
+            if one.code in OF_POINTERS and one.pointer in setting.overrides:
+                yield Problem(_axis_of(setting), one.code, one.message)
+            else:
+                yield Problem(setting.origin, one.code, f"{one.pointer}: {one.message}")
         return
     if not is_quiet:
         yield from _following_problems(varied, setting.origin)
+
+
+def _axis_of(setting: Setting) -> str:
+    """Point at the axis itself: what it leads to is at fault, whatever the value."""
+    return setting.origin.rpartition("/values/")[0]
 
 
 def _following_problems(spec: JobSpec, origin: str) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from jobs.applicability import row_problems, technique_problems
 from jobs.plans.maker import FitMaker
 from jobs.plans.search.space import Candidate
 from jobs.pointers import escaped, is_within
-from jobs.problems import Problem, SpecProblems
+from jobs.problems import OF_POINTERS, Problem, SpecProblems
 from jobs.rows import input_shape_of
 from models.shapes import ShapeProblem, layers
 
@@ -39,8 +39,8 @@ def all_problems(maker: FitMaker, candidates: Iterable[Candidate], divisions: Se
             found.setdefault(located(problem, origin, candidate.settings), []).append(candidate)
     for problem, candidates_with in found.items():
         others = f", and {len(candidates_with) - 1} more" if len(candidates_with) > 1 else ""
-        message = f"{problem.message} ({candidates_with[0].label}{others})"
-        yield Problem(problem.pointer, problem.code, message)
+        of = "" if problem.code in OF_POINTERS else f" ({candidates_with[0].label}{others})"
+        yield Problem(problem.pointer, problem.code, f"{problem.message}{of}")
 
 
 def located(problem: Problem, origin: str, settings: Mapping[str, Any]) -> Problem:
@@ -52,4 +52,5 @@ def located(problem: Problem, origin: str, settings: Mapping[str, Any]) -> Probl
     axis = max(within, key=len, default=None)
     if axis is None:
         return Problem(origin, problem.code, f"{problem.pointer}: {problem.message}")
-    return Problem(f"{origin}/{escaped(axis)}", problem.code, problem.message)
+    told = f"{problem.pointer}: {problem.message}" if problem.code in OF_POINTERS and problem.pointer != axis else problem.message
+    return Problem(f"{origin}/{escaped(axis)}", problem.code, told)
