@@ -108,13 +108,13 @@ def test_a_mean_is_of_all_fits_where_their_curves_keep_different_epochs(open_pag
 
 def test_fits_of_one_color_are_one_entry_and_the_page_opens_on_the_best(open_page: Opener, client: Client) -> None:
     variants = [{"label": name, "set": {"/optimizer": {"name": name}}} for name in ("sgd", "adam")]
-    spec = {"training": {"max_epochs": 4}, "split": {"name": "k_fold", "folds": 3}, "plan": {"name": "comparison", "variants": variants}}
+    spec = {"training": {"max_epochs": 4}, "split": {"name": "k_fold", "folds": 7}, "plan": {"name": "comparison", "variants": variants}}
     found = client.until(client.submit("iris", **spec)["id"], "succeeded")
     page = open_job(open_page, found["id"])
     legend = page.locator(".readout").first
     for name in ("sgd", "adam"):
-        expect(legend.get_by_text(f"{name}, 3 fits")).to_have_count(1)
-    expect(legend.get_by_text("6 curves: point at one")).to_be_visible()
+        expect(legend.get_by_text(f"{name}, 7 fits")).to_have_count(1)
+    expect(legend.get_by_text("14 curves: point at one")).to_be_visible()
     best = found["result"]["best"]
     expect(page.get_by_role("region", name="Diagnosis").locator("h2")).to_have_text(f"Diagnosis of {best}, fold 1")
 
@@ -123,12 +123,12 @@ def test_candidates_that_share_a_setting_are_told_apart(open_page: Opener, clien
     space = {"/optimizer/learning_rate": {"values": [0.1, 0.01]}, "/network/hidden_units": {"values": [[4], [6]]}}
     spec = {
         "training": {"max_epochs": 2},
-        "split": {"name": "k_fold", "folds": 2},
+        "split": {"name": "k_fold", "folds": 4},
         "plan": {"name": "search", "method": "grid", "space": space},
     }
     found = client.until(client.submit("iris", **spec)["id"], "succeeded")
     page = open_job(open_page, found["id"])
     legend = page.locator(".readout").first
-    expect(legend.get_by_text(re.compile(r"^learning_rate=0\.1+, hidden_units=\[[46]\], 2 fits$"))).to_have_count(2)
+    expect(legend.get_by_text(re.compile(r"^learning_rate=0\.1+, hidden_units=\[[46]\], 4 fits$"))).to_have_count(2)
     chosen = next(one for one in found["result"]["candidates"] if one["number"] == found["result"]["choice"]["chosen"])
     expect(page.get_by_role("region", name="Diagnosis").locator("h2")).to_have_text(f"Diagnosis of {chosen['label']}, fold 1")

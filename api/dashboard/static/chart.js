@@ -1,49 +1,53 @@
 // @ts-check
 // The only module that knows uPlot: lines over a common axis, with marks, bands, zoom, a keyboard's crosshair and a readout beside it.
 
-import { save } from "./api.js";
-import { h, say } from "./dom.js";
-import { drawMarks, FEW_MARKS, valueAt } from "./drawing.js";
-import { number } from "./format.js";
+import { h } from "./dom.js";
+import { drawMarks, FEW_MARKS, isDrawn, ticksOf, valueAt } from "./drawing.js";
+import { counted, number } from "./format.js";
 
-/**
- * @typedef {{ group: string, part: string, name: string, kin?: string, color: string, dashed?: boolean, dotted?: boolean, faint?: boolean, values: (number | null)[], raw?: (number | null)[], exact?: (number | null)[], sizes?: (number | null)[] }} Line
- * @typedef {{ low: (number | null)[], high: (number | null)[], color: string, group: string }} Band
- * @typedef {{ x: number, y?: number | null, kind: "best" | "stop" | "diverged", color: string }} Mark
- * @typedef {{ x: number[], xLabel: string, yLabel: string, lines: Line[], bands?: Band[], marks?: Mark[], gap?: boolean, logX?: boolean, logY?: boolean, fromZero?: boolean, zero?: boolean, points?: boolean, ticks?: (string | null)[], caption: string, shaded?: string, facts?: Record<string, string | number> }} Content
- */
+/** @typedef {import("./content.js").Content} Content */
 
 /** Colors of jobs and fits (Okabe & Ito 2008), for light and for dark grounds. */
 const HUES = [["#0072b2", "#56b4e9"], ["#d55e00", "#ff9a4d"], ["#00795a", "#34c99a"], ["#a8457f", "#e79bc6"], ["#8a6100", "#f0b429"], ["#2a6f97", "#9ad0f5"], ["#6f4e9c", "#bfa3e6"], ["#3d434b", "#d5d9df"]];
-const MANY = 12;
-/** Width of a picture, in CSS pixels: as wide as a page of a paper, whatever the screen is. */
-const PICTURE = 1000;
+export const MANY = 12;
+const FONT = "12px system-ui, sans-serif";
 /** Hundreds of dashed lines take a browser half a second; training is faint among so many, and told apart by that. */
 const MOST_DASHED = 60;
 
-/** How marks look, in words. */
+/** What changes without a new plot. */
+const DATA = new Set(["x", "values", "raw", "exact", "sizes", "low", "high", "marks", "caption", "facts", "shaded"]);
+/** Keys that read a chart. */
+const KEYS = new Set(["ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Home", "End", "+", "-", "0", "Escape"]);
+
+/** Marks in words. */
 const MARKS = { best: "dotted: best epoch", stop: "broken: early stopping", diverged: "triangle: diverged", dot: "dots: best epochs" };
+
+/** @type {any} */
+let turns = null;
 
 const isDark = () => {
   const theme = document.documentElement.dataset.theme;
-  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return theme && !matchMedia("(forced-colors: active)").matches ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 };
 
 /** Colors as the theme has them now; custom properties of `light-dark()` are not resolved by themselves. */
 function palette() {
-  const probe = h("span", { class: "hidden" });
+  const probe = h("span.hidden.swatch");
   document.body.append(probe);
   const resolved = (name) => {
-    probe.style.color = `var(${name})`;
+    probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const found = { ink: resolved("--ink"), faint: resolved("--faint"), line: resolved("--line"), bg: resolved("--card"), bad: resolved("--bad"), warm: isDark() ? "rgba(255,154,77,0.22)" : "rgba(213,94,0,0.16)", cool: isDark() ? "rgba(86,180,233,0.22)" : "rgba(0,114,178,0.16)" };
+  const [ink, faint, line, bg, bad] = ["ink", "faint", "line", "card", "bad"].map(resolved);
   probe.remove();
-  return found;
+  return { ink, faint, line, bg, bad, warm: translucent(hue(1), 0.2), cool: translucent(hue(0), 0.2) };
 }
 
 /** The color of the i-th of several. */
 export const hue = (i) => HUES[i % HUES.length][isDark() ? 1 : 0];
+
+/** How much wider those lines are that have a color again. */
+export const heft = (i) => Math.floor(i / HUES.length) % 3;
 
 /** A color of the other theme as this theme has it: what was drawn is drawn anew when the theme changes. */
 const toned = (color) => HUES.find((pair) => pair.includes(color))?.[isDark() ? 1 : 0] ?? color;
@@ -69,7 +73,10 @@ export class Chart {
     this.options = null;
     this.shape = "";
     this.focused = null;
+    /** @type {number | null} */
     this.at = null;
+    this.needed = 0;
+    this.isFitting = false;
     /** @type {Chart[]} */
     this.mates = [];
     const id = `caption-${Math.random().toString(36).slice(2, 8)}`;
@@ -78,13 +85,16 @@ export class Chart {
     this.caption = h("figcaption", { id });
     this.readout = h("div.readout", {});
     this.legend = h("ul.marks", {});
-    this.tools = h("div.controls.no-print", {}, h("button", { type: "button", onclick: () => this.zoomBy(0.5) }, "Zoom in"), h("button", { type: "button", onclick: () => this.zoomBy(2) }, "Zoom out"), (this.reset = h("button", { type: "button", disabled: true, onclick: () => this.setZoom(null) }, "Whole")), h("button", { type: "button", onclick: () => this.png() }, "PNG"));
+    this.tools = h("div.controls.no-print", {}, h("button", { type: "button", onclick: () => this.turn("zoom", 0.5) }, "Zoom in"), h("button", { type: "button", onclick: () => this.turn("zoom", 2) }, "Zoom out"), (this.reset = h("button", { type: "button", disabled: true, onclick: () => this.setZoom(null) }, "Whole")), h("button", { type: "button", onclick: () => this.turn("save", palette()) }, "PNG"));
     this.numbers = h("details.no-print", {}, h("summary", {}, "Numbers as a table"));
-    this.numbers.addEventListener("toggle", () => this.fillNumbers());
+    this.numbers.addEventListener("toggle", () => this.turn("tabulate"));
     this.element = h("figure", { "data-drawn": "0" }, this.caption, h("div.chart", {}, h("div", {}, this.box, this.tools), h("div", {}, this.readout, this.legend)), this.numbers);
     this.box.addEventListener("keydown", (event) => this.key(event));
     this.box.addEventListener("blur", () => this.point(null));
-    new ResizeObserver(() => this.plot?.setSize({ width: this.box.clientWidth, height: this.height })).observe(this.box);
+    new ResizeObserver(() => {
+      this.plot?.setSize({ width: this.box.clientWidth, height: this.height });
+      this.fit();
+    }).observe(this.box);
     document.addEventListener("theme", () => {
       this.shape = "";
       if (this.given) this.set(this.given);
@@ -93,64 +103,62 @@ export class Chart {
 
   /** Draw; zoom, crosshair and what is hidden stay as they are. @param {Content} given */
   set(given) {
-    const retoned = (part) => ({ ...part, color: toned(part.color) });
     const fitting = given.logX ? positive(given) : given;
+    const isCalm = fitting.lines.some((line) => !line.wild && !this.hidden.has(line.group));
+    const retoned = (part) => ({ ...part, color: toned(part.color), wild: isCalm && part.wild });
     const content = { ...fitting, lines: fitting.lines.map(retoned), bands: fitting.bands?.map(retoned), marks: fitting.marks?.map(retoned) };
+    const x = this.content?.x[this.at ?? -1] ?? Infinity;
+    const at = content.x.findIndex((one) => one >= x);
+    this.at = at < 0 ? null : at;
     this.content = content;
     this.given = given;
-    const lines = content.lines;
     this.caption.textContent = content.caption;
     for (const [name, value] of Object.entries(content.facts ?? {})) this.element.dataset[name] = String(value);
-    const shape = JSON.stringify([content.xLabel, content.yLabel, content.logX, content.logY, content.fromZero, content.gap, content.points, [...this.hidden], lines.map((line) => [line.group, line.part, line.color, line.faint, Boolean(line.raw)]), (content.bands ?? []).map((band) => band.group), content.ticks]);
+    const shape = JSON.stringify([content, [...this.hidden]], (name, value) => (DATA.has(name) ? Boolean(value) : value));
     const data = this.columns(content);
     if (shape !== this.shape || !this.plot) {
       this.shape = shape;
       this.build(content, data);
-    } else {
-      this.plot.setData(data, this.zoom === null);
-      if (this.zoom) this.plot.setScale("x", this.zoom);
     }
+    this.fit(data);
     this.tell();
-    if (this.numbers.open) this.fillNumbers();
+    if (this.numbers.open) this.turn("tabulate");
   }
 
-  /** @param {Content} content */
+  /** A break is where a value has no place, none where none is; what diverged goes as far as lines can. @param {Content} content */
   columns(content) {
-    const usable = (values) => (content.logY ? values.map((value) => (value !== null && value > 0 ? value : null)) : values);
-    const drawn = content.lines.flatMap((line) => [usable(line.values), ...(line.raw ? [usable(line.raw)] : [])]);
-    const bands = (content.bands ?? []).flatMap((band) => [usable(band.high), usable(band.low)]);
+    const calm = content.lines.filter((line) => !line.wild).flatMap((line) => line.values);
+    const most = content.logY ? Infinity : 1e4 * calm.reduce((found, value) => Math.max(found, Math.abs(value ?? 0)), 1e-9);
+    const usable = (values, { wild }) => values.map((value) => (value === null ? undefined : content.logY && value <= 0 ? null : wild ? Math.max(-most, Math.min(most, value)) : value));
+    const drawn = content.lines.flatMap((line) => [line.values, ...(line.raw ? [line.raw] : [])].map((values) => usable(values, line)));
+    const bands = (content.bands ?? []).flatMap((band) => [usable(band.high, band), usable(band.low, band)]);
     return [content.x, ...drawn, ...bands];
   }
 
   /** @param {Content} content */
   build(content, data) {
     const colors = palette();
-    const series = [{}];
+    const series = /** @type {any[]} */ ([{}]);
     const bands = [];
-    const places = new Map();
+    const [isMany, isDense] = [content.lines.length > MANY, content.lines.length > MOST_DASHED];
     for (const line of content.lines) {
-      const many = content.lines.length > MANY;
-      const dash = content.lines.length > MOST_DASHED ? undefined : line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined;
-      const isShown = !this.hidden.has(line.group);
-      places.set(`${line.group}/${line.part}`, series.length);
-      series.push(/** @type {any} */ ({ label: line.name, group: line.group, stroke: line.faint ? translucent(line.color, 0.35) : line.color, sizes: line.sizes, width: line.sizes ? 0 : many ? 1 : 2, dash, show: isShown, spanGaps: true, points: { show: (content.points ?? false) && !line.sizes, size: 7 } }));
-      if (line.raw) series.push(/** @type {any} */ ({ label: `${line.name}, raw`, group: line.group, stroke: translucent(line.color, 0.3), width: 1, dash, show: isShown, spanGaps: true, points: { show: false } }));
+      const { group, part, color, sizes } = line;
+      const shared = { group, dash: isDense ? undefined : line.dashed ? [7, 4] : line.dotted ? [2, 3] : undefined, show: !this.hidden.has(group), auto: !line.wild };
+      series.push({ ...shared, part, stroke: line.faint ? translucent(color, 0.35) : color, sizes, width: sizes ? 0 : (isMany ? 1 : 2) + 1.5 * (line.heft ?? 0), points: { show: (content.points ?? false) && !sizes, size: 7 } });
+      if (line.raw) series.push({ ...shared, stroke: translucent(color, 0.3), width: 1, points: { show: false } });
     }
-    for (const band of content.bands ?? []) {
-      const isShown = !this.hidden.has(band.group);
-      const at = series.length;
-      for (const edge of ["high", "low"]) series.push(/** @type {any} */ ({ label: `${band.group}, ${edge}`, group: band.group, isEdge: true, stroke: "transparent", width: 0, show: isShown, spanGaps: true, points: { show: false } }));
-      bands.push({ series: [at, at + 1], fill: translucent(band.color, 0.18) });
+    for (const { group, wild, color } of content.bands ?? []) {
+      const edge = { group, isEdge: true, stroke: "transparent", width: 0, show: !this.hidden.has(group), auto: !wild, points: { show: false } };
+      const at = series.push({ ...edge }, { ...edge });
+      bands.push({ series: [at - 2, at - 1], fill: translucent(color, 0.18) });
     }
-    const shown = [...new Set(content.lines.map((line) => line.group))].filter((group) => !this.hidden.has(group));
-    if (content.gap && shown.length === 1) {
-      const [train, val] = [places.get(`${shown[0]}/train`), places.get(`${shown[0]}/val`)];
-      if (train && val) bands.push({ series: [val, train], fill: colors.warm, dir: -1 }, { series: [train, val], fill: colors.cool, dir: -1 });
-    }
-    const axis = { stroke: colors.ink, grid: { stroke: colors.line, width: 1 }, ticks: { stroke: colors.line, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "13px system-ui, sans-serif" };
-    const isFocusing = new Set(content.lines.map((line) => line.group)).size > 1;
+    const [train, val] = ["train", "val"].map((part) => series.findIndex((one) => one.part === part));
+    if (content.gap && train > 0 && val > 0) bands.push({ series: [val, train], fill: colors.warm, dir: -1 }, { series: [train, val], fill: colors.cool, dir: -1 });
+    const axis = { stroke: colors.ink, grid: { stroke: colors.line, width: 1 }, ticks: { stroke: colors.line, width: 1 }, font: FONT, labelFont: "13px system-ui, sans-serif" };
+    // Ticks are our own: uPlot has none beyond 1e16.
+    const ticking = (pixels, isLog, isX) => ({ incrs: (_plot, _axis, low, high) => [Math.max(5, high - low)], splits: (_plot, _axis, low, high, step, space) => ticksOf(low, high, (space * (high - low)) / step / pixels, isLog, isX && this.content?.x.every(Number.isInteger)), filter: (_plot, found) => found, values: (_plot, found) => found.map((one) => number(one, 12).replace(/\.?0+e/, "e")) });
     const ticks = content.ticks;
-    const options = {
+    this.options = {
       width: this.box.clientWidth || 600,
       height: this.height,
       series,
@@ -158,17 +166,18 @@ export class Chart {
       legend: { show: false },
       scales: {
         x: { time: false, distr: content.logX ? 3 : 1, range: (_plot, low, high) => spanned(low, high, content) },
-        y: content.logY ? { distr: 3 } : { range: (_plot, low, high) => limits(low, high, content) },
+        y: { distr: content.logY ? 3 : 1, range: (_plot, low, high) => limits(low, high, content) },
       },
       axes: [
-        { ...axis, label: content.xLabel, labelSize: 22, ...(ticks ? { splits: () => ticks.map((_, i) => i), values: () => ticks.map((text) => text ?? "") } : { values: (_plot, found) => found.map((one) => (one === null ? "" : number(one))) }) },
-        { ...axis, label: content.yLabel, labelSize: 24, size: 64, values: (_plot, found) => found.map((one) => (one === null ? "" : number(one))) },
+        { ...axis, label: content.xLabel, labelSize: 22, ...ticking(50, content.logX, true), ...(ticks && { splits: () => ticks.map((_, i) => i), values: () => ticks.map((text) => text ?? "") }) },
+        { ...axis, label: content.yLabel, labelSize: 24, size: (plot, found) => this.room(plot, found ?? []), ...ticking(34, content.logY, false) },
       ],
       focus: { alpha: 0.18 },
-      cursor: { drag: { setScale: false, x: true, y: false }, focus: { prox: isFocusing ? 18 : -1 }, points: { one: content.lines.length > MANY }, bind: { dblclick: () => () => this.setZoom(null) } },
+      cursor: { drag: { setScale: false, x: true, y: false }, focus: { prox: content.lines.some((line) => line.group !== content.lines[0].group) ? 18 : -1 }, points: { one: isMany }, bind: { dblclick: () => () => this.setZoom(null) } },
       hooks: {
         draw: [(plot) => {
-          drawMarks(plot, /** @type {Content} */ (this.content), colors);
+          drawMarks(plot, /** @type {Content} */ (this.content), colors, this.hidden);
+          this.tellMarks();
           this.element.dataset.drawn = String(Number(this.element.dataset.drawn) + 1);
         }],
         setSelect: [(plot) => this.selected(plot)],
@@ -176,10 +185,36 @@ export class Chart {
         setSeries: [(_plot, place) => this.focus(place)],
       },
     };
-    this.options = options;
     this.plot?.destroy();
-    this.plot = new /** @type {any} */ (window).uPlot(options, data, this.box);
-    if (this.zoom) this.plot.setScale("x", this.zoom);
+    this.plot = new /** @type {any} */ (window).uPlot(this.options, data, this.box);
+  }
+
+  /** Bring data, zoom and crosshair onto the plot, at once. */
+  fit(data = this.plot?.data) {
+    const { plot, zoom, at } = this;
+    if (!plot) return;
+    this.isFitting = true; // the crosshair stays at its epoch
+    plot.batch(() => {
+      plot.setData(data, !zoom);
+      if (zoom) plot.setScale("x", zoom);
+    });
+    this.isFitting = false;
+    if (at !== null) this.point(at);
+  }
+
+  /** Room for the widest tick; mates have as much. */
+  room({ ctx }, texts) {
+    ctx.save();
+    ctx.font = FONT;
+    const needed = Math.ceil(Math.max(30, ...texts.map((text) => ctx.measureText(text).width))) + 18;
+    ctx.restore();
+    const isNew = needed !== this.needed;
+    this.needed = needed;
+    for (const mate of isNew ? this.mates : []) queueMicrotask(() => {
+      mate.plot?.redraw(true, true);
+      mate.fit();
+    });
+    return Math.max(needed, ...this.mates.map((mate) => mate.needed));
   }
 
   selected(plot) {
@@ -192,80 +227,57 @@ export class Chart {
   setZoom(zoom, isTold = false) {
     this.zoom = zoom;
     this.reset.disabled = zoom === null;
-    const x = this.content?.x ?? [];
-    if (this.plot && x.length) {
-      if (zoom) this.plot.setScale("x", zoom);
-      else this.plot.setData(this.plot.data, true);
-    }
+    this.fit();
     if (!isTold) for (const mate of this.mates) mate.setZoom(zoom, true);
   }
 
-  zoomBy(factor) {
-    const { min, max } = this.plot.scales.x;
-    const middle = this.at === null ? (min + max) / 2 : this.plot.data[0][this.at];
-    const half = ((max - min) * factor) / 2;
-    const [first, last] = [this.plot.data[0][0], this.plot.data[0].at(-1)];
-    const [low, high] = [Math.max(first, middle - half), Math.min(last, middle + half)];
-    this.setZoom(low <= first && high >= last ? null : { min: low, max: high });
+  /** What is told where no crosshair is: the last place in view. */
+  last() {
+    const xs = this.content?.x ?? [];
+    const beyond = xs.findIndex((x) => x > (this.zoom?.max ?? Infinity));
+    return Math.max(0, (beyond < 0 ? xs.length : beyond) - 1);
+  }
+
+  /** What readers do on a chart; only they wait for it. */
+  async turn(what, value = /** @type {any} */ (null), isAlone = false) {
+    turns ??= import("./turns.js"); // one promise: keys keep their order
+    (await turns)[what](this, value, isAlone);
   }
 
   key(event) {
-    const length = this.plot?.data[0].length ?? 0;
-    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
-    if (!length) return;
-    if (step !== undefined) this.point(Math.max(0, Math.min(length - 1, this.at === null ? (step > 0 ? 0 : length - 1) : this.at + step)), true);
-    else if (event.key === "Home") this.point(0, true);
-    else if (event.key === "End") this.point(length - 1, true);
-    else if (event.key === "+") this.zoomBy(0.5);
-    else if (event.key === "-") this.zoomBy(2);
-    else if (event.key === "0" || event.key === "Escape") this.setZoom(null);
-    else return;
+    if (!KEYS.has(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
+    this.turn("press", event.key);
   }
 
-  /** Put the crosshair at a point of the axis. */
-  point(at, isSpoken = false) {
-    const plot = this.plot;
+  /** Put the crosshair at a point of the axis, or away. */
+  point(at) {
+    const { plot } = this;
     if (!plot) return;
-    if (at === null) {
-      plot.setCursor({ left: -10, top: -10 });
-      return;
-    }
-    plot.setCursor({ left: plot.valToPos(plot.data[0][at], "x"), top: plot.bbox.height / 2 / (devicePixelRatio || 1) });
-    if (isSpoken) say(this.spoken(at));
+    const x = plot.data[0][at ?? -1];
+    const { min, max } = plot.scales.x;
+    plot.setCursor(x >= min && x <= max ? { left: Math.max(0, plot.valToPos(x, "x")), top: plot.bbox.height / 2 / (devicePixelRatio || 1) } : { left: -10, top: -10 });
   }
 
   moved(plot) {
+    if (this.isFitting) return;
     this.at = plot.cursor.idx ?? null;
     this.tell();
     for (const mate of this.mates) if (mate.at !== this.at) mate.point(this.at);
   }
 
   focus(place) {
-    const group = place === null || place === undefined ? null : (this.plot.series[place]?.group ?? null);
+    const group = this.plot.series[place ?? -1]?.group ?? null;
     if (group === this.focused) return;
     this.focused = group;
     this.tell();
-  }
-
-  toggle(group, isAlone) {
-    const groups = [...new Set((this.content?.lines ?? []).map((line) => line.group))];
-    if (isAlone) this.hidden = this.hidden.size === groups.length - 1 && !this.hidden.has(group) ? new Set() : new Set(groups.filter((one) => one !== group));
-    else if (!this.hidden.delete(group)) this.hidden.add(group);
-    if (this.given) this.set(this.given);
-  }
-
-  spoken(at) {
-    const content = /** @type {Content} */ (this.content);
-    const parts = content.lines.filter((line) => !this.hidden.has(line.group) && valueAt(line, at) !== null).slice(0, 6);
-    return `${content.ticks?.[at] ?? `${content.xLabel} ${number(content.x[at])}`}: ${parts.map((line) => `${line.name} ${number(valueAt(line, at))}`).join(", ")}`;
   }
 
   /** Fill the readout: values at the crosshair, else the last ones. It is the legend too. */
   tell() {
     const content = this.content;
     if (!content) return;
-    const at = this.at ?? content.x.length - 1;
+    const at = this.at ?? this.last();
     const groups = new Map();
     for (const line of content.lines) {
       if (!groups.has(line.group)) groups.set(line.group, []);
@@ -277,9 +289,9 @@ export class Chart {
     const held = document.activeElement?.closest(".readout") === this.readout ? document.activeElement?.textContent : null;
     const rows = wanted.flatMap(([group, lines]) => {
       const shown = lines.filter((line) => !this.hidden.has(group) && !line.faint);
-      const button = () => h("button.plain", { type: "button", title: "Click hides it, Alt and click shows it alone", onclick: (event) => this.toggle(group, event.altKey) }, this.hidden.has(group) ? `${group} (hidden)` : group);
+      const button = () => h("button.plain", { type: "button", title: "Click hides it, Alt and click shows it alone", onclick: (event) => this.turn("toggle", group, event.altKey) }, this.hidden.has(group) ? `${group} (hidden)` : group);
       const row = (line, name) => h("tr", {}, h("th", { scope: "row" }, swatchOf(line), name), h("td.number", {}, number(valueAt(line, at))));
-      if (groups.size === 1) return shown.map((line) => row(line, line.part));
+      if (group === "fit") return shown.map((line) => row(line, line.part));
       if (shown.length === 1 && lines.length === 1) return [row(shown[0], button())];
       return [h("tr", {}, h("th", { colspan: "2", scope: "colgroup" }, button())), ...shown.map((line) => row(line, line.part))];
     });
@@ -303,37 +315,19 @@ export class Chart {
   }
 
   marksSaid() {
-    const { marks = [], shaded, logX } = /** @type {Content} */ (this.content);
-    const kinds = marks.length <= FEW_MARKS ? new Set(marks.map((mark) => mark.kind)) : new Set(marks.some((mark) => mark.kind === "best") ? ["dot"] : []);
-    const said = Object.entries(MARKS).filter(([kind]) => kinds.has(kind)).map(([, text]) => text);
+    const { marks = [], lines, shaded, logX, logY } = /** @type {Content} */ (this.content);
+    const isShown = (one) => !this.hidden.has(one.group);
+    const isFew = marks.length <= FEW_MARKS;
+    const kinds = new Set(marks.filter((mark) => isShown(mark) && (isDrawn(mark, logY) || (isFew && mark.kind !== "diverged"))).map(({ kind }) => (isFew || kind !== "best" ? kind : "dot")));
+    const said = Object.entries(MARKS).filter(([kind]) => kinds.has(/** @type {any} */ (kind))).map(([, text]) => text);
     if (shaded) said.push(`shaded: ${shaded}`);
     if (logX && this.given?.x.length !== this.content?.x.length) said.push("0 has no place on a logarithmic axis");
+    const lost = logY ? lines.filter(isShown).flatMap((line) => (line.exact ?? line.values).filter((value) => value !== null && value <= 0)).length : 0;
+    if (lost) said.push(`${counted(lost, "value")} of 0 or less ${lost === 1 ? "has" : "have"} no place on a logarithmic axis`);
+    const { min = null, max = null } = this.plot?.scales.y ?? {};
+    const off = new Set(lines.filter((line) => line.wild && isShown(line) && max !== null && line.values.some((value) => value !== null && (value > max || value < min))).map((line) => line.group));
+    if (off.size) said.push(`diverged and left the chart: ${off.size > 3 ? `${off.size} fits` : [...off].join(" and ")}`);
     return said;
-  }
-
-  async fillNumbers() {
-    const { numbersOf } = await import("./numbers.js"); // only who opens them waits for it
-    if (!this.content || !this.numbers.open) return;
-    this.numbers.querySelector(".scroll")?.remove(); // the summary stays, and the focus on it
-    this.numbers.append(numbersOf(this.content, this.hidden));
-  }
-
-  /** Save what is seen as a picture, on the card's ground. */
-  async png() {
-    const content = /** @type {Content} */ (this.content);
-    const colors = palette();
-    const box = h("div.hidden");
-    document.body.append(box);
-    const { hooks, ...options } = this.options;
-    const drawn = new /** @type {any} */ (window).uPlot({ ...options, width: PICTURE, height: Math.round(this.height * 1.3), cursor: { show: false }, hooks: { draw: hooks.draw } }, this.plot.data, box);
-    if (this.zoom) drawn.setScale("x", this.zoom);
-    await new Promise((resolve) => setTimeout(resolve)); // it draws in a task of its own
-    const said = this.marksSaid();
-    const { pictureOf } = await import("./picture.js"); // only who wants one waits for it
-    const made = pictureOf(drawn.ctx.canvas, { caption: content.caption, notes: said.length ? [said.join("; ")] : [], lines: this.keys(), ink: colors.ink, ground: colors.bg, ratio: devicePixelRatio || 1 });
-    drawn.destroy();
-    box.remove();
-    made.toBlob((blob) => blob && save(blob, `${this.name.replaceAll(/[^\p{L}\p{N}-]+/gu, "-")}.png`));
   }
 
   /** Lines by what they have their color of, a variant or a job: the first group of each. */
@@ -349,14 +343,6 @@ export class Chart {
     }
     return found;
   }
-
-  /** What a picture's legend names: each line, or each kind of line where many look alike. */
-  keys() {
-    const families = this.families();
-    const word = (part) => ({ train: "training", val: "validation" })[part] ?? part;
-    if (families.size) return [...families].flatMap(([kin, { lines, count }]) => lines.map((line) => ({ ...line, name: `${families.size > 1 ? `${kin}, ` : ""}${word(line.part)}${count[line.part] > 1 ? ` of ${count[line.part]} fits` : ""}` })));
-    return (this.content?.lines ?? []).filter((line) => !this.hidden.has(line.group));
-  }
 }
 
 /** A content for an axis of logarithms: what has no place on it, epoch 0, is left out. */
@@ -369,8 +355,9 @@ function positive(content) {
 }
 
 function swatchOf(line) {
-  const swatch = h(line.dashed || line.dotted ? "span.swatch.dashed" : "span.swatch", { "aria-hidden": "true" });
-  swatch.style.borderTopColor = line.color;
+  const swatch = h(`span.swatch${line.dashed ? ".dashed" : line.dotted ? ".dotted" : ""}`, { "aria-hidden": "true" });
+  swatch.style.color = line.color;
+  swatch.style.height = `${3 + 2 * (line.heft ?? 0)}px`;
   return swatch;
 }
 
@@ -389,7 +376,11 @@ function spanned(low, high, content) {
 
 /** Leave some room above and below; nothing is clipped. */
 function limits(low, high, content) {
-  if (low === null || high === null || low === undefined) return [0, 1];
+  if (low === null || high === null || low === undefined) return [content.logY ? 0.1 : 0, 1];
+  if (content.logY) {
+    const room = (high / low) ** 0.06 || 1;
+    return low === high ? [low / 2, high * 2] : [low / room, high * room];
+  }
   const floor = content.fromZero || content.zero ? Math.min(0, low) : low;
   const top = content.zero ? Math.max(0, high) : high;
   const room = (top - floor || Math.abs(top) || 1) * 0.06;

@@ -2,17 +2,16 @@
 // Training and validation curves of a job's fits, the gap as a band of its own, and what a reader turns on them.
 
 import { get } from "./api.js";
-import { Chart, hue } from "./chart.js";
+import { Chart, heft, hue, MANY } from "./chart.js";
 import { h, writeState } from "./dom.js";
 import { number } from "./format.js";
-import { smooth, spread } from "./smoothing.js";
 
-/** From so many fits on, those of one color are one entry of the legend. */
-const CROWD = 3;
 const FEW = 8;
 /** Points of all curves together: more than these are no finer on any screen. */
 const POINTS = 20_000;
 const LABELS = { loss: "loss", accuracy: "accuracy", rmse: "RMSE", r2: "R²", objective: "objective", learning_rate: "learning rate" };
+/** The name of a fit that is the only one. */
+const ONLY = "fit";
 const SINGLE = new Set(["objective", "learning_rate"]);
 
 /** Curves of one job, kept up to date by reading only what is new. */
@@ -69,6 +68,7 @@ export class CurvesCard {
     this.controls = h("div.controls.no-print", {});
     this.element = h("section.card", { "aria-label": "Curves" }, h("h2", {}, "Curves"), this.controls, this.main.element, h("h3", {}, "Generalization gap"), this.gap.element);
     this.drawnControls = "";
+    this.averages = /** @type {any} */ (null);
   }
 
   change(values) {
@@ -95,7 +95,9 @@ export class CurvesCard {
     const columns = this.columns();
     const count = Math.max(1, fits.length);
     if (count > FEW) this.state.x = "epoch";
-    await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time", count, version: source.version })));
+    const reads = sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time", count, version: source.version }));
+    if (this.state.smoothing || this.state.mean) this.averages ??= await import("./smoothing.js"); // only who averages waits for it
+    await Promise.all(reads);
     if (asked !== this.asking) return;
     this.drawControls(metrics, count, sources);
     this.draw(sources, columns);
@@ -113,7 +115,7 @@ export class CurvesCard {
     slider.addEventListener("input", () => {
       state.smoothing = Number(slider.value);
       told.textContent = state.smoothing.toFixed(2);
-      this.draw(this.sources(), this.columns());
+      this.update();
     });
     slider.addEventListener("change", () => writeState({ smooth: state.smoothing || "" }));
     const held = document.activeElement?.closest(".controls") === this.controls ? document.activeElement : null;
@@ -132,6 +134,8 @@ export class CurvesCard {
 
   draw(sources, columns) {
     const { metric, smoothing, mean, x: axis } = this.state;
+    const { spread } = this.averages ?? {};
+    const smooth = (values) => (smoothing ? this.averages.smooth(values, smoothing) : values);
     const isTime = axis === "time" && columns.includes("seconds");
     const curves = sources.flatMap((source) => source.fits.flatMap((fit) => {
       const curve = source.data.fits.get(fit.number);
@@ -145,51 +149,55 @@ export class CurvesCard {
       return values;
     };
     const isSingle = SINGLE.has(metric);
-    const parts = isSingle ? [metric] : ["train", "val"];
+    const parts = isSingle ? [[LABELS[metric], LABELS[metric]]] : [["train", "training"], ["val", "validation"]];
     const variants = [...new Set(curves.map((one) => variant(one)))];
     const isAlone = curves.length === 1;
     const isOfOne = variants.length === 1;
-    const color = (one, part) => (isAlone || isOfOne ? hue(part === "val" ? 1 : 0) : hue(variants.indexOf(variant(one))));
+    const color = (one, part) => (isOfOne ? hue(part === "val" ? 1 : 0) : hue(variants.indexOf(variant(one))));
     // Fits that have one color are told apart by pointing at them; the legend names what the colors mean.
     const count = (one) => curves.filter((other) => variant(other) === variant(one)).length;
-    const isCrowded = !mean && curves.length > CROWD && curves.some((one) => count(one) > 1);
+    const isCrowded = !mean && curves.length > MANY && curves.some((one) => count(one) > 1);
     const kin = (one) => (isCrowded ? variant(one) : undefined);
     const column = (part) => (isSingle ? metric : `${part}_${metric}`);
     const lines = [];
     const bands = [];
     const gaps = [];
     const gapBands = [];
+    const marks = [];
+    const gapMarks = [];
     const shown = mean && curves.length > variants.length ? variants.map((name) => ({ name, of: curves.filter((one) => variant(one) === name) })) : curves.map((one) => ({ name: named(one, curves), of: [one] }));
     for (const { name, of } of shown) {
-      const found = Object.fromEntries(parts.map((part) => [part, of.map((one) => on(one, column(part)))]));
-      for (const part of parts) {
+      const shared = { group: name, kin: of.length > 1 ? undefined : kin(of[0]), heft: heft(variants.indexOf(variant(of[0]))), wild: of.some(({ fit }) => fit.status === "diverged") };
+      const titled = (word) => (name === ONLY ? word : `${name}, ${word}`);
+      for (const [part, word] of parts) {
         const tone = color(of[0], part);
-        const averaged = of.length > 1 ? spread(found[part]) : null;
-        const values = averaged ? averaged.mean : found[part][0];
+        const found = of.map((one) => on(one, column(part)));
+        const averaged = of.length > 1 ? spread(found) : null;
+        const values = averaged ? averaged.mean : found[0];
         if (values.every((value) => value === null)) continue;
-        if (averaged && part !== "train") bands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
-        lines.push({ group: name, kin: of.length > 1 ? undefined : kin(of[0]), part: isSingle ? LABELS[metric] : part === "val" ? "validation" : "training", name: `${shown.length > 1 ? `${name}, ` : ""}${isSingle ? LABELS[metric] : part === "val" ? "validation" : "training"}`, color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values, smoothing), exact: values, raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
+        if (averaged && part !== "train") bands.push({ ...shared, color: tone, low: averaged.low, high: averaged.high });
+        lines.push({ ...shared, part, name: titled(word), color: tone, dashed: part === "val", faint: shown.length > FEW && part === "train", values: smooth(values), exact: values, raw: smoothing > 0 && shown.length <= FEW ? values : undefined });
       }
       if (isSingle) continue;
+      for (const one of of) marks.push(...marksOf(one, one.curve[column(one.curve[column("val")]?.some((value) => value !== null) ? "val" : "train")], color(one, "val"), name));
       const differences = of.map((one) => gapOf(on(one, column("train")), on(one, column("val")), metric));
       const averaged = of.length > 1 ? spread(differences) : null;
       const values = averaged ? averaged.mean : differences[0];
       if (values.every((value) => value === null)) continue;
-      const tone = isAlone || isOfOne ? hue(3) : color(of[0], "val");
-      if (averaged) gapBands.push({ group: name, color: tone, low: averaged.low, high: averaged.high });
-      gaps.push({ group: name, kin: of.length > 1 ? undefined : kin(of[0]), part: "gap", name: `${shown.length > 1 ? `${name}, ` : ""}gap`, color: tone, values: smooth(values, smoothing), exact: values });
+      const tone = isOfOne ? hue(3) : color(of[0], "val");
+      if (averaged) gapBands.push({ ...shared, color: tone, low: averaged.low, high: averaged.high });
+      gaps.push({ ...shared, part: "gap", name: titled("gap"), color: tone, values: smooth(values), exact: values });
+      for (const one of of) gapMarks.push(...marksOf(one, gapOf(one.curve[column("train")], one.curve[column("val")], metric), tone, name));
     }
-    for (const line of lines) line.part = { training: "train", validation: "val" }[line.part] ?? line.part;
-    const marks = isSingle ? [] : curves.flatMap((one) => marksOf(one, column("val"), column("train"), color(one, "val")));
     const xLabel = isTime ? "seconds of training" : "epoch";
     const common = { x: xs, xLabel, logX: this.state.logX };
-    const isGap = !isSingle && !this.state.logY && isAlone;
+    const isGap = isAlone && !this.state.logY && gaps.some(({ exact }) => exact.filter((value) => value !== null).length > 1);
     const deviation = bands.length ? `± one standard deviation${isSingle ? "" : " of validation"}` : "";
     const best = isAlone ? curves[0].curve.best_epoch : null;
     this.main.set({ ...common, yLabel: this.units[metric], lines, bands, marks, gap: isGap, shaded: isGap ? "the gap" : deviation, logY: this.state.logY, fromZero: this.state.fromZero, caption: sentence(curves, metric), facts: { series: lines.length, epochs: xs.length, bestEpoch: best ?? "", smoothing } });
     this.gap.element.hidden = isSingle || !gaps.length;
     this.gap.element.previousElementSibling.hidden = this.gap.element.hidden;
-    if (gaps.length) this.gap.set({ ...common, yLabel: metric === "accuracy" || metric === "r2" ? "train − validation" : "validation − train", lines: gaps, bands: gapBands, shaded: gapBands.length ? "± one standard deviation" : "", marks: marks.map((mark) => ({ ...mark, y: null })), zero: true, caption: gapSentence(curves, metric), facts: { series: gaps.length } });
+    if (gaps.length) this.gap.set({ ...common, yLabel: isScore(metric) ? "train − validation" : "validation − train", lines: gaps, bands: gapBands, shaded: gapBands.length ? "± one standard deviation" : "", marks: gapMarks, zero: true, caption: gapSentence(curves, metric), facts: { series: gaps.length } });
   }
 }
 
@@ -204,7 +212,7 @@ const settingOf = (label) => label.split(", ").filter((part) => !/^(inner )?(fol
 
 function named(one, curves) {
   const { fit, source } = one;
-  const name = curves.length === 1 && !source.prefix ? "fit" : [source.prefix, source.fits.length > 1 || !source.prefix ? fit.label : ""].filter(Boolean).join(", ");
+  const name = curves.length === 1 && !source.prefix && source.fits.length === 1 && variant(one) === "all fits" ? ONLY : [source.prefix, source.fits.length > 1 || !source.prefix ? fit.label : ""].filter(Boolean).join(", ");
   return curves.some((other) => other !== one && other.fit.label === fit.label && other.source === source) ? `${name} #${fit.number}` : name;
 }
 
@@ -213,21 +221,22 @@ function elapsed(seconds) {
   return seconds.map((value) => (sum += value ?? 0));
 }
 
+const isScore = (metric) => metric === "accuracy" || metric === "r2";
+
 /** The gap as the service defines it: validation minus training for losses and errors, training minus validation for scores. */
 function gapOf(train, val, metric) {
-  const sign = metric === "accuracy" || metric === "r2" ? -1 : 1;
+  const sign = isScore(metric) ? -1 : 1;
   return train.map((value, i) => (value === null || val[i] === null ? null : sign * (val[i] - value)));
 }
 
-function marksOf({ fit, curve, x }, val, train, color) {
-  const values = curve[val]?.some((value) => value !== null) ? curve[val] : curve[train];
-  const at = (epoch) => curve.epoch.indexOf(epoch);
+function marksOf({ fit, curve, x }, values, color, group) {
   const found = [];
-  const best = at(curve.best_epoch);
-  if (best >= 0) found.push({ x: x[best], y: values[best], kind: "best", color });
+  const best = curve.epoch.indexOf(curve.best_epoch);
   const last = x.length - 1;
-  if (fit.stop_reason === "early_stopping") found.push({ x: x[last], y: null, kind: "stop", color });
-  if (fit.status === "diverged") found.push({ x: x[last], y: values[last], kind: "diverged", color });
+  const hasDiverged = fit.status === "diverged";
+  if (best >= 0 && !(hasDiverged && !last)) found.push({ x: x[best], y: values[best], kind: "best", color, group });
+  if (fit.stop_reason === "early_stopping") found.push({ x: x[last], y: null, kind: "stop", color, group });
+  if (hasDiverged) found.push({ x: x[last], y: values[last], kind: "diverged", color, group });
   return found;
 }
 
@@ -237,21 +246,34 @@ function sentence(curves, metric) {
   if (!curves.length) return "No epoch has been measured yet.";
   const label = LABELS[metric];
   if (SINGLE.has(metric)) return `${label} of ${curves.length === 1 ? "the fit" : `${curves.length} fits`}.`;
-  const [hasNone, diverged] = [curves.every(isUntrained), curves.filter(({ fit }) => fit.status === "diverged").length];
-  if (hasNone) return `${curves.length > 1 ? `All ${curves.length} fits` : "It"} diverged in the first epoch; what is drawn is the network before any update.`;
-  if (curves.length > 1) {
-    const end = diverged ? ` ${diverged} of them diverged.` : "";
-    const found = curves.map((one) => ({ name: named(one, curves), value: one.curve[`val_${metric}`]?.[one.curve.epoch.indexOf(one.curve.best_epoch)] ?? null })).filter((one) => one.value !== null).sort((a, b) => a.value - b.value);
-    if (!found.length) return `${curves.length} fits.${end}`;
-    const [low, high] = [found[0], found.at(-1)];
-    return `${curves.length} fits. At their best epochs the validation ${label} goes from ${number(low.value)} (${low.name}) to ${number(high?.value)} (${high?.name}).${end}`;
-  }
+  if (curves.length > 1) return sentenceOfMany(curves, metric);
   const [{ fit, curve }] = curves;
+  const name = named(curves[0], curves);
+  const whose = name === ONLY ? "" : ` of ${name}`;
   const best = curve.epoch.indexOf(curve.best_epoch);
+  const last = curve.epoch.at(-1);
   const [val, train] = [curve[`val_${metric}`] ?? [], curve[`train_${metric}`] ?? []];
-  const end = { early_stopping: " Early stopping ended it.", max_epochs: "", diverged: " Then it diverged." }[fit.stop_reason] ?? "";
-  if (best < 0 || (val[best] ?? null) === null) return `At epoch ${curve.epoch.at(-1)} the training ${label} is ${number(train.at(-1) ?? null)}.${end}`;
-  return `The best epoch is ${curve.best_epoch} of ${curve.epoch.at(-1)}: validation ${label} ${number(val[best])}, training ${label} ${number(train[best])}.${fit.status === "diverged" ? " Then it diverged." : end}`;
+  const isMeasured = val.some((value) => value !== null);
+  const hasDiverged = fit.status === "diverged";
+  const end = hasDiverged ? " Then it diverged." : fit.stop_reason === "early_stopping" ? " Early stopping ended it." : "";
+  if (isUntrained(curves[0])) return `${whose ? name : "It"} diverged in the first epoch; what is drawn is the network before any update.`;
+  if (best >= 0 && isMeasured) return `The best epoch${whose} is ${curve.best_epoch} of ${last}: validation ${label} ${number(val[best])}, training ${label} ${number(train[best])}.${end}`;
+  const so = `At epoch ${last} the training ${label}${whose} is ${number(train.at(-1) ?? null)}`;
+  if (!isMeasured) return `${so}.${end}`;
+  const found = val.filter((value) => value !== null);
+  const most = isScore(metric) ? Math.max(...found) : Math.min(...found);
+  return `${so}, the validation ${label} ${number(val.at(-1))}; the best so far is ${number(most)} at epoch ${curve.epoch[val.indexOf(most)]}.${end}`;
+}
+
+function sentenceOfMany(curves, metric) {
+  if (curves.every(isUntrained)) return `All ${curves.length} fits diverged in the first epoch; what is drawn is the network before any update.`;
+  const calm = curves.filter(({ fit }) => fit.status !== "diverged");
+  const lost = curves.length - calm.length;
+  const head = `${curves.length} fits${lost ? `, ${calm.length ? lost : "all"} of which diverged` : ""}.`;
+  const found = calm.map((one) => ({ name: named(one, curves), value: one.curve[`val_${metric}`]?.[one.curve.epoch.indexOf(one.curve.best_epoch)] ?? null })).filter((one) => one.value !== null).sort((a, b) => a.value - b.value);
+  if (!found.length) return head;
+  const ends = [found[0], ...found.slice(1).slice(-1)].map((one) => `${number(one.value)} (${one.name})`);
+  return `${head} At their best epochs the validation ${LABELS[metric]}${lost ? " of the others" : ""} ${ends[1] ? `goes from ${ends.join(" to ")}` : `is ${ends[0]}`}.`;
 }
 
 function gapSentence(curves, metric) {
@@ -260,6 +282,6 @@ function gapSentence(curves, metric) {
   const gaps = gapOf(curve[`train_${metric}`] ?? [], curve[`val_${metric}`] ?? [], metric);
   const best = gaps[curve.epoch.indexOf(curve.best_epoch)] ?? null;
   const last = gaps.at(-1) ?? null;
-  if (best === null) return "Above zero, rows that were not trained on do worse.";
+  if (best === null || gaps.length < 2) return "Above zero, rows that were not trained on do worse.";
   return `The gap is ${number(best)} at the best epoch and ${number(last)} at the last; above zero, rows that were not trained on do worse.`;
 }

@@ -60,7 +60,7 @@ export function reliability(evaluation) {
   if (!found.length) return null;
   const xs = [...new Set([0, 1, ...found.flatMap(([name]) => evaluation[name].reliability.map((bin) => bin.confidence))])].sort((a, b) => a - b);
   const chart = new Chart({ name: "reliability", height: 300 });
-  const lines = /** @type {import("./chart.js").Line[]} */ (found.map(([name, label], i) => {
+  const lines = /** @type {import("./content.js").Line[]} */ (found.map(([name, label], i) => {
     const at = new Map(evaluation[name].reliability.map((bin) => [bin.confidence, bin]));
     const most = Math.max(...evaluation[name].reliability.map((bin) => bin.rows));
     const size = (bin) => (bin ? 3 + 8 * Math.sqrt(bin.rows / most) : null);

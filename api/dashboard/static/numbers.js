@@ -9,7 +9,7 @@ const MOST_LINES = 16;
 const MOST_ROWS = 500;
 
 /**
- * @param {import("./chart.js").Content} content
+ * @param {import("./content.js").Content} content
  * @param {Set<string>} hidden groups that are not shown
  */
 export function numbersOf(content, hidden) {
