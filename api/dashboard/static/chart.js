@@ -1,7 +1,6 @@
 // @ts-check
 // The only module that knows uPlot: lines over a common axis, with marks, bands, zoom, a keyboard's crosshair and a readout beside it.
 
-import { save } from "./api.js";
 import { h, say } from "./dom.js";
 import { drawMarks, FEW_MARKS, valueAt } from "./drawing.js";
 import { number } from "./format.js";
@@ -329,7 +328,7 @@ export class Chart {
     if (this.zoom) drawn.setScale("x", this.zoom);
     await new Promise((resolve) => setTimeout(resolve)); // it draws in a task of its own
     const said = this.marksSaid();
-    const { pictureOf } = await import("./picture.js"); // only who wants one waits for it
+    const { pictureOf, save } = await import("./picture.js"); // only who wants one waits for it
     const made = pictureOf(drawn.ctx.canvas, { caption: content.caption, notes: said.length ? [said.join("; ")] : [], lines: this.keys(), ink: colors.ink, ground: colors.bg, ratio: devicePixelRatio || 1 });
     drawn.destroy();
     box.remove();

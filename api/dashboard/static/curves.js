@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { Chart, hue } from "./chart.js";
-import { h, writeState } from "./dom.js";
+import { h, problemCard, writeState } from "./dom.js";
 import { number } from "./format.js";
 import { smooth, spread } from "./smoothing.js";
 
@@ -73,7 +73,8 @@ export class CurvesCard {
     this.main.mates = [this.gap];
     this.gap.mates = [this.main];
     this.controls = h("div.controls.no-print", {});
-    this.element = h("section.card", { "aria-label": "Curves" }, h("h2", {}, "Curves"), this.controls, this.main.element, h("h3", {}, "Generalization gap"), this.gap.element);
+    this.said = h("div");
+    this.element = h("section.card", { "aria-label": "Curves" }, h("h2", {}, "Curves"), this.controls, this.said, this.main.element, h("h3", {}, "Generalization gap"), this.gap.element);
     this.drawnControls = "";
   }
 
@@ -82,7 +83,7 @@ export class CurvesCard {
     const { metric, x, logY, logX, fromZero, smoothing, mean } = this.state;
     writeState({ metric: metric === "loss" ? "" : metric, x: x === "epoch" ? "" : x, logy: logY, logx: logX, zero: fromZero, smooth: smoothing || "", show: mean ? "mean" : "" });
     this.drawnControls = "";
-    this.update();
+    this.update().catch((error) => this.said.replaceChildren(problemCard(error.problem ?? error)));
   }
 
   columns() {
@@ -103,6 +104,7 @@ export class CurvesCard {
     if (count > FEW) this.state.x = "epoch";
     await Promise.all(sources.map((source) => source.data.read(this.columns(), { isFull: this.state.x === "time", count, version: source.version })));
     if (asked !== this.asking) return;
+    this.said.replaceChildren();
     this.drawControls(metrics, count, sources);
     this.draw(sources, columns);
   }

@@ -1,6 +1,8 @@
 // @ts-check
 // A chart as a picture that stands alone: its sentence above, its legend below.
 
+export { save } from "./save.js";
+
 const MOST_NAMED = 24;
 
 /** Break a text into lines of at most `width` pixels. */
