@@ -200,10 +200,16 @@ def test_an_unknown_job_is_a_sentence(open_page: Opener) -> None:
 
 def test_the_model_and_the_report_leave_by_a_press(open_page: Opener, client: Client, digits: str) -> None:
     page = open_job(open_page, digits)
-    for label, path in (("Network (ONNX)", "model?format=onnx"), ("SVG", "report.svg"), ("Curves (CSV)", "curves.csv")):
+    for label, path in (
+        ("Network (ONNX)", "/model?format=onnx"),
+        ("SVG", "/report.svg"),
+        ("Curves (CSV)", "/curves.csv"),
+        ("Fits (JSON)", "/fits"),
+        ("The job as the API gives it", ""),
+    ):
         with page.expect_download() as found:
             page.get_by_role("button", name=label, exact=True).click()
-        assert found.value.path().read_bytes() == client.request("GET", f"/v1/jobs/{digits}/{path}").content
+        assert found.value.path().read_bytes() == client.request("GET", f"/v1/jobs/{digits}{path}").content
 
 
 def test_when_all_fits_diverged_at_once_the_curves_say_so(open_page: Opener, client: Client) -> None:

@@ -94,7 +94,7 @@ def test_a_service_that_is_busy_is_told_of_and_what_was_read_stays(open_page: Op
     page = open_page(f"/?name={mark}")
     expect(page.locator("#jobs tbody tr")).to_have_count(3)
     page.route("**/v1/jobs?*", lambda route: route.fulfill(status=429, json={"title": "busy"}))
-    expect(page.locator("#badge")).to_contain_text("Connection lost", timeout=15_000)
+    expect(page.locator("#badge")).to_have_text("busy, trying again", timeout=15_000)
     expect(page.locator("#jobs tbody tr")).to_have_count(3)
     page.unroute("**/v1/jobs?*")
     expect(page.locator("#badge")).to_have_text("Live", timeout=15_000)

@@ -2,48 +2,44 @@
 // The API as pages read it: with the reader's key, and not more often than something changed.
 
 const ROOT = document.documentElement.dataset.root ?? "";
-const KEY = "holdout-key";
+/** Where the tab keeps the key. */
+export const KEY = "holdout-key";
 let refused = () => {};
-let memory = "";
 
-/** An answer that is no success: what the API says of it. */
+/** An answer that is no success, or none (status 0): what the API says of it. */
 export class ApiError extends Error {
   /** @param {number} status @param {Record<string, any>} problem */
   constructor(status, problem) {
     super(problem.detail ?? problem.title ?? `status ${status}`);
     this.status = status;
     this.problem = problem;
+    /** Whether it may pass by itself: no connection, too many requests, a service that is not ready. */
+    this.isPassing = !status || status === 429 || status >= 500;
+    /** How long to wait then, in ms. */
+    this.wait = 1000 * Math.min(30, problem.retry_after || 2);
+    this.words = `${problem.title ?? "Not read"}${this.isPassing ? ", trying again" : ""}`;
   }
 }
 
-/** What the reader has given as the key; empty if nothing. @returns {string} */
+const away = () => new ApiError(0, { title: "No connection", detail: "The service does not answer; what is shown may be old." });
+
+/** Read an answer whole; a connection may break within it. @template T @param {Promise<T>} reading @returns {Promise<T>} */
+export const unbroken = (reading) => reading.catch(() => Promise.reject(away()));
+
+/** What can go into a header: all that a key is made of. */
+export const isKey = (text) => /^[!-~]+$/.test(text);
+
+/** What the reader has given as the key; empty if nothing, or if no header can carry it. @returns {string} */
 export function key() {
   try {
-    return sessionStorage.getItem(KEY) ?? memory;
+    const kept = sessionStorage.getItem(KEY) ?? "";
+    return isKey(kept) ? kept : "";
   } catch {
-    return memory;
+    return "";
   }
 }
 
 export const hasKey = () => key() !== "";
-
-export function keepKey(value) {
-  memory = value;
-  try {
-    sessionStorage.setItem(KEY, value);
-  } catch {
-    // kept as long as the page is open, then
-  }
-}
-
-export function forgetKey() {
-  memory = "";
-  try {
-    sessionStorage.removeItem(KEY);
-  } catch {
-    // it was never kept
-  }
-}
 
 /** Ask for a key, as the service does. */
 export const refuse = () => refused();
@@ -68,59 +64,15 @@ export async function send(path, options = {}) {
   try {
     answer = await fetch(address(path), { ...options, headers, cache: "no-store", redirect: "error" });
   } catch (error) {
-    if (options.signal?.aborted) throw error;
-    throw new ApiError(0, { title: "No connection", detail: "The service does not answer; what is shown may be old." });
+    throw options.signal?.aborted ? error : away();
   }
   if (answer.ok || answer.status === 304) return answer;
   if (answer.status === 401) refused();
-  const problem = await answer.json().catch(() => ({ title: `Status ${answer.status}`, detail: answer.statusText }));
+  const problem = await answer.json().catch(() => ({ title: `Status ${answer.status}`, detail: answer.statusText || "The service does not say why." }));
   throw new ApiError(answer.status, { ...problem, retry_after: Number(answer.headers.get("retry-after")) || null });
 }
 
 /** Read JSON. */
 export async function get(path, options = {}) {
-  return (await send(path, { ...options, headers: { Accept: "application/json", ...options.headers } })).json();
-}
-
-/** Send JSON, read JSON. */
-export async function post(path, body, headers = {}) {
-  const json = body === undefined ? {} : { body: JSON.stringify(body) };
-  const answer = await send(path, { method: "POST", ...json, headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers } });
-  return answer.status === 204 ? null : answer.json();
-}
-
-export const remove = (path) => send(path, { method: "DELETE" });
-
-/** Something read again and again: `read()` gives null while it is as it was. */
-export class Polled {
-  /** @param {string} path */
-  constructor(path) {
-    this.path = path;
-    this.etag = "";
-    this.retryAfter = 0;
-  }
-
-  async read() {
-    const answer = await send(this.path, { headers: { Accept: "application/json", ...(this.etag ? { "If-None-Match": this.etag } : {}) } });
-    this.retryAfter = Number(answer.headers.get("retry-after")) || 0;
-    if (answer.status === 304) return null;
-    this.etag = answer.headers.get("etag") ?? "";
-    return answer.json();
-  }
-}
-
-/** Save what a path gives as a file; a link could not carry the key. */
-export async function download(path, name) {
-  const answer = await send(path);
-  const given = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition") ?? "");
-  save(await answer.blob(), given?.[1] ?? name);
-}
-
-/** Save a blob as a file. */
-export function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  return unbroken((await send(path, { ...options, headers: { Accept: "application/json", ...options.headers } })).json());
 }

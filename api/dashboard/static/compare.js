@@ -3,8 +3,9 @@
 
 import { ApiError, get } from "./api.js";
 import { CurveData, CurvesCard } from "./curves.js";
-import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, writeState } from "./dom.js";
+import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, tellFailure, writeState } from "./dom.js";
 import { duration, icon, interval, middle, number, words } from "./format.js";
+import { pause, reading } from "./reading.js";
 import { applied, learn, nameOf, network, optimizer, titleOf as dataOf, units, variedBy } from "./summary.js";
 
 const MOST = 20;
@@ -32,7 +33,8 @@ async function read() {
       await learn([job.dataset], true);
       known.set(id, { job, fits: fits.items, data: was?.data ?? new CurveData(id) });
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
+      if (!(error instanceof ApiError) || error.isPassing || error.status === 401) throw error;
+      known.delete(id);
       problems.push(problemCard({ ...error.problem, title: `${id}: ${error.problem.title}` }));
     }
   }));
@@ -168,15 +170,15 @@ function take(id) {
   ids = ids.filter((one) => one !== id);
   writeState({ jobs: ids.join(",") });
   say("taken away");
-  refresh();
+  again();
 }
 
 async function add(select) {
   if (!select.value) return;
   ids = [...ids, select.value];
   writeState({ jobs: ids.join(",") });
-  await refresh();
-  await choices();
+  byId("adding").replaceChildren();
+  await again();
 }
 
 async function choices() {
@@ -195,21 +197,26 @@ async function refresh() {
       byId("curves").replaceChildren(card.element);
     }
     card.units = units((drawn()[0] ?? all[0]).job);
-    await card.update();
+    await card.update().catch((error) => {
+      if (error.status !== 404) throw error; // it was deleted just now, and is not there when read again
+    });
   }
+  byId("curves").hidden = !all.length;
   draw();
 }
 
+/** Read what is shown, and once what may be added. */
+const again = () => reading(() => Promise.all([refresh(), byId("add") || choices()]), (error) => tellFailure(byId("problems"), error));
+
 async function run() {
   show(h("div", { id: "problems" }), h("div.row.no-print", {}, h("span", { id: "adding" }), copyButton("Copy link", () => location.href), copyButton("Copy as Markdown", markdown), h("button", { type: "button", onclick: () => window.print() }, "Print")), h("div", { id: "start" }), h("div", { id: "curves" }), h("section.card", { "aria-label": "Side by side" }, h("h2", {}, "Side by side"), h("div", { id: "table" })));
-  await Promise.all([refresh(), choices()]);
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, EVERY));
-    if (!document.hidden && jobs().some(({ job }) => ACTIVE.has(job.status))) await refresh().catch(() => say("connection lost"));
+  while (await again()) {
+    do await pause(EVERY);
+    while (!jobs().some(({ job }) => ACTIVE.has(job.status)));
   }
 }
 
 run().catch((error) => {
-  byId("problems")?.replaceChildren(problemCard(error.problem ?? { title: "This page failed", detail: String(error) }));
+  byId("problems")?.replaceChildren(problemCard({ title: "This page failed", detail: String(error) }));
   throw error;
 });

@@ -3,7 +3,7 @@
 
 import { get } from "./api.js";
 import { Chart, heft, hue, MANY } from "./chart.js";
-import { h, writeState } from "./dom.js";
+import { h, problemCard, writeState } from "./dom.js";
 import { number } from "./format.js";
 
 const FEW = 8;
@@ -66,7 +66,8 @@ export class CurvesCard {
     this.main.mates = [this.gap];
     this.gap.mates = [this.main];
     this.controls = h("div.controls.no-print", {});
-    this.element = h("section.card", { "aria-label": "Curves" }, h("h2", {}, "Curves"), this.controls, this.main.element, h("h3", {}, "Generalization gap"), this.gap.element);
+    this.said = h("div");
+    this.element = h("section.card", { "aria-label": "Curves" }, h("h2", {}, "Curves"), this.controls, this.said, this.main.element, h("h3", {}, "Generalization gap"), this.gap.element);
     this.drawnControls = "";
     this.averages = /** @type {any} */ (null);
   }
@@ -76,7 +77,7 @@ export class CurvesCard {
     const { metric, x, logY, logX, fromZero, smoothing, mean } = this.state;
     writeState({ metric: metric === "loss" ? "" : metric, x: x === "epoch" ? "" : x, logy: logY, logx: logX, zero: fromZero, smooth: smoothing || "", show: mean ? "mean" : "" });
     this.drawnControls = "";
-    this.update();
+    this.update().catch((error) => this.said.replaceChildren(problemCard(error.problem ?? error)));
   }
 
   columns() {
@@ -99,6 +100,7 @@ export class CurvesCard {
     if (this.state.smoothing || this.state.mean) this.averages ??= await import("./smoothing.js"); // only who averages waits for it
     await Promise.all(reads);
     if (asked !== this.asking) return;
+    this.said.replaceChildren();
     this.drawControls(metrics, count, sources);
     this.draw(sources, columns);
   }

@@ -1,11 +1,12 @@
 // @ts-check
 // One dataset: what is in it, what was found in it, what was learned from it.
 
-import { ApiError, get, send } from "./api.js";
-import { byId, copyButton, h, PAGES, problemCard, show, table } from "./dom.js";
 import { ago } from "./ago.js";
+import { get, send, unbroken } from "./api.js";
+import { byId, copyButton, h, PAGES, show, table, tellFailure } from "./dom.js";
 import { broken, counted, exponential, instant, middle, number, percent, whole, words } from "./format.js";
 import { deleting } from "./deleting.js";
+import { reading } from "./reading.js";
 
 const id = decodeURIComponent(location.pathname.split("/").pop() ?? "");
 const path = `/v1/datasets/${encodeURIComponent(id)}`;
@@ -62,13 +63,8 @@ function preview(one) {
 }
 
 async function picture(one) {
-  try {
-    const blob = await (await send(`${path}/preview.png`)).blob();
-    byId("picture").replaceChildren(h("img.picture", { src: URL.createObjectURL(blob), alt: one.kind === "table" ? `Histograms of columns of ${one.title}, by class` : `Some rows of ${one.title}` }));
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    byId("picture").replaceChildren(h("p.faint", {}, error.problem.detail));
-  }
+  const blob = await unbroken((await send(`${path}/preview.png`)).blob());
+  byId("picture").replaceChildren(h("img.picture", { src: URL.createObjectURL(blob), alt: one.kind === "table" ? `Histograms of columns of ${one.title}, by class` : `Some rows of ${one.title}` }));
 }
 
 async function jobs() {
@@ -79,27 +75,24 @@ async function jobs() {
   byId("jobs").replaceChildren(rows.length ? table(page.has_more ? "The newest 20" : "All of them", ["Job", "Status", "Validation loss"], rows, { numeric: new Set([2]) }) : h("p.faint", {}, "None yet."));
 }
 
-async function start() {
-  try {
-    const one = await get(path);
-    document.title = `${one.title} - Holdout`;
-    /** @type {any} */ (document.querySelector("h1")).textContent = one.title;
-    const schema = one.upload && JSON.stringify(one.upload.schema, null, 2);
-    const parts = [
-      h("p.row", {}, h("a.button.primary", { href: `${PAGES}new?dataset=${one.id}` }, "New job with this dataset"), one.upload ? deleting(one, () => (location.href = `${PAGES}datasets`)) : null),
-      one.upload?.profile?.warnings.map((warning) => h("p.notice", {}, warning)) ?? [],
-      h("div.columns", {},
-        h("div", {}, card("Facts", one.description ? h("p", {}, one.description) : null, summary(one)), balance(one)),
-        h("div", {}, card("A look at it", h("div", { id: "picture" }, h("p.skeleton", {}, "Drawing…"))), card("Jobs", h("div", { id: "jobs" })))),
-      columns(one), preview(one),
-      schema && card("Schema", h("p.row", {}, "With all that was found out filled in; it may be sent again. ", copyButton("Copy", schema)), h("details", {}, h("summary", {}, "Show it"), h("pre", { tabindex: "0" }, h("code", {}, schema)))),
-    ];
-    show(...parts.flat().filter(Boolean));
-    await Promise.all([picture(one), jobs()]);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    show(problemCard(error.problem), h("p", {}, h("a", { href: `${PAGES}datasets` }, "All datasets")));
-  }
+async function draw() {
+  const one = await get(path);
+  document.title = `${one.title} - Holdout`;
+  /** @type {any} */ (document.querySelector("h1")).textContent = one.title;
+  const schema = one.upload && JSON.stringify(one.upload.schema, null, 2);
+  const parts = [
+    h("p.row", {}, h("a.button.primary", { href: `${PAGES}new?dataset=${one.id}` }, "New job with this dataset"), one.upload ? deleting(one, () => (location.href = `${PAGES}datasets`)) : null),
+    one.upload?.profile?.warnings.map((warning) => h("p.notice", {}, warning)) ?? [],
+    h("div.columns", {},
+      h("div", {}, card("Facts", one.description ? h("p", {}, one.description) : null, summary(one)), balance(one)),
+      h("div", {}, card("A look at it", h("div", { id: "picture" }, h("p.skeleton", {}, "Drawing…"))), card("Jobs", h("div", { id: "jobs" })))),
+    columns(one), preview(one),
+    schema && card("Schema", h("p.row", {}, "With all that was found out filled in; it may be sent again. ", copyButton("Copy", schema)), h("details", {}, h("summary", {}, "Show it"), h("pre", { tabindex: "0" }, h("code", {}, schema)))),
+  ];
+  show(...parts.flat().filter(Boolean));
+  return one;
 }
 
-start();
+const one = await reading(draw, (error) => tellFailure(byId("app"), error, h("p", {}, h("a", { href: `${PAGES}datasets` }, "All datasets"))));
+const tellAt = (place) => (error) => (error.isPassing ? tellFailure(byId(place), error) : byId(place).replaceChildren(h("p.faint", {}, error.message)));
+if (one) await Promise.all([reading(() => picture(one), tellAt("picture")), reading(jobs, tellAt("jobs"))]);

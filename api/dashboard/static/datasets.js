@@ -6,6 +6,7 @@ import { headerOf } from "./csv.js";
 import { byId, h, PAGES, problemCard, say, show } from "./dom.js";
 import { number, percent } from "./format.js";
 import { deleting } from "./deleting.js";
+import { reading } from "./reading.js";
 import { upload } from "./upload.js";
 
 function row(one) {
@@ -16,27 +17,22 @@ function row(one) {
     h("td", { "data-label": "Kind" }, one.kind),
     h("td", { "data-label": "Task" }, one.task),
     numbers.map(([label, value]) => h("td.number", { "data-label": label }, value)),
-    h("td", {}, h("div.row", {}, one.available ? h("a.button", { href: `${PAGES}new?dataset=${one.id}`, "aria-label": `New job with ${one.title}` }, "New job") : null, one.upload ? deleting(one, read) : null)));
+    h("td", {}, h("div.row", {}, one.available ? h("a.button", { href: `${PAGES}new?dataset=${one.id}`, "aria-label": `New job with ${one.title}` }, "New job") : null, one.upload ? deleting(one, () => reading(read)) : null)));
 }
 
 async function read() {
-  try {
-    const found = /** @type {any[]} */ ([]);
-    const unavailable = /** @type {any[]} */ ([]);
-    let cursor = "";
-    do {
-      const page = await get(`/v1/datasets?limit=100${cursor && `&cursor=${cursor}`}`);
-      found.push(...page.items);
-      unavailable.push(...page.unavailable);
-      cursor = page.next_cursor ?? "";
-    } while (cursor);
-    const all = [...found.filter((one) => one.upload), ...found.filter((one) => !one.upload), ...unavailable];
-    const heads = ["Dataset", "From", "Kind", "Task", "Rows", "Features", "Classes"].map((name, i) => h(i > 3 ? "th.number" : "th", { scope: "col" }, name));
-    show(h("div.scroll", {}, h("table.cards", { id: "datasets" }, h("caption.hidden", {}, "Datasets"), h("thead", {}, h("tr", {}, heads, h("td", {}))), h("tbody", {}, all.map(row)))));
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    show(problemCard(error.problem));
-  }
+  const found = /** @type {any[]} */ ([]);
+  const unavailable = /** @type {any[]} */ ([]);
+  let cursor = "";
+  do {
+    const page = await get(`/v1/datasets?limit=100${cursor && `&cursor=${cursor}`}`);
+    found.push(...page.items);
+    unavailable.push(...page.unavailable);
+    cursor = page.next_cursor ?? "";
+  } while (cursor);
+  const all = [...found.filter((one) => one.upload), ...found.filter((one) => !one.upload), ...unavailable];
+  const heads = ["Dataset", "From", "Kind", "Task", "Rows", "Features", "Classes"].map((name, i) => h(i > 3 ? "th.number" : "th", { scope: "col" }, name));
+  show(h("div.scroll", {}, h("table.cards", { id: "datasets" }, h("caption.hidden", {}, "Datasets"), h("thead", {}, h("tr", {}, heads, h("td", {}))), h("tbody", {}, all.map(row)))));
 }
 
 const NAMES = ["target", "task", "group", "time", "name"];
@@ -89,6 +85,9 @@ function tell(problem) {
   return first ? [] : [problemCard(problem)];
 }
 
+/** Have the browser ask whether to leave: what is on its way would be lost. */
+const ask = (event) => event.preventDefault();
+
 async function submit(event) {
   event.preventDefault();
   for (const name of FIELDS) fail(name, "");
@@ -99,16 +98,19 @@ async function submit(event) {
   const words = h("span");
   byId("state").replaceChildren(bar, words);
   byId("upload").disabled = true;
+  addEventListener("beforeunload", ask);
   try {
     const made = await upload("/v1/datasets", form, (share) => {
       bar.value = share;
       words.textContent = share < 1 ? `${percent(share)} sent` : "Sent; it is being read…";
     });
+    removeEventListener("beforeunload", ask);
     location.href = `${PAGES}datasets/${made.id}`;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     byId("state").replaceChildren(...tell(error.problem));
   } finally {
+    removeEventListener("beforeunload", ask);
     byId("upload").disabled = false;
   }
 }
@@ -126,4 +128,4 @@ for (const type of ["dragover", "dragleave", "drop"]) byId("form").addEventListe
 byId("form").addEventListener("submit", submit);
 byId("form").addEventListener("input", ({ target }) => FIELDS.includes(target.id) && fail(target.id, ""));
 byId("file").addEventListener("change", offer);
-read();
+reading(read);

@@ -1,7 +1,8 @@
 // @ts-check
 // A dataset goes only when somebody said twice that it shall, and no job uses it.
 
-import { ApiError, get, remove } from "./api.js";
+import { ApiError, get } from "./api.js";
+import { remove } from "./changes.js";
 import { h, problemCard, ROOT, say } from "./dom.js";
 import { counted } from "./format.js";
 
@@ -26,7 +27,7 @@ export function deleting(one, then) {
 
   async function refused(error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.problem.code === "dataset_in_use") await look();
+    if (error.problem.code === "dataset_in_use") await look().catch(refused);
     else state.replaceChildren(problemCard(error.problem));
   }
 

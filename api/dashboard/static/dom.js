@@ -1,7 +1,7 @@
 // @ts-check
 // Elements, and what every page has: theme, key, words for screen readers.
 
-import { forgetKey, keepKey, hasKey, onRefused } from "./api.js";
+import { hasKey, onRefused } from "./api.js";
 
 /** Path that the service is mounted at, without a slash at its end. */
 export const ROOT = document.documentElement.dataset.root ?? "";
@@ -45,18 +45,26 @@ export function say(text) {
 }
 
 /** A problem as the API tells it, with what to do about it where that is known. */
-export function problemCard(problem, title = "This did not work") {
-  const detail = problem.detail ?? String(problem.message ?? problem);
+export function problemCard(problem, isPassing = false) {
+  const detail = problem.detail ?? problem.message ?? "";
   const told = (problem.errors ?? []).filter((one, _, all) => all.length > 1 || !detail.endsWith(one.message)); // one alone is the sentence itself
   const errors = told.map((one) => h("li", {}, one.pointer ? h("code", {}, one.pointer) : null, one.pointer ? ": " : "", one.message));
   return h(
     "div.notice.bad",
     { role: "alert" },
-    h("strong", {}, problem.title ?? title),
+    h("strong", {}, problem.title ?? "This did not work"),
     h("p", {}, detail),
     errors.length ? h("ul", {}, errors) : null,
+    isPassing ? h("p", {}, "It is tried again by itself.") : null,
     problem.request_id ? h("p.faint", {}, `request ${problem.request_id}`) : null,
   );
+}
+
+/** Say at a place why something was not read, once for as long as that stays so. */
+export function tellFailure(place, error, ...before) {
+  if (place.querySelector(".notice > p")?.textContent === error.message) return;
+  place.replaceChildren(...before, problemCard(error.problem, error.isPassing));
+  place.removeAttribute("aria-busy");
 }
 
 /** A table; `numeric` names columns to align right. Cells are nodes or text. */
@@ -129,21 +137,16 @@ function wireTheme() {
 }
 
 function wireKey() {
-  const dialog = byId("key-dialog");
-  const input = byId("key-input");
   const button = byId("key-button");
-  const tell = () => (button.textContent = hasKey() ? "Key ✓" : "Key");
-  button.addEventListener("click", () => dialog.showModal());
-  dialog.addEventListener("close", () => {
-    if (dialog.returnValue === "save" && input.value.trim()) keepKey(input.value.trim());
-    else if (dialog.returnValue === "forget") forgetKey();
-    else return;
-    input.value = "";
-    tell();
-    location.reload();
-  });
+  let why = "";
+  const tell = () => (button.textContent = hasKey() ? `Key ${why ? "✗" : "✓"}` : "Key");
+  const ask = () => import("./key.js").then((dialog) => dialog.ask(why), () => say("The service does not answer"));
+  button.addEventListener("click", ask);
   onRefused(() => {
-    if (!dialog.open) dialog.showModal();
+    const wasTold = why; // who closed the dialog has read it
+    why = hasKey() ? "This key is not valid, or not any more." : "This service asks for a key.";
+    tell();
+    if (!wasTold) ask();
   });
   tell();
 }

@@ -1,9 +1,9 @@
 // @ts-check
 // One job: live curves, the gap, what is wrong with it in words, what its plan concluded, and what can be done with it.
 
-import { address, ApiError, download, get, post, remove } from "./api.js";
+import { ApiError, get, unbroken } from "./api.js";
 import { CurveData, CurvesCard } from "./curves.js";
-import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
+import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table, tellFailure } from "./dom.js";
 import { confusion, diagnosis, perClass, reliability, scores } from "./evaluation.js";
 import { duration, icon, instant, interval, number, words } from "./format.js";
 import { Live } from "./live.js";
@@ -31,13 +31,14 @@ function frame() {
   card = new CurvesCard({ name: job.name ?? ID, sources: () => [{ data, fits: overlaid(), prefix: "", version: job.version }], units: units(job) });
   show(
     h("div", { id: "head" }),
+    h("div", { id: "head-said" }),
     h("div", { id: "trouble" }),
     h("p", { id: "sentence" }),
     h("div", { id: "plan" }),
     h("div.columns", {}, h("div", {}, card.element, h("div", { id: "scores" })), h("div", {}, h("div", { id: "diagnosis" }), h("section.card", { "aria-label": "Facts" }, h("h2", {}, "Facts"), h("div", { id: "facts" })))),
     h("div", { id: "fits" }),
     h("div", { id: "classes" }),
-    h("section.card.no-print", { "aria-label": "Take it with you" }, h("h2", {}, "Take it with you"), h("div", { id: "files" })),
+    h("section.card.no-print", { "aria-label": "Take it with you" }, h("h2", {}, "Take it with you"), h("div", { id: "files-said" }), h("div", { id: "files" })),
     h("section.card.no-print", { "aria-label": "Spec" }, h("h2", {}, "Spec and story"), h("div", { id: "spec" })),
   );
 }
@@ -52,15 +53,13 @@ async function changed(found) {
   const was = job;
   job = found;
   const hasEnded = ENDED.has(job.status);
-  // Both at once: a page is as slow as what it waits for in turn.
-  const early = was ? null : data.read(FIRST, { count: job.num_fits });
-  const isDue = !was || hasEnded || performance.now() - fitsAt > BETWEEN_FITS || !fits.length;
-  const naming = learn([job.dataset], true);
-  if (isDue) {
-    fits = (await get(`${PATH}/fits`)).items;
+  const isDue = !card || hasEnded || performance.now() - fitsAt > BETWEEN_FITS || !fits.length;
+  // All at once: a page is as slow as what it waits for in turn.
+  const [listed] = await Promise.all([isDue && get(`${PATH}/fits`), card || data.read(FIRST, { count: job.num_fits }), learn([job.dataset], true)]);
+  if (listed) {
+    fits = listed.items;
     fitsAt = performance.now();
   }
-  await Promise.all([early, naming]);
   if (!card) frame();
   drawHead();
   await card.update();
@@ -68,8 +67,9 @@ async function changed(found) {
   if (isDue) drawRest();
 }
 
-function state(text, isThere) {
+function state(text, isThere, error) {
   const badge = byId("badge");
+  if (!badge && error) tellFailure(byId("app"), error, h("h1", {}, "Job"));
   if (!badge) return;
   badge.hidden = ENDED.has(job?.status);
   badge.textContent = text;
@@ -81,12 +81,12 @@ function drawHead() {
   document.title = `${job.status === "running" ? `${Math.floor(100 * job.progress)} % ` : ""}${name} - Holdout`;
   const isActive = !ENDED.has(job.status);
   const orders = [];
-  const order = (label, what, isSure = true) => orders.push(h("button", { type: "button", id: `order-${what}`, onclick: () => give(what, isSure) }, label));
+  const order = (label, what) => orders.push(h("button", { type: "button", id: `order-${what}`, onclick: () => press("head-said", "give", "", what) }, label));
   if (job.status === "running" || job.status === "queued") order(job.pause_requested_at ? "Pausing…" : "Pause", "pause");
   if (job.status === "paused" || job.pause_requested_at) order("Resume", "resume");
-  if (isActive) order(job.cancel_requested_at ? "Cancelling…" : "Cancel", "cancel", false);
-  if (["succeeded", "cancelled"].includes(job.status) && !IN_ROUNDS.has(job.plan) && !(fits.length && fits.every((fit) => fit.stop_reason === "early_stopping"))) orders.push(h("button", { type: "button", id: "order-extend", onclick: extend }, "Train on"));
-  if (!isActive) order("Delete", "delete", false);
+  if (isActive) order(job.cancel_requested_at ? "Cancelling…" : "Cancel", "cancel");
+  if (["succeeded", "cancelled"].includes(job.status) && !IN_ROUNDS.has(job.plan) && !(fits.length && fits.every((fit) => fit.stop_reason === "early_stopping"))) order("Train on", "extend");
+  if (!isActive) order("Delete", "delete");
   const old = byId("badge");
   const held = document.activeElement?.id;
   byId("head").replaceChildren(
@@ -109,35 +109,17 @@ function left() {
   return spent > 2 ? `, about ${duration((spent / job.progress) * (1 - job.progress))} left` : "";
 }
 
-async function give(what, isSure) {
-  if (!isSure && !window.confirm(what === "delete" ? "Delete this job, its curves and its models?" : "Cancel this job? Its epochs and its best weights so far are kept.")) return;
+/** Do what a button asks for; say beside it why it did not work. */
+async function press(place, what, path, how) {
+  const said = byId(place);
+  said.replaceChildren();
   try {
-    if (what === "delete") {
-      await remove(PATH);
-      location.href = `${ROOT}/`;
-      return;
-    }
-    await post(`${PATH}/${what}`);
-    say(`${what} was asked for`);
+    await (await unbroken(import("./orders.js")))[what](PATH + path, job, how);
   } catch (error) {
-    fail(error);
+    if (!(error instanceof ApiError)) throw error;
+    said.replaceChildren(problemCard(error.problem));
+    said.scrollIntoView({ block: "nearest" });
   }
-}
-
-async function extend() {
-  const now = job.spec.training.max_epochs;
-  const text = window.prompt(`Go on in a new job, up to how many epochs? This one trained up to ${now}.`, String(2 * now));
-  if (text === null) return;
-  try {
-    location.href = `${PAGES}jobs/${(await post(`${PATH}/extend`, { max_epochs: Number(text) })).id}`;
-  } catch (error) {
-    fail(error);
-  }
-}
-
-function fail(error) {
-  if (!(error instanceof ApiError)) throw error;
-  byId("trouble").prepend(problemCard(error.problem));
 }
 
 function drawRest() {
@@ -203,16 +185,15 @@ function facts(fit) {
 }
 
 function files(fit) {
-  const file = (label, path, name) => h("button", { type: "button", onclick: () => download(`${PATH}/${path}`, name).catch(fail) }, label);
+  const file = (label, path) => h("button", { type: "button", onclick: () => press("files-said", "download", path) }, label);
   const of = fits.length > 1 && fit ? `fit=${fit.number}&` : "";
   const hasModel = fit?.has_model;
-  const models = hasModel ? [["safetensors", "Weights (safetensors)"], ["onnx", "Network (ONNX)"], ["zip", "Everything (ZIP)"]].map(([format, label]) => file(label, `model?${of}format=${format}`, `${ID}.${format}`)) : [h("span.faint", {}, "No weights are kept yet.")];
-  const concluded = fits.length > 1 && job.result?.model ? [file("What the job concluded with (ONNX)", "model?format=onnx", `${ID}.onnx`), file("The same (ZIP)", "model?format=zip", `${ID}.zip`)] : [];
-  const json = (label, path) => h("a.button", { href: address(`${PATH}${path}`) }, label);
+  const models = hasModel ? [["safetensors", "Weights (safetensors)"], ["onnx", "Network (ONNX)"], ["zip", "Everything (ZIP)"]].map(([format, label]) => file(label, `/model?${of}format=${format}`)) : [h("span.faint", {}, "No weights are kept yet.")];
+  const concluded = fits.length > 1 && job.result?.model ? [file("What the job concluded with (ONNX)", "/model?format=onnx"), file("The same (ZIP)", "/model?format=zip")] : [];
   return [
     h("h3", {}, of ? `Model of ${fit.label}` : "Model"), h("div.row", {}, models, concluded),
-    h("h3", {}, "Report"), h("div.row", {}, file("PNG", "report.png", `${ID}.png`), file("SVG", "report.svg", `${ID}.svg`), h("button", { type: "button", onclick: () => window.print() }, "Print or PDF")),
-    h("h3", {}, "Numbers"), h("div.row", {}, file("Curves (CSV)", "curves.csv", `${ID}.csv`), file("Curves (JSON)", "curves?max_points=100000", `${ID}-curves.json`), job.result ? file("Result (JSON)", "result", `${ID}-result.json`) : null, file("Fits (JSON)", "fits", `${ID}-fits.json`), json("The job as the API gives it", "")),
+    h("h3", {}, "Report"), h("div.row", {}, file("PNG", "/report.png"), file("SVG", "/report.svg"), h("button", { type: "button", onclick: () => window.print() }, "Print or PDF")),
+    h("h3", {}, "Numbers"), h("div.row", {}, file("Curves (CSV)", "/curves.csv"), file("Curves (JSON)", "/curves?max_points=100000"), job.result ? file("Result (JSON)", "/result") : null, file("Fits (JSON)", "/fits"), file("The job as the API gives it", "")),
   ];
 }
 
@@ -227,19 +208,21 @@ function story() {
   ].filter(Boolean);
 }
 
-/** `/ui/jobs/latest` is a lasting address of what was submitted last. */
 async function follow() {
-  if (ID !== "latest") return new Live(ID, changed, state).run();
-  const [found] = (await get("/v1/jobs?limit=1&fields=id")).items;
-  if (!found) return undefined;
-  location.replace(`${PAGES}jobs/${found.id}${location.search}`);
-  return new Promise(() => {});
+  if (ID === "latest") return (await (await import("./latest.js")).goToLatest()) || missing();
+  const error = await new Live(ID, changed, state).run();
+  if (error?.status === 404) missing();
+  else state(error?.words ?? "", !error, error);
 }
 
-follow().then(() => {
-  if (!job) show(h("h1", {}, "No such job"), h("p", {}, "There is no job of this id, or it is not yours. ", h("a", { href: `${ROOT}/` }, "All jobs")));
-  else state("", true);
-}).catch((error) => {
-  show(problemCard(error.problem ?? { title: "This page failed", detail: String(error) }));
+function missing() {
+  const title = job ? "This job was deleted" : "No such job";
+  document.title = `${title} - Holdout`;
+  say(title);
+  show(h("h1", {}, title), h("p", {}, job ? "" : "There is no job of this id, or it is not yours. ", h("a", { href: `${ROOT}/` }, "All jobs")));
+}
+
+follow().catch((error) => {
+  show(problemCard({ title: "This page failed", detail: String(error) }));
   throw error;
 });

@@ -2,16 +2,18 @@
 // The list of jobs: filtered by the service, live, keyboard in hand.
 
 import { ApiError, get } from "./api.js";
-import { byId, h, PAGES, problemCard, say, show, writeState } from "./dom.js";
 import { ago } from "./ago.js";
+import { byId, h, PAGES, say, show, tellFailure, writeState } from "./dom.js";
 import { duration, icon, instant, middle, number, words } from "./format.js";
 import { idOf, learn, nameOf, network, optimizer, titleOf } from "./summary.js";
 
 const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
 const PLANS = ["fit", "comparison", "search", "nested_cv", "bagging", "boosting", "bias_variance", "learning_curve"];
-const FIELDS = "id,name,status,phase,progress,plan,dataset,spec,created_at,started_at,finished_at,running_seconds,outcome,failure,fit_counts,num_fits";
+const FIELDS = "id,name,status,phase,progress,plan,dataset,spec,created_at,started_at,finished_at,running_seconds,paused_seconds,transitions,outcome,failure,fit_counts,num_fits";
 const PAGE = 25;
+const MOST = 100;
 const FAST = 1000;
+/** Between requests while nothing trains or waits: jobs that are paused or have ended do not change by themselves. */
 const SLOW = 5000;
 
 const query = new URLSearchParams(location.search);
@@ -21,7 +23,7 @@ const state = {
   dataset: query.get("dataset") ?? "",
   name: query.get("name") ?? "",
   sort: query.get("sort") ?? "-created_at",
-  shown: Number(query.get("shown")) || PAGE,
+  shown: Math.max(PAGE, Math.trunc(Number(query.get("shown"))) || 0),
   chosen: new Set(),
   focused: 0,
 };
@@ -43,13 +45,15 @@ const COLUMNS = [
   { id: "running_seconds", title: "Trained", of: trained, numeric: true },
 ];
 
+/** Seconds that it has trained: to its end, to its last pause, or until now. */
 function trained(job) {
-  if (job.running_seconds !== null) return job.running_seconds;
-  return job.status === "running" && job.started_at ? (Date.now() - Date.parse(job.started_at)) / 1000 : null;
+  if (job.running_seconds !== null || !job.started_at) return job.running_seconds;
+  const end = job.status === "running" ? Date.now() : Date.parse(job.transitions.findLast((one) => one.status === "paused")?.at);
+  return Number.isNaN(end) ? null : Math.max(0, (end - Date.parse(job.started_at)) / 1000 - job.paused_seconds);
 }
 
-function path(cursor) {
-  const asking = new URLSearchParams({ limit: String(Math.min(100, PAGE)), fields: FIELDS, sort: state.sort === "created_at" ? "created_at" : "-created_at" });
+function path(cursor, limit) {
+  const asking = new URLSearchParams({ limit: String(limit), fields: FIELDS, sort: state.sort === "created_at" ? "created_at" : "-created_at" });
   for (const one of state.statuses) asking.append("status", one);
   for (const name of ["plan", "name"]) if (state[name]) asking.set(name, state[name]);
   if (state.dataset) asking.set("dataset", idOf(state.dataset));
@@ -62,9 +66,12 @@ async function read() {
   clearTimeout(timer);
   const found = [];
   let cursor = null;
+  let pages = 0;
+  let wait = FAST;
   try {
     do {
-      const page = await get(path(cursor));
+      const page = await get(path(cursor, Math.max(1, Math.min(MOST, state.shown - found.length))));
+      pages += 1;
       found.push(...page.items);
       cursor = page.next_cursor;
     } while (cursor && found.length < state.shown);
@@ -73,23 +80,24 @@ async function read() {
     jobs = found;
     hasMore = Boolean(cursor);
     draw();
-    live(true);
+    live(null);
+    if (!jobs.some((job) => job.status === "running" || job.status === "queued")) wait = SLOW * pages;
   } catch (error) {
     if (mine !== asked) return;
     if (!(error instanceof ApiError)) throw error;
     // What was read stays for as long as the service is away or busy.
-    const isOurs = error.status >= 400 && error.status < 500 && error.status !== 429;
-    if (byId("jobs") === null || isOurs) byId("list").replaceChildren(problemCard(error.problem));
-    live(false);
+    if (byId("jobs") === null || !error.isPassing) tellFailure(byId("list"), error);
+    live(error);
+    if (!error.isPassing) return;
+    wait = error.wait;
   }
-  const isActive = jobs.some((job) => job.status === "running" || job.status === "queued");
-  if (!document.hidden) timer = setTimeout(read, isActive ? FAST : SLOW);
+  if (!document.hidden) timer = setTimeout(read, wait);
 }
 
-function live(isThere) {
-  const badge = byId("badge");
-  badge.className = isThere ? "badge good" : "badge bad";
-  badge.textContent = isThere ? "Live" : "Connection lost, retrying";
+/** Say whether the list is up to date, or what keeps it from being so. */
+function live(error) {
+  byId("badge").className = error ? "badge bad" : "badge good";
+  byId("badge").textContent = error?.words ?? "Live";
 }
 
 function changed() {

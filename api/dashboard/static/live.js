@@ -1,42 +1,38 @@
 // @ts-check
 // Follow a job: by its stream of events, and by polling with the ETag while there is no stream.
 
-import { ApiError, Polled, send } from "./api.js";
+import { ApiError, send, unbroken } from "./api.js";
 
 const AGAIN = 5000;
 
 /**
- * Call `onChange(job)` with the job each time it changed, `onState(text, isThere)` with how it is followed; ends when the job has.
+ * Call `onChange(job)` with the job each time it changed, `onState(text, isThere, error)` with how it is followed; ends when the job has.
  * Hidden pages ask for nothing.
  */
 export class Live {
   constructor(jobId, onChange, onState) {
     this.path = `/v1/jobs/${jobId}`;
-    this.polled = new Polled(this.path);
+    this.etag = "";
     this.onChange = onChange;
     this.onState = onState;
     this.lastId = "";
-    this.isPaused = false;
     this.hasEnded = false;
+    /** @type {ApiError | undefined} */
+    this.error = undefined;
     this.woken = () => {};
     document.addEventListener("visibilitychange", () => (document.hidden ? this.stream?.abort() : this.woken()));
   }
 
-  pause(isPaused) {
-    this.isPaused = isPaused;
-    if (isPaused) this.stream?.abort();
-    else this.woken();
-  }
-
+  /** Follow it to its end; give the error that ended it sooner, as it cannot pass by itself. @returns {Promise<ApiError | undefined>} */
   async run() {
     let triedAt = -AGAIN;
     for (;;) {
-      if (document.hidden || this.isPaused) {
-        this.onState(this.isPaused ? "Paused" : "Waiting", true);
+      if (document.hidden) {
+        this.onState("Waiting", true);
         await new Promise((resolve) => (this.woken = () => resolve(undefined)));
       }
       const pause = await this.look();
-      if (this.hasEnded) return;
+      if (this.hasEnded) return this.error;
       if (performance.now() - triedAt >= AGAIN) {
         triedAt = performance.now();
         await this.follow();
@@ -48,20 +44,23 @@ export class Live {
   /** Read the job if it changed; give how long to wait, in ms. */
   async look() {
     try {
-      const job = await this.polled.read();
-      this.lastAt = Date.now();
-      if (job) {
-        this.hasEnded = ["succeeded", "failed", "cancelled"].includes(job.status);
+      const answer = await send(this.path, { headers: this.etag ? { "If-None-Match": this.etag } : {} });
+      if (answer.status !== 304) {
+        const job = await unbroken(answer.json());
         await this.onChange(job);
+        this.etag = answer.headers.get("etag") ?? ""; // what could not be drawn is read again
+        this.hasEnded = ["succeeded", "failed", "cancelled"].includes(job.status);
       }
-      return Math.max(500, 1000 * this.polled.retryAfter);
+      return Math.max(500, 1000 * Number(answer.headers.get("retry-after")));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.status === 404) {
+      if (error.isPassing) this.onState(error.words, false, error);
+      else {
         this.hasEnded = true;
-        this.onState("This job is gone", false);
-      } else this.onState("Connection lost, trying again", false);
-      return 1000 * Math.min(30, error.problem.retry_after ?? 2);
+        this.error = error;
+        this.stream?.abort();
+      }
+      return error.wait;
     }
   }
 
@@ -80,7 +79,7 @@ export class Live {
     this.stream = new AbortController();
     try {
       const headers = { Accept: "text/event-stream", ...(this.lastId ? { "Last-Event-ID": this.lastId } : {}) };
-      const after = this.lastId || !this.polled.etag ? "" : `?after_version=${/\d+/.exec(this.polled.etag)?.[0] ?? 0}`;
+      const after = this.lastId || !this.etag ? "" : `?after_version=${/\d+/.exec(this.etag)?.[0] ?? 0}`;
       const answer = await send(`${this.path}/events${after}`, { headers, signal: this.stream.signal });
       if (answer.status === 204 || !answer.body) return;
       this.onState("Live", true);
@@ -121,7 +120,7 @@ export class Live {
       await this.look();
     } catch (error) {
       if (error instanceof ApiError && error.status === 429) this.onState("Polling: too many streams are open", true);
-      else if (!this.stream.signal.aborted) this.onState("Connection lost, trying again", false);
+      else if (!this.stream.signal.aborted) this.onState(error instanceof ApiError ? error.words : "No connection, trying again", false, error);
     } finally {
       this.stream = null;
     }

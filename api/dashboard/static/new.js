@@ -1,16 +1,17 @@
 // @ts-check
 // A job's form, built from what the service knows, with a preview of what the job would be.
 
-import { ApiError, get, hasKey, post } from "./api.js";
-import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table } from "./dom.js";
+import { ApiError, get, hasKey } from "./api.js";
+import { post } from "./changes.js";
+import { byId, copyButton, h, PAGES, problemCard, ROOT, say, show, table, tellFailure } from "./dom.js";
 import { field, locate, make, readable } from "./form.js";
 import { counted, duration, middle, number, words } from "./format.js";
+import { reading } from "./reading.js";
 import { lean, missing, pointers, readJson, same, segmentsOf, settled, valueAt, without } from "./schema.js";
 import { applied, learn, nameOf, network, PLAIN } from "./summary.js";
 import { requests } from "./twins.js";
 
 const WAIT = 300;
-const AGAIN = 2000;
 /** @type {[string, string[]][]} */
 const SECTIONS = [
   ["Data", ["dataset", "name", "seed"]],
@@ -76,7 +77,7 @@ function dataset(label, _schema, value) {
   const input = h("select", {}, value && !known ? h("option", { value, selected: true }, value) : null, groups.map(([name, found]) => (found.length ? h("optgroup", { label: name }, found.map(option)) : null)));
   const one = field(label, input, "", () => input.value);
   one.element.classList.add("wide");
-  one.element.append(h("a", { href: `${PAGES}datasets` }, "Look at them, or upload one"));
+  one.element.append(h("div", {}, h("a", { href: `${PAGES}datasets` }, "Look at them, or upload one")));
   return one;
 }
 
@@ -141,18 +142,12 @@ function changed(wait = WAIT) {
   timer = setTimeout(preview, wait);
 }
 
-/**
- * Tell what may pass by itself: no connection, too many requests, a service that is not ready.
- * @param {unknown} error @returns {error is ApiError}
- */
-const isPassing = (error) => error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
-
 /** Say what is wrong for now, and check again soon. */
 function tryAgain(error, advice) {
-  byId("preview").replaceChildren(h("p.notice.bad", {}, `${error.status ? (error.problem.detail ?? error.message) : "The service does not answer."} ${advice}`));
-  tell("bad", `${error.problem.title}, trying again`);
+  byId("preview").replaceChildren(h("p.notice.bad", {}, `${error.status ? error.message : "The service does not answer."} ${advice}`));
+  tell("bad", error.words);
   clearTimeout(timer);
-  timer = setTimeout(preview, (error.problem.retry_after ?? 0) * 1000 || AGAIN, true);
+  timer = setTimeout(preview, error.wait, true);
 }
 
 async function preview(isRetry = false) {
@@ -171,7 +166,7 @@ async function preview(isRetry = false) {
     tell("good", "✓ It can run", `It can run: ${number(found.num_fits)} ${found.num_fits === 1 ? "fit" : "fits"}, ${number(found.num_parameters)} parameters`);
   } catch (error) {
     if (mine !== asked) return;
-    if (!isPassing(error)) return refused(error);
+    if (!(error instanceof ApiError && error.isPassing)) return refused(error);
     tryAgain(error, "The form stays as it is, and is checked again soon.");
   }
 }
@@ -253,18 +248,23 @@ async function submit(event) {
     location.href = `${PAGES}jobs/${job.id}`;
   } catch (error) {
     byId("submit").disabled = false;
-    if (isPassing(error)) return tryAgain(error, "Submit again once it does: a job that has arrived already is not made twice.");
+    if (error instanceof ApiError && error.isPassing) return tryAgain(error, "Submit again once it does: a job that has arrived already is not made twice.");
     refused(error);
     go(failed[0]?.control ?? { focus: byId("submit") });
   }
 }
 
+/** Read a spec; a SyntaxError says why it is none. */
+function specFrom(text) {
+  const given = readJson(text);
+  if (given === null || typeof given !== "object" || Array.isArray(given)) throw new SyntaxError("a spec is an object");
+  return given;
+}
+
 function paste() {
   const input = byId("pasted");
   try {
-    const given = readJson(input.value);
-    if (given === null || typeof given !== "object" || Array.isArray(given)) throw new SyntaxError("a spec is an object");
-    refill({ dataset: full().dataset, ...given }, "with what was pasted");
+    refill({ dataset: full().dataset, ...specFrom(input.value) }, "with what was pasted");
     byId("pasted-error").textContent = "";
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
@@ -284,7 +284,7 @@ async function again(id) {
     const left = without(chosen, open.filter((one) => same(valueAt(found, one), valueAt(job, one))));
     return same(await resolved(left), job) ? left : chosen;
   } catch (error) {
-    if (isPassing(error) || !(error instanceof ApiError)) throw error;
+    if (!(error instanceof ApiError) || error.isPassing) throw error;
     return chosen; // it could not run today, and the form says why
   }
 }
@@ -307,14 +307,26 @@ async function trial(id, number) {
   return { ...applied(job.spec, fit.overrides), name, plan: { name: "comparison", variants: [{ label: "unchanged", set: {} }, ...remedies] } };
 }
 
-/** What the address asks for: a spec, a job's spec, what may help one of its fits, a dataset. */
+/** What the address asks for: a spec, a job's spec or what may help one of its fits, on another dataset where it names one, or a dataset. */
 async function wanted() {
   const query = new URLSearchParams(location.search);
-  if (location.hash.startsWith("#spec=")) return readJson(decodeURIComponent(location.hash.slice("#spec=".length)));
+  if (location.hash.startsWith("#spec=")) return fromHash();
   const job = query.get("from");
   const fit = query.get("fit");
-  if (job) return fit ? trial(job, fit) : again(job);
-  return query.has("dataset") ? { dataset: query.get("dataset") } : {};
+  const tellUnread = (error) => tellFailure(byId("unread"), error, h("p", {}, "What the address asks for was not read:"));
+  const found = job && (await reading(() => (fit ? trial(job, fit) : again(job)), tellUnread));
+  if (found) byId("unread").replaceChildren();
+  return { ...found, ...(query.get("dataset") ? { dataset: query.get("dataset") } : {}) };
+}
+
+function fromHash() {
+  try {
+    return specFrom(decodeURIComponent(location.hash.slice("#spec=".length)));
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof URIError)) throw error;
+    byId("unread").replaceChildren(problemCard({ title: "The address holds no spec", detail: error.message }));
+    return {};
+  }
 }
 
 function wire() {
@@ -332,18 +344,14 @@ function wire() {
 }
 
 async function start() {
-  try {
-    const [found, all] = await Promise.all([get("/v1/techniques"), get("/v1/datasets?limit=100")]);
-    catalog = found;
-    datasets = all.items;
-    fill(await wanted());
-    wire();
-  } catch (error) {
-    show(problemCard(error instanceof ApiError ? error.problem : { title: "The address holds no spec", detail: String(error) }));
-    if (!isPassing(error)) return;
-    tell("bad", `${error.problem.title}, trying again`);
-    setTimeout(start, AGAIN);
-  }
+  const found = await reading(() => Promise.all([get("/v1/techniques"), get("/v1/datasets?limit=100")]), (error) => {
+    tellFailure(byId("app"), error);
+    tell("bad", error.words);
+  });
+  if (!found) return;
+  [catalog, { items: datasets }] = found;
+  fill(await wanted());
+  wire();
 }
 
 addEventListener("hashchange", () => location.reload());

@@ -18,5 +18,5 @@ export function numbersOf(content, hidden) {
   const places = content.x.map((_, i) => i).filter((i) => i % step === 0 || i === content.x.length - 1);
   const body = places.map((i) => h("tr", {}, h("th", { scope: "row" }, content.ticks?.[i] ?? number(content.x[i])), lines.map((line) => h("td.number", {}, number(valueAt(line, i))))));
   const table = h("table", {}, h("caption.hidden", {}, content.caption), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, content.xLabel), lines.map((line) => h("th.number", { scope: "col" }, line.name)))), h("tbody", {}, body));
-  return h("div.scroll", { tabindex: "0", role: "region", "aria-label": "Numbers of the chart" }, table);
+  return h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Numbers: ${content.caption}` }, table);
 }

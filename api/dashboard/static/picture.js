@@ -1,8 +1,8 @@
 // @ts-check
 // A chart as a picture that stands alone: its sentence above, its legend below.
 
-import { save } from "./api.js";
 import { h } from "./dom.js";
+import { save } from "./save.js";
 
 const MOST_NAMED = 24;
 /** Width of a picture, in CSS pixels: as wide as a page of a paper, whatever the screen is. */

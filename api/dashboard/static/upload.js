@@ -14,13 +14,16 @@ export function upload(path, form, progress) {
     request.setRequestHeader("Accept", "application/json");
     if (key()) request.setRequestHeader("Authorization", `Bearer ${key()}`);
     request.upload.addEventListener("progress", (event) => event.lengthComputable && progress(event.loaded / event.total));
-    request.addEventListener("error", () => reject(new ApiError(0, { title: "No connection", detail: "The upload was cut off; nothing was stored." })));
+    const cut = () => reject(new ApiError(0, { title: "The upload was cut off", detail: "What was filled in stays: send it again once the service answers." }));
+    request.addEventListener("error", cut);
     request.addEventListener("load", () => {
-      let answer = { title: `Status ${request.status}`, detail: request.statusText };
+      let answer;
       try {
         answer = JSON.parse(request.responseText);
       } catch {
-        // not from the API, then: the status has to do
+        // Not from the API, then: of what went down meanwhile, or of what stands before it.
+        if (request.status < 300 || request.status >= 500) return cut();
+        answer = { title: `Status ${request.status}`, detail: request.statusText };
       }
       if (request.status < 300) return resolve(answer);
       if (request.status === 401) refuse();
