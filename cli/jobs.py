@@ -64,7 +64,7 @@ def get(job: JobId, *, json: Json = False, url: Url = None, key: Key = None) -> 
 
 @app.command()
 def cancel(job: JobId, *, json: Json = False, url: Url = None, key: Key = None) -> None:
-    """Stop a job within an epoch. Its epochs and best weights are kept."""
+    """Stop a job within an epoch. Its epochs are kept, and its best weights where it was running."""
     with service(url, key, about=f"job {job}") as client:
         _told(client.jobs.cancel(job), as_json=json)
 

@@ -104,7 +104,7 @@ def _tell(error: HoldoutError, url: str | None, about: str) -> NoReturn:
             again = "submit it again" if failure["retryable"] else f"holdout curves {job['id']} shows how far it came"
             fail(f"job {job['id']} failed: {failure['kind']}", why=failure["detail"], do=again, code=JOB_FAILED)
         case JobCancelled():
-            fail(str(error), do="its epochs and best weights are kept", code=JOB_CANCELLED)
+            fail(str(error), do="its epochs are kept, and its best weights where it was running", code=JOB_CANCELLED)
         case WaitTimeout(job=job):
             resumed = f"holdout jobs resume {job['id']} lets it go on; " if error.is_paused else ""
             how = "about to pause" if error.is_paused and job["status"] != "paused" else job["status"]

@@ -179,6 +179,20 @@ def test_paper_is_light_whole_and_names_every_line(open_page: Opener, of_plans: 
     assert swatch.evaluate("one => getComputedStyle(one).borderTopColor") == on_screen
 
 
+def test_who_cancels_is_asked_first_and_told_what_stays_of_a_job_that_is_paused(open_page: Opener, client: Client) -> None:
+    job = client.submit("digits", training={"max_epochs": 5000})
+    client.until_epoch(job["id"], 1)
+    assert client.request("POST", f"/v1/jobs/{job['id']}/pause").status_code == 202
+    client.until(job["id"], "paused")
+    page = open_job(open_page, job["id"])
+    with page.expect_event("dialog") as asked:
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Cancel").click()
+    assert "best weights stay in its checkpoint: Train on goes on from there" in asked.value.message
+    client.until(job["id"], "cancelled")
+    expect(page.get_by_role("button", name="Train on")).to_be_visible()
+
+
 def test_a_failed_job_says_why_and_how_to_go_on(open_page: Opener, client: Client) -> None:
     spec = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "training": {"max_epochs": 5}}
     job = client.until(client.submit("diabetes", **spec)["id"], "failed")

@@ -6,11 +6,14 @@ import { post, remove } from "./changes.js";
 import { PAGES, ROOT, say } from "./dom.js";
 import { save } from "./save.js";
 
-const SURE = { delete: "Delete this job, its curves and its models?", cancel: "Cancel this job? Its epochs and its best weights so far are kept." };
+const SURE = {
+  delete: () => "Delete this job, its curves and its models?",
+  cancel: ({ status }) => `Cancel this job? Its epochs ${status === "paused" ? "are kept, and its best weights stay in its checkpoint: Train on goes on from there." : "and its best weights so far are kept."}`,
+};
 
 /** Order what a path of a job is called after: to pause, resume, cancel or delete it. */
 export async function give(path, job, what) {
-  if (SURE[what] && !window.confirm(SURE[what])) return;
+  if (SURE[what] && !window.confirm(SURE[what](job))) return;
   if (what === "extend") return extend(path, job);
   if (what === "delete") {
     await remove(path);
