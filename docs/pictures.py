@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image
 
-_COLORS = 128
-_EXACT = 32
+_COLORS = 96
+_EXACT = 16
 """So many of the most frequent colors are kept whatever they look like: grounds differ by a hair."""
 _STEP = 8
 """Of the others, those that differ by less in every part look alike."""

@@ -189,7 +189,7 @@ def test_who_cancels_is_asked_first_and_told_what_stays_of_a_job_that_is_paused(
         page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Cancel").click()
     assert "best weights stay in its checkpoint: Train on goes on from there" in asked.value.message
-    client.until(job["id"], "cancelled")
+    expect(page.locator("#status")).to_contain_text("cancelled")
     expect(page.get_by_role("button", name="Train on")).to_be_visible()
 
 
