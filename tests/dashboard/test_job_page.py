@@ -201,6 +201,20 @@ def test_a_failed_job_says_why_and_how_to_go_on(open_page: Opener, client: Clien
     expect(page.get_by_role("link", name="Change the spec and run it again")).to_have_attribute("href", f"/ui/new?from={job['id']}")
 
 
+@pytest.mark.parametrize("phone", [False, True])
+def test_long_words_of_others_stay_within_the_page(open_page: Opener, client: Client, phone: bool) -> None:
+    variants = [{"label": letter * 64, "set": {"/optimizer/learning_rate": rate}} for letter, rate in (("W", 0.01), ("M", 0.1))]
+    plan = {"name": "comparison", "variants": variants}
+    job = client.submit("iris", name="W" * 200, metadata={"k" * 60: "v" * 300}, plan=plan, training={"max_epochs": 1})
+    client.until(job["id"], "succeeded")
+    page = open_job(open_page, job["id"], phone=phone)
+    expect(page.get_by_role("region", name="Facts")).to_contain_text("k" * 60)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    value = page.locator("#facts dd", has_text="v" * 60).bounding_box()
+    assert value is not None
+    assert value["width"] > 80
+
+
 def test_the_latest_job_has_an_address(open_page: Opener, client: Client) -> None:
     client.submit("iris", training={"max_epochs": 1})
     page = open_page("/ui/jobs/latest?metric=accuracy")

@@ -124,7 +124,7 @@ def test_an_upload_is_called_by_its_title_and_found_by_it(open_page: Opener, cli
     client.run(dataset["id"], training={"max_epochs": 1})
     page = open_page("/")
     expect(page.locator("#jobs tbody tr").first.locator('[data-label="Data"]')).to_have_text("my garden")
-    page.get_by_label("Dataset").fill("my garden")
+    page.get_by_label("Dataset", exact=True).fill("my garden")
     page.wait_for_url("**/?dataset=my+garden")
     expect(page.locator("#jobs tbody tr")).to_have_count(1)
 

@@ -134,7 +134,7 @@ def test_the_list_says_what_the_service_said(open_page: Opener) -> None:
     page = open_page("/?dataset=%00")
     expect(page.locator("#badge")).to_have_text(re.compile("^Unprocessable"))
     expect(page.locator("#list [role=alert]")).to_be_visible()
-    page.get_by_label("Dataset").fill("")
+    page.get_by_label("Dataset", exact=True).fill("")
     expect(page.locator("#badge")).to_have_text("Live")
 
 
