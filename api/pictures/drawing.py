@@ -1,22 +1,17 @@
 """From a job to the picture of it."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
-
-from pydantic import ValidationError
 
 from api.dependencies import Resources
 from api.pictures.report import Report, picture
 from api.pictures.style import Format, Heading, Units
-from jobs.plans.conclusions import PlanResult, read_result
+from jobs.plans.conclusions import readable
 from jobs.pointers import is_within
 from jobs.spec import JobSpec
 from store.datasets import PREFIX
 from store.epochs import curves
 from store.jobs import JobState, get_job
-
-_log = logging.getLogger(__name__)
 
 
 def drawn(job_id: str, resources: Resources, kind: Format) -> tuple[int, bytes]:
@@ -30,20 +25,11 @@ def drawn(job_id: str, resources: Resources, kind: Format) -> tuple[int, bytes]:
     report = Report(
         heading=_heading(job, info.title if job.dataset.startswith(PREFIX) else job.dataset),
         plan=JobSpec.model_validate(job.spec).plan,
-        result=_result(job),
+        result=readable(job.result),
         curves=curves(resources.db, job_id).fits,
         units=Units(is_classes=info.task == "classification", unit=info.target_unit),
     )
     return job.version, picture(report, kind)
-
-
-def _result(job: JobState) -> PlanResult | None:
-    """Read the conclusion; one that cannot be read leaves the curves to be drawn."""
-    try:
-        return None if job.result is None else read_result(job.result)
-    except ValidationError:
-        _log.exception("the result of job %s is of another shape; its curves are drawn", job.id)
-        return None
 
 
 def _technique(spec: Mapping[str, Any], part: str) -> str:

@@ -21,11 +21,10 @@ _GAP = 3.0
 def settle(figure: Figure) -> None:
     """Lay a figure out for good, with labels that do not meet and end within it."""
     figure.draw_without_rendering()
-    for axes in figure.axes:
-        _break(axes.xaxis, figure, is_x=True)
-        _break(axes.yaxis, figure, is_x=False)
-    for _ in range(_ROUNDS):
+    broken = [_break(axis, figure, is_x=axis is axes.xaxis) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    if any(broken):
         figure.draw_without_rendering()
+    for _ in range(_ROUNDS):
         crowded = [
             axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _is_crowded(axis, figure.dpi, is_x=axis is axes.xaxis)
         ]
@@ -33,21 +32,23 @@ def settle(figure: Figure) -> None:
             break
         for axis in crowded:
             _thin(axis)
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
-def _break(axis: Axis, figure: Figure, *, is_x: bool) -> None:
-    """Break the lines of an axis's name that would begin or end outside of the figure."""
+def _break(axis: Axis, figure: Figure, *, is_x: bool) -> bool:
+    """Break the lines of an axis's name that would begin or end outside of the figure; tell whether there were any."""
     box = axis.label.get_window_extent()
     low, high, end = (box.x0, box.x1, figure.bbox.x1) if is_x else (box.y0, box.y1, figure.bbox.y1)
     if low >= 0 and high <= end:
-        return
+        return False
     middle = (low + high) / 2
     room = 2 * min(middle, end - middle) / figure.dpi
     size = float(axis.label.get_fontsize())
     apart = [part for line in axis.label.get_text().split("\n") for part in (_before_unit(line) if width_of(line, size) > room else [line])]
     lines = [part for line in apart for part in wrapped(line, room, size, most=_LINES)]
     axis.label.set_text("\n".join(lines))
+    return True
 
 
 def _before_unit(line: str) -> list[str]:

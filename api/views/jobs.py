@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from api.views.base import Instant, View
-from jobs.plans.conclusions import read_result
+from jobs.plans.conclusions import readable
 from jobs.plans.outcome import outcome_of
 from jobs.states import JobStatus
 from store.jobs import JobState
@@ -70,9 +70,12 @@ class OutcomeView(View):
     )
 
     @classmethod
-    def of_result(cls, result: Mapping[str, Any]) -> Self:
-        """Read it from a plan's result as it is stored."""
-        found = outcome_of(read_result(result))
+    def of_result(cls, result: Mapping[str, Any] | None) -> Self | None:
+        """Read it from a plan's result as it is stored; None where there is none, or none that can be read."""
+        known = readable(result)
+        if known is None:
+            return None
+        found = outcome_of(known)
         figures = {name: FigureView(value=one.value, low=one.low, high=one.high) for name, one in found.figures.items()}
         loss, gap = (figures[name].value if name in figures else None for name in ("val_loss", "generalization_gap"))
         return cls(fits=found.fits, of=found.of, val_loss=loss, generalization_gap=gap, figures=figures)
@@ -142,7 +145,7 @@ class JobView(View):
             paused_seconds=job.paused_seconds,
             transitions=[TransitionView.model_validate(one) for one in job.transitions],
             result=job.result,
-            outcome=None if job.result is None else OutcomeView.of_result(job.result),
+            outcome=OutcomeView.of_result(job.result),
             failure=None if job.failure is None else FailureView.of(job.failure),
             environment=job.environment,
             links={name: f"/v1/jobs/{job.id}{path}" for name, path in _LINKS.items()},

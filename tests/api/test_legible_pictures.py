@@ -16,7 +16,7 @@ from PIL import Image
 from api.pictures.figures import cut, cut_note, said
 from api.pictures.report import Report, page_of, picture
 from api.pictures.room import boxes, labelled
-from api.pictures.style import HUES, Heading, Units, dress, page
+from api.pictures.style import HUES, Heading, Units, dress, families, page
 from jobs.plans.conclusions import read_result
 from store.engine import Database
 from tests.api.conftest import StrictClient
@@ -53,6 +53,11 @@ def _texts(figure: Figure) -> list[str]:
 @pytest.mark.parametrize("name", PLANS)
 def test_no_two_labels_of_axes_meet_in_the_picture_of_any_plan(name: str, task: str) -> None:
     assert _meeting(page_of(_report(name, task))) == []
+
+
+def test_letters_that_a_font_lacks_come_from_those_that_the_machine_has() -> None:
+    assert families(["DejaVu Sans", "NanumGothic", "Comic Sans"]) == ["sans-serif", "NanumGothic"]
+    assert families([]) == ["sans-serif"]
 
 
 @pytest.mark.parametrize("name", ["fit", "folds", "comparison", "search"])

@@ -424,3 +424,13 @@ print(*(large & sys.modules.keys()))
     environment = {**os.environ, "HOLDOUT_DATABASE_URL": url, "HOLDOUT_BROKER_URL": NOWHERE, "HOLDOUT_HOME": str(tmp_path)}
     found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert found.stdout.split() == []
+
+
+def test_a_result_of_another_shape_hides_no_job(client: StrictClient, db: Database) -> None:
+    """One that an older release stored must not take the list of all jobs with it."""
+    job_id = a_succeeded_job(db)
+    with db.write() as connection:
+        connection.execute(update(JobRow).where(JobRow.id == job_id).values(result={"plan": "comparison", "best": "gone"}))
+    assert client.get(f"/v1/jobs/{job_id}").json()["outcome"] is None
+    assert [one["id"] for one in client.get("/v1/jobs").json()["items"]] == [job_id]
+    assert client.get(f"/v1/jobs/{job_id}/fits").status_code == 200

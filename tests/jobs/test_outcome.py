@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobs.plans.conclusions import read_result
+from jobs.plans.conclusions import read_result, readable
 from jobs.plans.outcome import Figure, Outcome, outcome_of
 from tests.reports import PLANS, reported
 
@@ -102,6 +102,12 @@ def test_of_bias_and_variance_they_are_those_of_the_setting_with_the_least_error
     assert found.of == f"{best['label']}, mean over 2 resamples"
     assert all(_fit(result, number)["label"].startswith(f"{best['label']}, resample") for number in found.fits)
     assert found.figures["val_loss"].value == pytest.approx(_mean(result, found))
+
+
+def test_a_result_of_another_shape_is_none_and_no_fault() -> None:
+    assert readable({"plan": "comparison", "best": "gone"}) is None
+    assert readable({"plan": "no plan of today"}) is None
+    assert readable(None) is None
 
 
 def test_results_of_before_a_fit_could_have_folds_are_read() -> None:
